@@ -1,0 +1,48 @@
+# `make` alone lists the targets. Everything happens inside this folder: .venv, demo and runs.
+
+PYTHON ?= python3
+VENV ?= .venv
+BEARCNN := $(VENV)/bin/bearcnn
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help:  ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "bearcnn needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+.PHONY: install
+install: $(STAMP)  ## Make .venv with bearcnn in it, at the versions the tests ran with
+
+.PHONY: demo
+demo: $(STAMP)  ## Draw scenes, train, evaluate, export, predict: the whole way, in about 2 minutes
+	@VENV=$(VENV) bash scripts/demo.sh
+
+.PHONY: test
+test: lint types  ## Lint, types and all tests
+	$(VENV)/bin/python -m pytest
+
+.PHONY: lint
+lint: $(STAMP)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+.PHONY: types
+types: $(STAMP)
+	$(VENV)/bin/mypy
+
+.PHONY: format
+format: $(STAMP)  ## Bring the code into shape
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+.PHONY: clean
+clean:  ## Delete .venv and caches of tools; never demo, runs or photos
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info

@@ -1,0 +1,5 @@
+"""`python -m bearcnn`."""
+
+from bearcnn.cli import main
+
+main()

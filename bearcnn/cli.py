@@ -1,0 +1,477 @@
+"""Typer commands: each loads, calls one function, shows. Only `main` exits; nothing heavy is imported at the top."""
+
+import math
+import sys
+from dataclasses import asdict
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+import bearcnn
+from bearcnn import console
+from bearcnn.errors import BearcnnError
+
+if TYPE_CHECKING:  # for the types alone: a command loads only what it uses
+    from bearcnn.config import Config
+    from bearcnn.dataset import Dataset
+    from bearcnn.runs import Run
+
+app = typer.Typer(
+    name="bearcnn",
+    help="Train a small image classifier you understand, and use it for real: bear, or not a bear?",
+    epilog="Start here: [bold]bearcnn train[/] needs nothing but itself. Then: [bold]bearcnn predict PHOTO[/].",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,  # our bugs keep their plain traceback
+)
+data_app = typer.Typer(no_args_is_help=True, help="Make, fetch and keep data sets.", rich_markup_mode="rich")
+config_app = typer.Typer(no_args_is_help=True, help="Look at a configuration.", rich_markup_mode="rich")
+app.add_typer(data_app, name="data")
+app.add_typer(config_app, name="config")
+
+KNOBS = "Knobs (short for --set)"
+
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="TOML file; see `bearcnn config show` for every key.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Set any key, such as train.lr=3e-3; can be repeated."),
+]
+Data = Annotated[str | None, typer.Option(metavar="DIR", help="Folder of class folders. Default: built-in scenes.")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout, for programs.")]
+RunFolder = Annotated[
+    Path | None, typer.Argument(metavar="[RUN]", help="Run folder. Default: the newest finished one (runs/latest).")
+]
+
+
+def _knob(what: str) -> Any:
+    return typer.Option(metavar="VALUE", help=what, rich_help_panel=KNOBS)
+
+
+class Style(StrEnum):
+    """How predictions are printed."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+    JSONL = "jsonl"
+
+
+class FetchedSet(StrEnum):
+    """Public data sets that can be fetched."""
+
+    CIFAR100_BEARS = "cifar100-bears"
+
+
+class ExportFormat(StrEnum):
+    """What a model can be exported to."""
+
+    ONNX = "onnx"
+    INT8 = "int8"
+    PT2 = "pt2"
+    SAFETENSORS = "safetensors"
+    FASTAI = "fastai"
+
+
+class Split(StrEnum):
+    """The parts of a data set."""
+
+    TRAIN = "train"
+    VALID = "valid"
+    TEST = "test"
+
+
+def main() -> None:
+    """Run the command line; what the user can mend becomes one line and exit code 1."""
+    try:
+        app()
+    except BearcnnError as error:
+        console.show_error(error)
+        sys.exit(1)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        console.print_text(f"bearcnn {bearcnn.__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _bearcnn(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(rich_help_panel="Main")
+def train(
+    data: Data = None,
+    config: ConfigFile = None,
+    overrides: Overrides = None,
+    kernel_size: Annotated[str | None, _knob("Convolution window: 1, 3, 5, 7 ... or one a block: 5,3,3,3.")] = None,
+    stride: Annotated[str | None, _knob("2 halves the map in the convolution, 1 in a pooling window.")] = None,
+    pooling: Annotated[str | None, _knob("max, avg or concat (both side by side).")] = None,
+    dropout: Annotated[str | None, _knob("Share of the features dropped before the last layer.")] = None,
+    input_dropout: Annotated[str | None, _knob("Share of the picture's pixels dropped.")] = None,
+    image_size: Annotated[str | None, _knob("Side of the picture that the network sees, in pixels.")] = None,
+    epochs: Annotated[str | None, _knob("Times that every photo is seen.")] = None,
+    batch_size: Annotated[str | None, _knob("Photos in one step.")] = None,
+    lr: Annotated[str | None, _knob("Highest learning rate.")] = None,
+    seed: Annotated[str | None, _knob("Seed of everything random in the training.")] = None,
+    out: Annotated[str | None, _knob("Run folder to write. Default: runs/<time>-<name>.")] = None,
+    lr_find: Annotated[bool, typer.Option("--lr-find", help="Suggest a learning rate and plot why; no training.")] = False,
+    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Continue an interrupted run, to the bit.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train a network on a folder of photos (or the built-in scenes), evaluate it, and write it as one file.
+
+    The folder has one folder a class; those named "bear" are bears, all others are not:
+
+        photos/bear/a.jpg   photos/wolf/b.jpg   photos/empty/c.jpg
+
+    Examples:
+
+        bearcnn train
+
+        bearcnn train --data photos --epochs 20 --pooling max
+
+        bearcnn train --data photos --set 'data.positive=["bear", "cub"]' --lr-find
+
+        bearcnn train --resume runs/20260131-101500-bear
+    """
+    knobs = {
+        "data.path": data, "model.kernel_size": kernel_size, "model.stride": stride, "model.pooling": pooling,
+        "model.dropout": dropout, "model.input_dropout": input_dropout, "data.image_size": image_size,
+        "train.epochs": epochs, "train.batch_size": batch_size, "train.lr": lr, "train.seed": seed, "train.out": out,
+    }  # fmt: skip
+    from bearcnn.runs import choose_directory, create_run, open_run
+
+    if resume is not None:
+        if config or overrides or any(knobs.values()) or lr_find:
+            raise BearcnnError("--resume continues a run as it was configured; leave out the other options")
+        run = open_run(resume)
+        dataset = _reopen_dataset(run)
+    else:
+        resolved = _load_config(config, overrides, knobs)
+        directory = choose_directory(resolved, datetime.now(), "lr-find" if lr_find else "")
+        dataset = _open_dataset(resolved)
+        console.show_dataset(dataset)
+        run = create_run(directory, resolved)
+        if lr_find:
+            _find_lr(run, dataset, as_json)
+            return
+    _train(run, dataset, resume is not None, as_json)
+
+
+def _train(run: "Run", dataset: "Dataset", resume: bool, as_json: bool) -> None:
+    from bearcnn.training import train
+
+    with console.training_display(run.config().train.epochs, len(run.history()) if resume else 0) as display:
+        outcome = train(run, dataset, display, resume=resume)
+    split = "test" if "test" in outcome.evaluations else "valid"
+    if as_json:
+        console.print_json({"run": str(run.directory), "model": str(run.onnx_file), **run.metrics()})
+    else:
+        console.show_finished(run, outcome.evaluations[split], split, outcome.progress.best_epoch)
+    if outcome.interrupted:
+        console.note(
+            f"[yellow]stopped after epoch {outcome.progress.epochs}; the model is the best so far.[/] "
+            f"Continue with: [bold]bearcnn train --resume {run.directory}[/]"
+        )
+        raise typer.Exit(130)
+
+
+def _find_lr(run: "Run", dataset: "Dataset", as_json: bool) -> None:
+    from bearcnn.files import write_atomically
+    from bearcnn.plots import draw_learning_rates
+    from bearcnn.training import find_lr
+
+    with console.tracking() as track:
+        found = find_lr(run.config(), dataset, track("trying learning rates"))
+    plot = run.directory / "lr-find.png"
+    write_atomically(plot, draw_learning_rates(found.lrs, found.losses, found.suggestion))
+    if as_json:
+        console.print_json({**asdict(found), "plot": str(plot)})
+    else:
+        console.show_lr(found.suggestion, str(plot))
+
+
+@app.command(rich_help_panel="Main")
+def predict(
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATHS...", help="Photos, folders, patterns; - for a list on stdin.")
+    ],
+    model: Annotated[
+        Path | None, typer.Option(metavar="MODEL", help="A run folder or a .onnx file. Default: the newest run.")
+    ] = None,
+    style: Annotated[Style, typer.Option("--format", help="table for people, the others for programs.")] = Style.TABLE,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+) -> None:
+    """Say for each photo whether there is a bear in it, and how sure that is.
+
+    Needs no network connection, no GPU and no torch. A photo that can't be read gets a row with the reason; the exit
+    code is then 1.
+
+    Examples:
+
+        bearcnn predict photo.jpg
+
+        bearcnn predict camera1/ camera2/ --format csv > bears.csv
+
+        find /mnt/card -name '*.JPG' | bearcnn predict - --model bear.onnx --format jsonl
+    """
+    from bearcnn.prediction import Predictor, expand_paths, find_model, predict_photos
+
+    predictor = Predictor(find_model(model))
+    predictions = predict_photos(predictor, expand_paths(paths, sys.stdin.buffer))
+    counts = console.print_predictions(predictions, "json" if as_json else style.value, predictor.manifest.classes)
+    console.summarize_predictions(counts)
+    if counts["unreadable"]:
+        raise typer.Exit(1)
+
+
+@app.command(rich_help_panel="Main")
+def evaluate(
+    run_folder: RunFolder = None,
+    data: Annotated[str | None, typer.Option(metavar="DIR", help="Other labelled photos than the run's own.")] = None,
+    split: Annotated[Split | None, typer.Option(help="Which part. Default: test, or valid where there is none.")] = None,
+    at_least: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SCORE=VALUE", help="Exit with 1 if a score is lower, such as accuracy=0.95."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Judge a run's exported model, with intervals: what is evaluated is the very file that predict uses.
+
+    Examples:
+
+        bearcnn evaluate
+
+        bearcnn evaluate runs/latest --split valid --json
+
+        bearcnn evaluate --data other-photos --at-least recall=0.98
+    """
+    from bearcnn.prediction import Predictor, evaluate_pixels
+    from bearcnn.runs import open_run
+
+    required = [_parse_requirement(text) for text in at_least or []]
+    run = open_run(run_folder)
+    predictor = Predictor(run.onnx_file)
+    dataset = _open_folder(data, run.config()) if data else _reopen_dataset(run)
+    chosen = split.value if split else dataset.best_to_judge()
+    with console.tracking() as track:
+        evaluation = evaluate_pixels(predictor, dataset.pixels, *dataset.arrays(chosen), progress=track("evaluating"))
+    if as_json:
+        console.print_json({"run": str(run.directory), "data": str(dataset.root), "split": chosen, **evaluation.to_json()})
+    else:
+        console.show_evaluation(evaluation, f"{dataset.root}, {chosen}", predictor.manifest.classes)
+        if chosen == "valid" and not data:
+            console.note("[dim]the best epoch was chosen on these photos, so the scores flatter a little[/]")
+    for name, value in required:
+        reached = evaluation.estimates[name].value
+        if reached is None or reached < value:
+            raise BearcnnError(f"{name} is {'undefined' if reached is None else f'{reached:.4f}'}, less than {value:g}")
+
+
+def _parse_requirement(text: str) -> tuple[str, float]:
+    from bearcnn.evaluation import METRICS
+
+    name, _, value = text.partition("=")
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if name not in METRICS or not METRICS[name] or math.isnan(number):
+        known = ", ".join(metric for metric, higher_is_better in METRICS.items() if higher_is_better)
+        raise BearcnnError(f"--at-least {text}: expected SCORE=VALUE, such as accuracy=0.95; the scores are {known}")
+    return name, number
+
+
+@app.command(rich_help_panel="Main")
+def export(
+    run_folder: RunFolder = None,
+    target: Annotated[ExportFormat, typer.Option("--format", help="What to write.")] = ExportFormat.ONNX,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="File to write. Default: <name> in this folder.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a run's model in another format, and measure on real photos what that changed.
+
+    onnx runs anywhere; int8 is a quarter of the size and faster; pt2 is torch.export's program; safetensors holds the
+    weights alone; fastai is a pickled Learner for load_learner (a pickle: load only your own).
+
+    Examples:
+
+        bearcnn export --format int8 --out bear-int8.onnx
+
+        bearcnn export runs/20260131-101500-bear --format fastai
+    """
+    from bearcnn.export import SUFFIXES, export_run
+    from bearcnn.runs import open_run
+
+    run = open_run(run_folder)
+    file = out or Path(run.config().train.name + SUFFIXES[target.value])
+    report = export_run(run, _reopen_dataset(run), target.value, file)
+    if as_json:
+        console.print_json(asdict(report))
+    else:
+        console.show_export(report)
+
+
+@data_app.command()
+def synth(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to make.")],
+    count: Annotated[int, typer.Option(min=20, help="Number of pictures, half of them with a bear.")] = 2400,
+    size: Annotated[int, typer.Option(min=16, max=2048, help="Side of a picture, in pixels.")] = 128,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same pictures.")] = 0,
+    bear_scale: Annotated[
+        str, typer.Option(metavar="LOW-HIGH", help="The animal's share of the picture's side, 0.05 to 0.6; or one number.")
+    ] = "0.35-0.6",
+    clutter: Annotated[float, typer.Option(min=0, max=1, help="How busy the scene is, 0 to 1.")] = 0.4,
+    as_json: AsJson = False,
+) -> None:
+    """Draw a data set: scenes with bears, with other animals, and with none.
+
+    A data set to learn on: how large the animals are and how busy the scene is can be chosen, and the box of each
+    animal is known (scenes.jsonl).
+
+    Examples:
+
+        bearcnn data synth scenes
+
+        bearcnn data synth hard --bear-scale 0.1-0.2 --clutter 0.9
+    """
+    from bearcnn.scenes import write_scenes
+
+    with console.tracking() as track:
+        summary = write_scenes(
+            directory, count=count, size=size, seed=seed, bear_scale=_parse_scale(bear_scale), clutter=clutter,
+            progress=track("drawing scenes"),
+        )  # fmt: skip
+    if as_json:
+        console.print_json(asdict(summary))
+    else:
+        console.note(f"drew {count:,} scenes; train on them with: [bold]bearcnn train --data {directory}[/]")
+
+
+def _parse_scale(text: str) -> tuple[float, float]:
+    low, _, high = text.partition("-")
+    try:
+        return float(low), float(high or low)
+    except ValueError:
+        raise BearcnnError(f"--bear-scale {text}: expected a number or a range, such as 0.3 or 0.1-0.4") from None
+
+
+@data_app.command()
+def fetch(
+    name: Annotated[FetchedSet, typer.Argument(help="What to fetch.")],
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to make.")],
+    negatives_per_bear: Annotated[int, typer.Option(min=1, max=99, help="Other pictures for each bear.")] = 4,
+) -> None:
+    """Fetch real photos: the bears of CIFAR-100 (32 px) against its other classes, the hardest first.
+
+    The download (160 MB) is checked, and goes on where it stopped when it is broken off.
+
+    Example:
+
+        bearcnn data fetch cifar100-bears photos
+    """
+    from bearcnn.fetching import fetch_cifar100_bears
+
+    with console.tracking() as track:
+        summary = fetch_cifar100_bears(
+            directory, negatives_per_bear=negatives_per_bear, downloading=track("downloading"), writing=track("sorting")
+        )
+    console.note(
+        f"{summary.bears:,} bears, {summary.others:,} others; train on them with: "
+        f"[bold]bearcnn train --data {directory} --image-size 32[/]"
+    )
+
+
+@data_app.command()
+def cache(
+    clear: Annotated[bool, typer.Option("--clear", help="Delete them; they are decoded again when needed.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show the decoded pixels that are kept to make the next training start at once."""
+    from bearcnn.cache import cache_root, clear_caches, list_caches
+
+    if clear:
+        number, freed = clear_caches()
+        console.note(f"deleted {number} entries, {freed / 1e6:.1f} MB")
+        return
+    entries = list_caches()
+    if as_json:
+        console.print_json([asdict(entry) for entry in entries])
+    elif entries:
+        console.show_caches(entries)
+    else:
+        console.note(f"nothing is kept in {cache_root()}")
+
+
+@config_app.command()
+def show(
+    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="TOML file. Default: the defaults.")] = None,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print the resolved configuration with each key's explanation; it is a valid configuration file itself."""
+    from bearcnn.config import dump_config, load_config
+
+    resolved = load_config(file, overrides or [])
+    if as_json:
+        console.print_json(resolved.model_dump(mode="json"))
+    else:
+        console.print_text(dump_config(resolved, explained=True))
+
+
+@config_app.command()
+def check(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="TOML file.")],
+    overrides: Overrides = None,
+) -> None:
+    """Check a configuration: every problem at once, before anything is trained."""
+    from bearcnn.config import load_config
+
+    load_config(file, overrides or [])
+    console.note(f"{file} is fine")
+
+
+def _load_config(file: Path | None, overrides: list[str] | None, knobs: dict[str, str | None]) -> "Config":
+    """The configuration of file, --set and knobs, the later ones winning; the data folder made absolute."""
+    from bearcnn.config import load_config
+
+    spelled = [f"{key}=[{value}]" if "," in value else f"{key}={value}" for key, value in knobs.items() if value]
+    config = load_config(file, [*(overrides or []), *spelled])
+    if not config.data.path:
+        return config
+    # A run must find its photos again from wherever it is resumed or evaluated.
+    data = config.data.model_copy(update={"path": str(Path(config.data.path).expanduser().absolute())})
+    return config.model_copy(update={"data": data})
+
+
+def _open_dataset(config: "Config") -> "Dataset":
+    from bearcnn.dataset import open_dataset
+
+    with console.tracking() as track:
+        return open_dataset(config.data, track("drawing scenes"), track("decoding photos"))
+
+
+def _open_folder(folder: str, config: "Config") -> "Dataset":
+    """Labelled photos that the run knows nothing of: unless the folder is split itself, all of them count as test."""
+    from bearcnn.dataset import load_labelled
+
+    with console.tracking() as track:
+        return load_labelled(Path(folder), config.data, track("decoding photos"))
+
+
+def _reopen_dataset(run: "Run") -> "Dataset":
+    from bearcnn.dataset import reopen_dataset
+
+    with console.tracking() as track:
+        return reopen_dataset(run, track("drawing scenes"), track("decoding photos"))

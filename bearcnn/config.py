@@ -1,0 +1,293 @@
+"""TOML + overrides -> one frozen, checked Config.
+
+Everything that can be wrong with a configuration is found here, before torch is loaded or a photo is read; all problems
+are reported at once. Validators are pure: they read no files. Imports no torch, so that `bearcnn config` is instant.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from bearcnn.errors import ConfigError
+
+
+def _rate_below_one(rate: float) -> float:
+    if not 0 <= rate < 1:
+        raise ValueError("a dropout rate is a share in [0, 1): at 1 nothing would be left to learn from")
+    return rate
+
+
+def _list_of_one(names: Any) -> Any:
+    return [names] if isinstance(names, str) else names
+
+
+Rate = Annotated[float, AfterValidator(_rate_below_one)]
+Pooling = Literal["max", "avg", "concat"]
+Monitor = Literal["average_precision", "roc_auc", "accuracy", "balanced_accuracy", "f1", "valid_loss"]
+
+
+class Section(BaseModel):
+    """A table of the TOML file."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False, protected_namespaces=()
+    )
+
+
+class DataConfig(Section):
+    """Which photos, and how they become squares of pixels."""
+
+    path: str = ""
+    """Folder of class folders; empty for the built-in drawn scenes."""
+    positive: Annotated[tuple[str, ...], BeforeValidator(_list_of_one)] = Field(("bear",), min_length=1)
+    """Names of the folders that hold what the model looks for; every other folder is "not"."""
+    image_size: int = Field(128, ge=8, le=1024)
+    """Side of the square that the network sees, in pixels."""
+    fit: Literal["squish", "crop", "pad"] = "squish"
+    """How a photo becomes square: squish (whole frame, resized), pad (whole frame, bars) or crop (the centre alone,
+    which may cut the bear off)."""
+    valid_share: float = Field(0.2, ge=0.01, le=0.8)
+    """Share of the photos kept for validation, where the folder has no valid/ of its own."""
+    test_share: float = Field(0.2, ge=0, le=0.8)
+    """Share of the photos kept for the test, where the folder has neither valid/ nor test/ of its own; 0 for no test."""
+    split_seed: int = Field(0, ge=0)
+    """Seed of the split; apart from train.seed, so that several seeds train on the same photos."""
+
+    @model_validator(mode="after")
+    def _leaves_photos_to_train_on(self) -> "DataConfig":
+        if self.valid_share + self.test_share > 0.8:
+            raise ValueError("valid_share and test_share together leave less than a fifth of the photos to train on")
+        return self
+
+
+class ModelConfig(Section):
+    """The network: blocks of convolution, norm, activation and pooling; then one linear layer."""
+
+    widths: tuple[Annotated[int, Field(ge=1, le=2048)], ...] = Field((32, 64, 128, 256), min_length=1, max_length=12)
+    """Channels of each block; as many blocks as numbers."""
+    kernel_size: int | tuple[int, ...] = 3
+    """Side of the convolution's window, odd; one for all blocks or a list with one for each."""
+    stride: Literal[1, 2] = 2
+    """2: the convolution skips every other place and halves the map; 1: a pooling window after it does."""
+    pooling: Pooling = "concat"
+    """How a window answers "is there a bear in this?": max, avg, or concat (both side by side); in the windows between
+    blocks and for the last map."""
+    pool_size: int = Field(2, ge=2, le=8)
+    """Side of the pooling windows between blocks, where stride = 1."""
+    residual: bool = False
+    """A second convolution in each block whose result is added to its input (He et al. 2015)."""
+    input_dropout: Rate = 0.0
+    """Share of the picture's pixels set to 0, all channels of a pixel together; a new mask every batch."""
+    conv_dropout: Rate = 0.0
+    """Share of whole channels set to 0 between blocks."""
+    dropout: Rate = 0.2
+    """Share of the pooled activations set to 0 before the last layer."""
+
+    @field_validator("kernel_size")
+    @classmethod
+    def _odd(cls, value: int | tuple[int, ...]) -> int | tuple[int, ...]:
+        for size in value if isinstance(value, tuple) else (value,):
+            if size < 1 or size % 2 == 0:
+                raise ValueError(f"{size} is not odd and positive: a window needs a centre, as 1, 3, 5 or 7 have")
+            if size > 31:
+                raise ValueError(f"{size} is too large: at most 31")
+        return value
+
+    @model_validator(mode="after")
+    def _one_kernel_a_block(self) -> "ModelConfig":
+        if isinstance(self.kernel_size, tuple) and len(self.kernel_size) != len(self.widths):
+            raise ValueError(f"kernel_size has {len(self.kernel_size)} numbers for {len(self.widths)} blocks (widths)")
+        return self
+
+    @property
+    def kernel_sizes(self) -> tuple[int, ...]:
+        """The kernel size of each block."""
+        return self.kernel_size if isinstance(self.kernel_size, tuple) else (self.kernel_size,) * len(self.widths)
+
+
+class AugmentConfig(Section):
+    """How photos are varied, anew in each epoch, so that the network learns bears and not photos."""
+
+    flip: float = Field(0.5, ge=0, le=1)
+    """Chance that a photo is mirrored left to right."""
+    crop: float = Field(0.5, gt=0, le=1)
+    """Smallest share of the picture's area that a random crop keeps; 1 for no crops."""
+    stretch: float = Field(1.2, ge=1, le=3)
+    """Largest change of a crop's aspect ratio."""
+    rotation: float = Field(10.0, ge=0, le=180)
+    """Largest rotation, in degrees to either side."""
+    brightness: float = Field(0.2, ge=0, lt=1)
+    """Largest change of brightness, as a share of the full range."""
+    contrast: float = Field(0.2, ge=0, lt=1)
+    """Largest change of contrast, as a factor: 0.2 gives 0.8 to 1.25."""
+
+
+class TrainConfig(Section):
+    """The training itself."""
+
+    epochs: int = Field(30, ge=1, le=100_000)
+    """Times that every training photo is seen."""
+    batch_size: int = Field(64, ge=2, le=8192)
+    """Photos in one step."""
+    lr: float = Field(3e-3, gt=0, le=10)
+    """Highest learning rate of the one-cycle schedule (Smith 2018); `bearcnn train --lr-find` suggests one."""
+    weight_decay: float = Field(0.05, ge=0, le=1)
+    """AdamW's decoupled weight decay (Loshchilov & Hutter 2019)."""
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    """How far the targets are moved from 0 and 1 towards each other (Szegedy et al. 2016)."""
+    balance: Literal["weights", "sampling", "none"] = "weights"
+    """What is done when one class is rarer: weights in the loss, sampling (the rarer class drawn as often), or none."""
+    monitor: Monitor = "average_precision"
+    """The validation score by which the best epoch is kept, and early stopping decides."""
+    patience: int = Field(0, ge=0)
+    """Early stopping: epochs without a better monitor before training ends; 0 for never."""
+    seed: int = Field(0, ge=0, lt=2**32)
+    """Seed of the first weights, the order of the photos, the augmentation and the dropout masks."""
+    out: str = ""
+    """Run folder to write; empty for runs/<time>-<name>."""
+    name: str = Field("bear", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)
+    """The model's name, in the run folder's name and in the model file."""
+
+
+class Config(Section):
+    """Everything that decides what a run gives."""
+
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    augment: AugmentConfig = AugmentConfig()
+    train: TrainConfig = TrainConfig()
+
+    @model_validator(mode="after")
+    def _map_never_shrinks_away(self) -> "Config":
+        map_sizes(self.data.image_size, len(self.model.widths), self.model.stride, self.model.pool_size)
+        return self
+
+
+def map_sizes(image_size: int, blocks: int, stride: int, pool_size: int) -> tuple[int, ...]:
+    """The side of the map after each block, in places.
+
+    A convolution is padded by half its kernel, so that `stride = 2` leaves every other place: ceil(n / 2). A pooling
+    window moves by its own size: floor(n / pool_size).
+
+    Raises:
+        ValueError: a block would find no map left to halve.
+    """
+    sizes = [image_size]
+    for block in range(1, blocks + 1):
+        size = sizes[-1]
+        if size < (2 if stride == 2 else pool_size):
+            shrinking = "stride 2" if stride == 2 else f"pooling windows of {pool_size}"
+            raise ValueError(
+                f"the map shrinks away: {image_size} px is down to {size} x {size} before block {block} of {blocks} "
+                f"({shrinking}); use fewer blocks in model.widths or a larger data.image_size"
+            )
+        sizes.append(-(-size // 2) if stride == 2 else size // pool_size)
+    return tuple(sizes[1:])
+
+
+def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> Config:
+    """The configuration of a TOML file (or the defaults) with `section.key=value` overrides on top.
+
+    Raises:
+        ConfigError: the file can't be read, or something in it or the overrides can't work; one line for each problem.
+    """
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigError(f"can't read the configuration {path}: {error.strerror or error}") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path} is not a TOML file: {error}") from None
+    for override in overrides:
+        _set(values, override)
+    return make_config(values)
+
+
+def make_config(values: dict[str, Any]) -> Config:
+    """The checked configuration of nested plain values, as TOML and JSON give them.
+
+    Raises:
+        ConfigError: one line for each problem.
+    """
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError("\n".join(dict.fromkeys(_problems(error)))) from None
+
+
+def config_keys() -> Iterator[tuple[str, str]]:
+    """Every dotted key with its explanation, in the order of the file."""
+    for section, section_field in Config.model_fields.items():
+        assert isinstance(section_field.annotation, type)
+        assert issubclass(section_field.annotation, Section)
+        for key, field in section_field.annotation.model_fields.items():
+            yield f"{section}.{key}", " ".join((field.description or "").split())
+
+
+def dump_config(config: Config, explained: bool = False) -> str:
+    """The configuration as TOML that `load_config` reads back; `explained` puts each key's meaning above it."""
+    import tomlkit  # only needed where a configuration is written
+
+    document = tomlkit.document()
+    explanations = dict(config_keys())
+    for section, values in config.model_dump(mode="json").items():
+        table = tomlkit.table()
+        for key, value in values.items():
+            if explained:
+                table.add(tomlkit.comment(explanations[f"{section}.{key}"]))
+            table.add(key, value)
+        document.add(section, table)
+    return tomlkit.dumps(document)
+
+
+def _set(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    section, _, name = key.strip().partition(".")
+    if not equals or not name or "." in name:
+        raise ConfigError(f"--set {override}: expected section.key=value, such as train.lr=3e-3")
+    table = values.setdefault(section, {})
+    if not isinstance(table, dict):
+        raise ConfigError(f"{section}: expected a table of keys, such as [{section}]")
+    table[name] = _parse(text.strip())
+
+
+def _parse(text: str) -> Any:
+    """A TOML value, or the text itself as a string: `max` needs no quotes in a shell."""
+    try:
+        parsed = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return text
+    return parsed["value"] if parsed.keys() == {"value"} else text
+
+
+def _problems(error: ValidationError) -> Iterable[str]:
+    keys = [key for key, _ in config_keys()]
+    sections = list(Config.model_fields)
+    for problem in error.errors(include_url=False):
+        # Pydantic adds the branch of a union and the place in a list to the path; the key is enough.
+        key = ".".join(str(part) for part in problem["loc"][:2])
+        if problem["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(key, keys if "." in key else sections, n=1, cutoff=0.5)
+            same_name = [known for known in keys if known.rpartition(".")[2] == key.rpartition(".")[2]]
+            nearest = (same_name or near or [""])[0]
+            hint = f"did you mean {nearest}?" if nearest else "`bearcnn config show` lists every key"
+            yield f"{key}: there is no such key; {hint}"
+        else:
+            message = problem["msg"].removeprefix("Value error, ")
+            given = problem["input"]
+            shown = f" (got {given!r})" if key.count(".") == 1 and isinstance(given, int | float | str | list) else ""
+            yield f"{key}: {message}{shown}" if key else message

@@ -1,0 +1,46 @@
+"""What can go wrong, in words for the user.
+
+    BearcnnError
+    ├── ConfigError       a configuration that can't work, or names a key that doesn't exist
+    ├── DataError         a data set that can't be used
+    │   └── PhotoError    one photo that can't be read; a row in the results, never the end of a run
+    ├── ModelFileError    a model file that is missing, damaged or not ours
+    ├── RunError          a run folder that is missing, unfinished or in the way
+    │   └── ResumeError   a run that can't be continued exactly
+    └── MissingPackageError  an optional package that the user has to install first
+
+A message says what is wrong, where, and how to mend it, in one line. Only `cli.main` turns these into that line
+and exit code 1. Every other exception is a bug of ours and keeps its traceback.
+"""
+
+
+class BearcnnError(Exception):
+    """Anything the user can mend."""
+
+
+class ConfigError(BearcnnError):
+    """A configuration that can't work; the message holds one line for each problem found."""
+
+
+class DataError(BearcnnError):
+    """A data set that can't be used."""
+
+
+class PhotoError(DataError):
+    """One photo that can't be read; the message is the reason alone, without the path."""
+
+
+class ModelFileError(BearcnnError):
+    """A model file that is missing, damaged, or was not written by bearcnn."""
+
+
+class RunError(BearcnnError):
+    """A run folder that is missing, unfinished, or stands in the way."""
+
+
+class ResumeError(RunError):
+    """A run that can't be continued to the same result as an uninterrupted one."""
+
+
+class MissingPackageError(BearcnnError):
+    """An optional package that must be installed before this can work."""

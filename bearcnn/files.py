@@ -1,0 +1,45 @@
+"""Writing so that a file is whole or not there: a crash or a full disk leaves what was there before."""
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+
+from bearcnn.errors import BearcnnError
+
+
+def write_atomically(path: Path, content: bytes, *, overwrite: bool = False) -> None:
+    """Write a whole file or nothing: to a temporary name in the same folder, flushed to the disk, then renamed.
+
+    Raises:
+        BearcnnError: there is such a file already and `overwrite` is false, or the folder can't be written to.
+    """
+    # Not tempfile: its files are readable by their owner alone, and stay so after the renaming.
+    temporary = path.parent / f".{secrets.token_hex(8)}.tmp"
+    try:
+        with temporary.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if overwrite:
+            temporary.replace(path)
+        else:
+            _rename_to_new(temporary, path)
+    except FileExistsError:
+        raise BearcnnError(f"{path} exists already; choose another name or move it away") from None
+    except OSError as error:
+        raise BearcnnError(f"{path} can't be written: {error.strerror or error}") from None
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def _rename_to_new(temporary: Path, path: Path) -> None:
+    """Rename a file, but never over another, not even one that appears at this moment."""
+    try:
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        raise
+    except OSError:  # no hard links here, as on most memory cards: an empty file holds the name until the renaming
+        path.touch(exist_ok=False)
+        temporary.replace(path)

@@ -1,0 +1,28 @@
+"""Pictures for people; matplotlib stays in here, and is loaded only where a picture is drawn."""
+
+import io
+
+import matplotlib
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+
+# Okabe & Ito's palette: told apart by the colour-blind, too.
+BLUE, ORANGE = "#0072B2", "#D55E00"
+
+
+def draw_learning_rates(lrs: list[float], losses: list[float], suggestion: float) -> bytes:
+    """A learning-rate range test as a PNG: smoothed loss against the rate, the suggestion marked."""
+    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    axes.plot(lrs, losses, color=BLUE, linewidth=2)
+    nearest = min(range(len(lrs)), key=lambda index: abs(lrs[index] - suggestion))
+    axes.plot(lrs[nearest], losses[nearest], "o", color=ORANGE, markersize=9)
+    axes.annotate(f"suggested: {suggestion:g}", (lrs[nearest], losses[nearest]), (8, 8), textcoords="offset points")
+    axes.set(xscale="log", xlabel="learning rate", ylabel="training loss (smoothed)", title="Learning-rate range test")
+    # The explosion at the end would flatten all that matters.
+    axes.set_ylim(min(losses) * 0.9, max(losses[: max(1, len(losses) // 2)]) * 1.3)
+    axes.grid(alpha=0.3)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120)
+    plt.close(figure)
+    return buffer.getvalue()

@@ -1,0 +1,206 @@
+"""What lies where in a run folder: made, found, read and linked in one place. Light: predict and report use it too."""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from bearcnn.config import Config, dump_config, load_config
+from bearcnn.errors import RunError
+from bearcnn.files import write_atomically
+
+RUNS = Path("runs")
+LATEST = RUNS / "latest"
+
+
+@dataclass(frozen=True, slots=True)
+class EpochRecord:
+    """One line of history.jsonl. Scores are of the validation photos; a score without both classes is NaN."""
+
+    epoch: int  # 1 for the first
+    train_loss: float
+    valid_loss: float
+    accuracy: float
+    balanced_accuracy: float
+    f1: float
+    roc_auc: float
+    average_precision: float
+    lr: float
+    seconds: float  # training and validation together
+    images_per_second: float  # training alone
+    best: bool  # the best so far by train.monitor
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run folder; the properties name its files, whether or not they are there yet."""
+
+    directory: Path
+
+    @property
+    def config_file(self) -> Path:
+        """The resolved configuration."""
+        return self.directory / "config.toml"
+
+    @property
+    def dataset_file(self) -> Path:
+        """Which photo was in which split, and what was left out and why."""
+        return self.directory / "dataset.json"
+
+    @property
+    def history_file(self) -> Path:
+        """One JSON line an epoch."""
+        return self.directory / "history.jsonl"
+
+    @property
+    def metrics_file(self) -> Path:
+        """The scores of the exported model; written last, so a run that has it is finished."""
+        return self.directory / "metrics.json"
+
+    @property
+    def onnx_file(self) -> Path:
+        """The model that ships."""
+        return self.directory / "model.onnx"
+
+    @property
+    def weights_file(self) -> Path:
+        """The best epoch's weights."""
+        return self.directory / "model.safetensors"
+
+    @property
+    def checkpoints(self) -> Path:
+        """What resuming needs."""
+        return self.directory / "checkpoints"
+
+    @property
+    def plots(self) -> Path:
+        """Pictures for people."""
+        return self.directory / "plots"
+
+    def config(self) -> Config:
+        """The configuration that the run was started with."""
+        return load_config(self.config_file)
+
+    def dataset_record(self) -> dict[str, Any]:
+        """The content of dataset.json.
+
+        Raises:
+            RunError: it isn't there, or is damaged.
+        """
+        return self._read_json(self.dataset_file)
+
+    def metrics(self) -> dict[str, Any]:
+        """The content of metrics.json.
+
+        Raises:
+            RunError: the run isn't finished.
+        """
+        if not self.metrics_file.is_file():
+            raise RunError(
+                f"{self.directory} is not finished; continue it with: bearcnn train --resume {self.directory}"
+            )
+        return self._read_json(self.metrics_file)
+
+    def _read_json(self, file: Path) -> dict[str, Any]:
+        try:
+            content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise RunError(f"can't read {file}: {error.strerror or error}; is {self.directory} a whole run?") from None
+        except ValueError:
+            raise RunError(f"{file} is damaged; train again") from None
+        return content
+
+    def history(self) -> list[EpochRecord]:
+        """The finished epochs."""
+        if not self.history_file.is_file():
+            return []
+        lines = self.history_file.read_text(encoding="utf-8").splitlines()
+        return [EpochRecord(**json.loads(line)) for line in lines]
+
+    def write_history(self, records: list[EpochRecord]) -> None:
+        """Write all epochs so far."""
+        lines = "".join(json.dumps(asdict(record)) + "\n" for record in records)
+        write_atomically(self.history_file, lines.encode(), overwrite=True)
+
+
+def choose_directory(config: Config, now: datetime, purpose: str = "") -> Path:
+    """The folder that a new run will have: `train.out`, or runs/<time>-<name>. Nothing is made yet.
+
+    Raises:
+        RunError: there is something at `train.out` already.
+    """
+    if not config.train.out:
+        name = f"{now:%Y%m%d-%H%M%S}-{config.train.name}" + (f"-{purpose}" if purpose else "")
+        return _free_name(RUNS / name)
+    directory = Path(config.train.out)
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise RunError(f"{directory} exists and is not empty; nothing is ever overwritten: choose another --out")
+    return directory
+
+
+def create_run(directory: Path, config: Config) -> Run:
+    """A new run folder that holds its configuration.
+
+    Raises:
+        RunError: the folder can't be made.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"can't make the run folder {directory}: {error.strerror}; choose another --out") from None
+    run = Run(directory)
+    write_atomically(run.config_file, dump_config(config, explained=True).encode())
+    return run
+
+
+def open_run(directory: Path | None) -> Run:
+    """The run in a folder; None for the newest finished one.
+
+    Raises:
+        RunError: there is no run.
+    """
+    if directory is None:
+        directory = latest_directory()
+    run = Run(directory)
+    if not run.config_file.is_file():
+        what = "is not a run folder (it has no config.toml)" if directory.is_dir() else "does not exist"
+        raise RunError(f"{directory} {what}; `bearcnn train` makes a run, and prints its folder")
+    return run
+
+
+def latest_directory() -> Path:
+    """The newest finished run's folder, from runs/latest: a link, or a file with the path where links can't be made.
+
+    Raises:
+        RunError: no run was finished here yet.
+    """
+    if LATEST.is_file():
+        return Path(LATEST.read_text(encoding="utf-8").strip())
+    if not LATEST.is_dir():
+        raise RunError(f"no finished run here ({LATEST} is missing); train one with `bearcnn train`, or name a run")
+    return RUNS / LATEST.readlink() if LATEST.is_symlink() else LATEST
+
+
+def link_latest(run: Run) -> None:
+    """Let runs/latest mean this run."""
+    RUNS.mkdir(exist_ok=True)
+    if LATEST.is_dir() and not LATEST.is_symlink():
+        raise RunError(f"{LATEST} is a folder, not a link to the newest run; move it away")
+    target = os.path.relpath(run.directory, RUNS)
+    temporary = LATEST.with_name(f".latest-{os.getpid()}")
+    try:
+        temporary.symlink_to(target, target_is_directory=True)
+    except OSError:  # a file system without links
+        temporary.write_text(str(run.directory), encoding="utf-8")
+    temporary.replace(LATEST)
+
+
+def _free_name(directory: Path) -> Path:
+    """The name, or with -2, -3, ... behind it: two runs may start in one second."""
+    taken, number = directory, 1
+    while taken.exists():
+        number += 1
+        taken = directory.with_name(f"{directory.name}-{number}")
+    return taken

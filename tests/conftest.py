@@ -1,0 +1,85 @@
+"""A generated photo set, and one real run of two epochs that all tests look at."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bearcnn.config import Config, load_config
+from bearcnn.dataset import Dataset, open_dataset
+from bearcnn.runs import EpochRecord, Run, choose_directory, create_run
+from bearcnn.scenes import write_scenes
+
+SMALL = ["data.image_size=32", "model.widths=[8, 16]", "train.epochs=2", "train.batch_size=8"]
+
+
+class Recorder:
+    """A watcher that writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.layers: list[object] = []
+        self.batches: list[tuple[int, int]] = []
+        self.records: list[EpochRecord] = []
+        self.stages: list[str] = []
+
+    def model_built(self, layers):
+        self.layers = layers
+
+    def batch_done(self, done, total):
+        self.batches.append((done, total))
+
+    def epoch_done(self, record):
+        self.records.append(record)
+
+    def stage(self, what):
+        self.stages.append(what)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory) -> Iterator[None]:
+    """The user's cache stays untouched, and every test run begins with an empty one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BEARCNN_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("NO_COLOR", "1")
+        yield
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory) -> Path:
+    """A folder of 60 drawn photos of 48 px, split into train, valid and test."""
+    folder = tmp_path_factory.mktemp("data") / "photos"
+    write_scenes(folder, count=60, size=48, seed=1, workers=1)
+    return folder
+
+
+def small_config(photos: Path, *overrides: str) -> Config:
+    """A configuration that trains in seconds."""
+    return load_config(None, [*SMALL, f"data.path={photos}", *overrides])
+
+
+def train_small(config: Config, directory: Path, watcher: Recorder | None = None) -> tuple[Run, Dataset, Recorder]:
+    """A whole training, as `bearcnn train` does it."""
+    from bearcnn.training import train
+
+    watcher = watcher or Recorder()
+    dataset = open_dataset(config.data)
+    config = config.model_copy(update={"train": config.train.model_copy(update={"out": str(directory)})})
+    run = create_run(choose_directory(config, datetime(2026, 1, 31)), config)
+    train(run, dataset, watcher)
+    return run, dataset, watcher
+
+
+@pytest.fixture(scope="session")
+def trained(photos, tmp_path_factory) -> tuple[Run, Dataset, Recorder]:
+    """One real, finished run of two epochs; look at it, don't change it."""
+    folder = tmp_path_factory.mktemp("work")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        return train_small(small_config(photos), folder / "run")
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)

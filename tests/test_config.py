@@ -1,0 +1,159 @@
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bearcnn.config import Config, config_keys, dump_config, load_config, make_config, map_sizes
+from bearcnn.errors import ConfigError
+
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+
+
+def problems(*overrides: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load_config(None, overrides)
+    return str(caught.value).splitlines()
+
+
+def test_defaults_are_what_an_empty_file_gives(tmp_path):
+    (tmp_path / "empty.toml").write_text("")
+    assert load_config(tmp_path / "empty.toml") == load_config() == Config()
+
+
+def test_overrides_win_over_the_file_and_later_ones_over_earlier(tmp_path):
+    (tmp_path / "c.toml").write_text("[train]\nlr = 0.5\nepochs = 7\n")
+    config = load_config(tmp_path / "c.toml", ["train.lr=1e-3", "train.lr=3e-3", "model.pooling=max"])
+    assert (config.train.lr, config.train.epochs, config.model.pooling) == (3e-3, 7, "max")
+
+
+@pytest.mark.parametrize(
+    ("override", "value"),
+    [
+        ("model.kernel_size=5", 5),
+        ("model.kernel_size=[7, 5, 3, 1]", (7, 5, 3, 1)),
+        ("model.residual=true", True),
+        ('data.positive=["bear", "cub"]', ("bear", "cub")),
+        ("data.positive=bear", ("bear",)),
+        ("train.name=my-bear", "my-bear"),
+        ("data.path=/photos = of bears", "/photos = of bears"),
+    ],
+)
+def test_overrides_use_toml_values_or_bare_strings(override, value):
+    section, key = override.partition("=")[0].split(".")
+    assert getattr(getattr(load_config(None, [override]), section), key) == value
+
+
+def test_all_problems_are_reported_at_once():
+    found = problems("train.lr=fast", "model.poling=max", "augment.flip=2", "model.kernel_size=4")
+    assert [line.partition(":")[0] for line in found] == [
+        "model.kernel_size",
+        "model.poling",
+        "augment.flip",
+        "train.lr",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("override", "nearest"),
+    [
+        ("model.poling=max", "model.pooling"),
+        ("train.dropout=0.1", "model.dropout"),
+        ("trian.lr=1", "train"),
+        ("train.epoch=3", "train.epochs"),
+    ],
+)
+def test_an_unknown_key_names_the_nearest_one(override, nearest):
+    assert problems(override) == [f"{override.partition('=')[0].removesuffix('.lr')}: there is no such key; did you mean {nearest}?"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "reason"),
+    [
+        (["model.kernel_size=4"], "not odd"),
+        (["model.kernel_size=0"], "not odd"),
+        (["model.kernel_size=[3,5]"], "2 numbers for 4 blocks"),
+        (["model.dropout=1"], "nothing would be left"),
+        (["model.input_dropout=1.5"], "nothing would be left"),
+        (["model.conv_dropout=-0.1"], "nothing would be left"),
+        (["data.image_size=16", "model.widths=[8,8,8,8,8,8]"], "the map shrinks away"),
+        (["model.stride=1", "model.pool_size=8", "data.image_size=64", "model.widths=[8,8,8]"], "the map shrinks away"),
+        (["data.valid_share=0.5", "data.test_share=0.5"], "less than a fifth"),
+        (["train.lr=nan"], "finite"),
+        (["model.stride=3"], "1 or 2"),
+        (["model.pooling=sum"], "'max', 'avg' or 'concat'"),
+        (["train.name=../x"], "pattern"),
+        (["lr=1"], "expected section.key=value"),
+        (["train.lr"], "expected section.key=value"),
+    ],
+)
+def test_what_cannot_work_is_refused_with_the_reason(overrides, reason):
+    found = problems(*overrides)
+    assert len(found) == 1
+    assert reason in found[0]
+
+
+def test_a_file_that_is_missing_or_no_toml_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"can't read .*gone\.toml: No such file"):
+        load_config(tmp_path / "gone.toml")
+    (tmp_path / "bad.toml").write_text("[train\nlr = 1")
+    with pytest.raises(ConfigError, match=r"bad\.toml is not a TOML file: .*line 1"):
+        load_config(tmp_path / "bad.toml")
+
+
+def test_every_key_is_explained():
+    explained = dict(config_keys())
+    assert len(explained) > 25
+    assert all(text.endswith((".", "one.", "dropout.")) and len(text) > 15 for text in explained.values())
+    assert set(explained) == {f"{s}.{k}" for s, values in Config().model_dump().items() for k in values}
+
+
+text = st.text(st.characters(codec="utf-8"), max_size=20)
+
+
+@given(
+    name=text,
+    lr=st.floats(1e-9, 10),
+    epochs=st.integers(1, 1000),
+    positive=st.lists(text, min_size=1, max_size=4),
+    residual=st.booleans(),
+    explained=st.booleans(),
+)
+def test_a_dumped_config_reads_back_the_same(tmp_path_factory, name, lr, epochs, positive, residual, explained):
+    config = make_config(
+        {
+            "data": {"path": name, "positive": positive},
+            "model": {"residual": residual, "kernel_size": [3, 1, 5, 7]},
+            "train": {"lr": lr, "epochs": epochs},
+        }
+    )
+    assert make_config(tomllib.loads(dump_config(config, explained=explained))) == config
+
+
+@given(
+    size=st.integers(8, 300), blocks=st.integers(1, 10), stride=st.sampled_from([1, 2]), pool_size=st.integers(2, 5)
+)
+def test_map_sizes_halve_or_are_refused(size, blocks, stride, pool_size):
+    try:
+        sizes = map_sizes(size, blocks, stride, pool_size)
+    except ValueError as error:
+        assert f"{size} px" in str(error)
+        factor = 2 if stride == 2 else pool_size
+        assert size < factor**blocks
+        return
+    assert len(sizes) == blocks
+    assert all(side >= 1 for side in sizes)
+    assert all(after < before for before, after in zip((size, *sizes), sizes, strict=False))
+
+
+def test_every_file_under_configs_loads_and_explains_itself():
+    files = sorted(CONFIGS.rglob("*.toml"))
+    assert len(files) >= 2
+    for file in files:
+        load_config(file)
+        lines = [line for line in file.read_text().splitlines() if line]
+        assert lines[0].startswith("#"), f"{file} does not say what it is for"
+        for before, line in zip(lines, lines[1:], strict=False):
+            if " = " in line and not line.startswith("#"):
+                assert before.startswith("#") or "#" in line, f"{file}: {line} is not explained"
