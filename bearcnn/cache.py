@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import re
-import tempfile
+import secrets
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -119,9 +119,9 @@ def build_cache(
                 _build(entry, photos, size, fit, workers or os.cpu_count() or 1, progress)
                 cache = _open(entry, photos)
     except OSError as error:
-        gigabytes = len(photos) * size * size * 3 / 1e9
+        megabytes = len(photos) * size * size * 3 / 1e6
         raise DataError(
-            f"The pixel cache in {folder} can't be written ({error.strerror or error}; {gigabytes:.2f} GB are needed): "
+            f"The pixel cache in {folder} can't be written ({error.strerror or error}; it needs {megabytes:,.1f} MB): "
             "make room, or set the environment variable BEARCNN_CACHE to another folder."
         ) from error
     if cache is None:
@@ -130,23 +130,12 @@ def build_cache(
 
 
 def list_caches(root: Path | None = None) -> list[CacheEntry]:
-    """All entries of the cache, the last used one first."""
-    entries = []
-    for directory in _list_folders((root or cache_root()) / "pixels", _ENTRY_NAME):
-        index = _read_index(directory)
-        files = [file.stat() for name in ("pixels.npy", "index.json") if (file := directory / name).is_file()]
-        used = max((state.st_mtime for state in files), default=directory.stat().st_mtime)
-        entries.append(
-            CacheEntry(
-                directory=directory,
-                source=Path(index.folder) if index else None,
-                photos=len(index.photos) if index else 0,
-                size=index.size if index else 0,
-                fit=index.fit if index else "",
-                bytes=sum(state.st_size for state in files),
-                last_used=datetime.fromtimestamp(used, UTC),
-            )
-        )
+    """All entries of the cache, the last used one first; DataError if they can't be read."""
+    folder = (root or cache_root()) / "pixels"
+    try:
+        entries = [_describe(directory) for directory in _list_folders(folder, _ENTRY_NAME)]
+    except OSError as error:
+        raise DataError(f"The pixel cache in {folder} can't be read: {error.strerror or error}.") from error
     return sorted(entries, key=lambda entry: entry.last_used, reverse=True)
 
 
@@ -156,18 +145,32 @@ def clear_caches(root: Path | None = None) -> tuple[int, int]:
     Only files that this module wrote are deleted. Raises DataError if one can't be.
     """
     removed, freed = 0, 0
-    for directory in _list_folders((root or cache_root()) / "pixels", _ENTRY_NAME, _BUILDING_NAME):
-        building = _BUILDING_NAME.fullmatch(directory.name)
-        lock = directory.parent / f"{building[1] if building else directory.name}.lock"
-        try:
-            with FileLock(lock, timeout=0):
+    folder = (root or cache_root()) / "pixels"
+    try:
+        for directory in _list_folders(folder, _ENTRY_NAME, _BUILDING_NAME):
+            building = _BUILDING_NAME.fullmatch(directory.name)
+            key = building[1] if building else directory.name
+            with contextlib.suppress(Timeout), FileLock(folder / f"{key}.lock", timeout=0):
                 freed += _remove(directory)
                 removed += building is None
-        except Timeout:
-            continue
-        except OSError as error:
-            raise DataError(f"The pixel cache {directory} can't be deleted: {error.strerror or error}.") from error
+    except OSError as error:
+        raise DataError(f"The pixel cache in {folder} can't be deleted: {error.strerror or error}.") from error
     return removed, freed
+
+
+def _describe(directory: Path) -> CacheEntry:
+    index = _read_index(directory)
+    files = {file.name: file.stat() for file in directory.iterdir() if file.name in ("pixels.npy", "index.json")}
+    used = files.get("index.json", directory.stat()).st_mtime  # `_open` touches it
+    return CacheEntry(
+        directory=directory,
+        source=Path(index.folder) if index else None,
+        photos=len(index.photos) if index else 0,
+        size=index.size if index else 0,
+        fit=index.fit if index else "",
+        bytes=sum(state.st_size for state in files.values()),
+        last_used=datetime.fromtimestamp(used, UTC),
+    )
 
 
 def _look_at(path: Path) -> _Photo:
@@ -206,9 +209,9 @@ def _map_pixels(entry: Path, index: _Index) -> NDArray[np.uint8] | None:
 
 
 def _read_index(entry: Path) -> _Index | None:
-    if entry.is_symlink():
-        return None
     try:
+        if entry.is_symlink():
+            return None
         record: dict[str, Any] = json.loads((entry / "index.json").read_bytes())
         rows = record["photos"]
         return _Index(
@@ -227,7 +230,8 @@ def _read_index(entry: Path) -> _Index | None:
 def _build(
     entry: Path, photos: tuple[_Photo, ...], size: int, fit: Fit, workers: int, progress: Progress | None
 ) -> None:
-    building = Path(tempfile.mkdtemp(prefix=f"building-{entry.name}-", dir=entry.parent))
+    building = entry.with_name(f"building-{entry.name}-{secrets.token_hex(8)}")
+    building.mkdir()  # not tempfile, whose folders only their owner may ever read
     try:
         digests, reasons = [], []
         with (building / "pixels.npy").open("wb") as file:

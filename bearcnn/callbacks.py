@@ -208,7 +208,7 @@ class GrowingRate(Callback):  # type: ignore[misc]
         self.opt.set_hyper("lr", self.lowest * (self.highest / self.lowest) ** share)
 
     def after_batch(self) -> None:
-        loss = float(self.loss)
+        loss = float(self.loss.detach())
         if not math.isfinite(loss):
             raise CancelFitException("the loss is not a number")
         # fastai's smoothing: an exponential average, made fair to its first steps.

@@ -18,13 +18,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-
 from bearcnn.cache import build_cache, cache_root
 from bearcnn.config import DataConfig
 from bearcnn.errors import DataError
 from bearcnn.photos import Fit, find_photos
 from bearcnn.runs import Run
-from bearcnn.scenes import builtin_scenes
 
 Split = Literal["train", "valid", "test"]
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
@@ -87,6 +85,15 @@ class Dataset:
                 }
         return counts
 
+    def arrays(self, split: Split) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Rows of the pixels and labels of one split, each (photos,)."""
+        chosen = self.select(split)
+        return np.array([example.row for example in chosen], np.int64), np.array([e.label for e in chosen], np.int64)
+
+    def best_to_judge(self) -> Split:
+        """The split whose scores mean most: test, else valid, else train."""
+        return next(split for split in reversed(SPLITS) if self.select(split))
+
     def to_json(self) -> dict[str, Any]:
         """What dataset.json holds, from which `read_dataset` finds the same photos again."""
         examples = [
@@ -115,7 +122,7 @@ class Dataset:
 
 def open_dataset(config: DataConfig, drawing: Progress | None = None, decoding: Progress | None = None) -> Dataset:
     """The data set of a configuration: a folder, or the built-in scenes, drawn if they aren't there yet."""
-    root = Path(config.path) if config.path else builtin_scenes(cache_root(), drawing)
+    root = Path(config.path) if config.path else _builtin_scenes(drawing)
     return load_dataset(
         root,
         positive=config.positive,
@@ -134,10 +141,19 @@ def reopen_dataset(run: Run, drawing: Progress | None = None, decoding: Progress
     Raises DataError if one of them is missing or has changed, RunError if the run has no record of them.
     """
     config = run.config().data
-    root = None if config.path else builtin_scenes(cache_root(), drawing)
+    root = None if config.path else _builtin_scenes(drawing)
     return read_dataset(
         run.dataset_record(), image_size=config.image_size, fit=config.fit, root=root, progress=decoding
     )
+
+
+def load_labelled(root: Path, config: DataConfig, decoding: Progress | None = None) -> Dataset:
+    """Photos to judge a model on that it was not trained on: the folder's own splits, or all of it as test."""
+    whole = config.model_copy(update={"path": str(root), "valid_share": 0.0, "test_share": 0.0})
+    dataset = open_dataset(whole, decoding=decoding)
+    if {example.split for example in dataset.examples} != {"train"}:
+        return dataset
+    return replace(dataset, examples=tuple(replace(example, split="test") for example in dataset.examples))
 
 
 def load_dataset(
@@ -157,10 +173,13 @@ def load_dataset(
     A photo is positive if a folder it is in, below `root`, is called like one of `positive` (case doesn't matter).
     Folders called train, valid (val, validation) and test at the top are kept as splits; what they lack is made:
     both others from a lone train folder, a validation split from train beside test, but no test split beside train
-    and valid. Exact copies never lie on two sides. Raises DataError for a folder that can't be used.
+    and valid. A share of 0 makes no split. Exact copies never lie on two sides. Raises DataError for a folder that
+    can't be used.
     """
     paths = _find(root)
     examples, reasons, given = _label(root, paths, positive)
+    if given and "train" not in given and valid_share > 0:
+        raise DataError(f"{root} has a folder {min(given)} but no folder train: put the others into {root / 'train'}.")
     classes = (f"not_{positive[0]}", positive[0])
     _check_splits(root, examples, classes, given, given)
 
@@ -173,14 +192,11 @@ def load_dataset(
     reasons |= _find_copies(root, [example for example in examples if example.row not in reasons])
     examples = [example for example in examples if example.row not in reasons]
 
-    shares: dict[Split, float] = {}
-    if "valid" not in given:
-        shares["valid"] = valid_share
-        if "test" not in given and test_share > 0:
-            shares["test"] = test_share
+    wanted: dict[Split, float] = {} if "valid" in given else {"test": test_share, "valid": valid_share}
+    shares = {split: share for split, share in wanted.items() if split not in given and share > 0}
     made = split_examples([example for example in examples if example.split == "train"], shares, split_seed)
     examples = [replace(example, split=made.get(example.row, example.split)) for example in examples]
-    _check_splits(root, examples, classes, {"train", *given, *shares}, given)
+    _check_splits(root, examples, classes, {*(given or {"train"}), *shares}, given)
     left_out = tuple(LeftOut(paths[row], reasons[row]) for row in sorted(reasons))
     fingerprint = _take_fingerprint(root, examples)
     return Dataset(root, tuple(positive), classes, tuple(examples), left_out, fingerprint, cache.pixels)
@@ -252,6 +268,12 @@ def split_examples(examples: Iterable[Example], shares: Mapping[Split, float], s
     return made
 
 
+def _builtin_scenes(progress: Progress | None) -> Path:
+    from bearcnn.scenes import builtin_scenes  # not at the top: with photos of one's own nothing is drawn
+
+    return builtin_scenes(cache_root(), progress)
+
+
 def _share_out(number: int, *shares: float) -> tuple[int, ...]:
     """How many of `number` each share gets; of three or more each gets one, and one is left over."""
     parts = [round(number * share) for share in shares]
@@ -283,10 +305,6 @@ def _label(root: Path, paths: list[Path], positive: Sequence[str]) -> tuple[list
         top and any(name.casefold() in words for name in place) for top, place in zip(tops, places, strict=True)
     )
     given: set[Split] = {top for top in tops if top} if inside else set()
-    if given and "train" not in given:
-        raise DataError(
-            f"{root} has a folder {sorted(given)[0]} but no folder train: put the others into {root / 'train'}."
-        )
     examples: list[Example] = []
     reasons: dict[int, str] = {}
     for row, (path, place, top) in enumerate(zip(paths, places, tops, strict=True)):
@@ -340,7 +358,7 @@ def _check_labels(root: Path, examples: list[Example], places: list[Place], word
     if labels == {0}:
         names = sorted({name for place in places for name in place if name.casefold() not in _SPLIT_FOLDERS})
         shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
-        candidates = [name for name in names if not _is_wrapper(name, words)] or names
+        candidates = [name for name in names if not re.match(r"(not|no|non)[\s_-]", name.casefold())] or names
         near = {name for name in candidates if any(word in name.casefold() for word in words)}
         for word in words:
             near |= set(difflib.get_close_matches(word, candidates, cutoff=0.7))

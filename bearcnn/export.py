@@ -283,8 +283,7 @@ def _fastai_runner(content: bytes, paths: list[Path]) -> Runner:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that it is a pickle: the user is told, and this one is our own
             learner = load_learner(io.BytesIO(content))
-        with learner.no_bar():
-            probabilities, _ = learner.get_preds(dl=learner.dls.test_dl(paths, num_workers=0))
+        probabilities, _ = learner.get_preds(dl=learner.dls.test_dl(paths, num_workers=0))
         return np.asarray(probabilities[:, 1], np.float32)
 
     return run

@@ -47,8 +47,8 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }  # EXIF orientation (CIPA DC-008, tag 0x0112) to what turns the stored picture upright
 
-# Pillow refuses above twice this number, also for a frame inside a file that says it is small.
-Image.MAX_IMAGE_PIXELS = PIXEL_LIMIT // 2
+# Pillow itself refuses above twice this number, also for a frame inside a file that says it is small.
+Image.MAX_IMAGE_PIXELS = PIXEL_LIMIT
 
 
 def find_photos(root: Path) -> Iterator[Path]:

@@ -76,6 +76,7 @@ class ScenesSummary:
     subclasses: dict[str, int]
 
 
+FACING = 0.7
 # ---- Anatomy. The unit is the distance from hip to shoulder; x points forward, y down, the ground is at y = 0.
 
 
@@ -100,31 +101,31 @@ class Anatomy:
 
 
 ANATOMY = {
-    "brown": Anatomy(0.80, (0.37, 0.38, 0.40), (0.18, 0.130), 0.13, (0.40, 0.12), 0.270, (0.20, 0.150, 0.100),
-                     (0.07, 0.105, 0.105), (0.04, 0.06, 0.6), hump=0.09, hock=0.02, sock=0.72, shag=0.12),
-    "black": Anatomy(0.78, (0.38, 0.37, 0.36), (0.17, 0.120), 0.12, (0.38, 0.16), 0.255, (0.22, 0.140, 0.095),
-                     (0.09, 0.105, 0.105), (0.04, 0.06, 0.6), hock=0.02, sock=0.85, shag=0.12),
-    "polar": Anatomy(0.80, (0.40, 0.38, 0.36), (0.19, 0.145), 0.15, (0.52, 0.20), 0.245, (0.23, 0.145, 0.105),
-                     (0.06, 0.090, 0.090), (0.04, 0.06, 0.6), hock=0.02, sock=0.92, shag=0.12),
-    "wolf": Anatomy(0.70, (0.20, 0.20, 0.26), (0.11, 0.050), 0.07, (0.36, 0.50), 0.175, (0.24, 0.100, 0.050),
-                    (0.20, 0.075, 0.012), (0.52, 0.085, 1.0), hock=0.09, sock=0.9, shag=0.06),
-    "deer": Anatomy(0.84, (0.22, 0.21, 0.23), (0.11, 0.034), 0.0, (0.55, 0.90), 0.125, (0.21, 0.080, 0.050),
-                    (0.20, 0.055, 0.015), (0.12, 0.050, 0.9), hock=0.09, antlers="branched", sock=0.8),
-    "fox": Anatomy(0.50, (0.17, 0.16, 0.19), (0.09, 0.040), 0.06, (0.27, 0.50), 0.170, (0.22, 0.080, 0.026),
-                   (0.22, 0.085, 0.010), (0.68, 0.125, 0.35), hock=0.06, sock=0.4, shag=0.04),
-    "boar": Anatomy(0.56, (0.27, 0.31, 0.36), (0.13, 0.048), 0.0, (0.34, -0.08), 0.225, (0.40, 0.150, 0.075),
-                    (0.20, 0.075, 0.012), (0.28, 0.020, 1.2), hump=0.06, hock=0.04, sock=0.7, shag=0.06),
-    "rabbit": Anatomy(0.40, (0.34, 0.29, 0.23), (0.14, 0.055), 0.14, (0.26, 0.75), 0.210, (0.10, 0.120, 0.080),
-                      (0.48, 0.070, 0.042), (0.07, 0.090, -0.5), hock=0.04),
-    "moose": Anatomy(0.95, (0.27, 0.29, 0.35), (0.13, 0.050), 0.0, (0.46, 0.22), 0.170, (0.38, 0.130, 0.120),
-                     (0.20, 0.060, 0.015), (0.08, 0.040, 1.0), hump=0.10, hock=0.08, antlers="palmate", sock=1.25,
-                     shag=0.04),
+    "brown": Anatomy(0.80, (0.39, 0.40, 0.42), (0.19, 0.140), 0.13, (0.42, 0.12), 0.340, (0.22, 0.185, 0.125),
+                     (0.08, 0.135, 0.135), (0.04, 0.06, 0.6), hump=0.09, hock=0.02, sock=0.72, shag=0.16),
+    "black": Anatomy(0.78, (0.40, 0.39, 0.38), (0.18, 0.130), 0.12, (0.40, 0.16), 0.325, (0.24, 0.175, 0.120),
+                     (0.10, 0.135, 0.135), (0.04, 0.06, 0.6), hock=0.02, sock=0.85, shag=0.16),
+    "polar": Anatomy(0.80, (0.42, 0.40, 0.38), (0.20, 0.150), 0.15, (0.52, 0.20), 0.315, (0.25, 0.180, 0.130),
+                     (0.08, 0.125, 0.125), (0.04, 0.06, 0.6), hock=0.02, sock=0.92, shag=0.16),
+    "wolf": Anatomy(0.72, (0.20, 0.19, 0.25), (0.10, 0.048), 0.07, (0.38, 0.50), 0.200, (0.28, 0.110, 0.055),
+                    (0.25, 0.085, 0.012), (0.56, 0.090, 1.0), hock=0.09, sock=0.9, shag=0.04),
+    "deer": Anatomy(0.88, (0.22, 0.20, 0.23), (0.10, 0.034), 0.0, (0.58, 0.90), 0.140, (0.24, 0.085, 0.055),
+                    (0.24, 0.060, 0.015), (0.12, 0.050, 0.9), hock=0.09, antlers="branched", sock=0.8),
+    "fox": Anatomy(0.50, (0.17, 0.16, 0.19), (0.08, 0.038), 0.06, (0.27, 0.50), 0.200, (0.26, 0.090, 0.028),
+                   (0.27, 0.100, 0.010), (0.72, 0.130, 0.35), hock=0.06, sock=0.4, shag=0.03),
+    "boar": Anatomy(0.58, (0.26, 0.30, 0.35), (0.12, 0.045), 0.0, (0.34, -0.08), 0.235, (0.46, 0.160, 0.085),
+                    (0.24, 0.085, 0.012), (0.28, 0.020, 1.2), hump=0.06, hock=0.04, sock=0.7, shag=0.04),
+    "rabbit": Anatomy(0.40, (0.34, 0.29, 0.23), (0.14, 0.055), 0.14, (0.28, 0.75), 0.230, (0.12, 0.130, 0.085),
+                      (0.56, 0.080, 0.045), (0.07, 0.090, -0.5), hock=0.04),
+    "moose": Anatomy(0.98, (0.27, 0.28, 0.34), (0.12, 0.048), 0.0, (0.48, 0.22), 0.185, (0.42, 0.140, 0.130),
+                     (0.24, 0.070, 0.015), (0.08, 0.040, 1.0), hump=0.10, hock=0.08, antlers="palmate", sock=1.25,
+                     shag=0.03),
 }  # fmt: skip
 
 COATS: dict[str, tuple[Color, ...]] = {
     "brown": ((112, 74, 44), (142, 98, 58), (88, 58, 38), (158, 116, 72), (126, 72, 38)),
     "black": ((48, 44, 46), (58, 52, 50), (42, 42, 48), (70, 64, 60)),
-    "pale": ((226, 218, 198), (238, 234, 224), (206, 196, 170), (214, 212, 206)),
+    "pale": ((212, 204, 184), (220, 216, 206), (200, 190, 164), (206, 204, 198)),
 }
 WEARERS = {  # of each coat: the bear, and the others whose kind has such a coat too
     "brown": ("brown", ("wolf", "deer", "fox", "boar", "rabbit", "moose")),
@@ -288,7 +289,9 @@ def _profile(species: str, pose: str, light: Color, rng: np.random.Generator) ->
     torso = [_part((*hip, hip_r), (*belly, belly_r), (*shoulder, shoulder_r))]
     throat = [_part((*nape, shoulder_r * 0.72), (*head, a.head * 0.9), relief=0.7)]
     rear = _polar(*hip, hip_r * 0.85, np.pi - 0.35 if pose not in ("sitting", "upright") else np.pi + 0.7)
-    parts = [*far, *_tail(a, *rear, species, light), *torso, *throat, *near, *_head(species, *head, tilt, light, rng)]
+    looking = rng.random() < FACING
+    skull = _face(species, *head, light) if looking else _head(species, *head, tilt, light, rng)
+    parts = [*far, *_tail(a, *rear, species, light), *torso, *throat, *near, *skull]
     if pose == "rolling":
         turn = np.pi + float(rng.uniform(-0.35, 0.35))
         parts = [Part(_turned(part.chain, turn), part.tone, part.relief, part.color) for part in parts]
@@ -301,30 +304,12 @@ def _turned(chain: Floats, angle: float) -> Floats:
     return np.stack([cos * x - sin * y, sin * x + cos * y, radius], axis=1)
 
 
-def _front(species: str, light: Color, rng: np.random.Generator) -> list[Part]:
-    """The animal seen from the front, looking at the viewer."""
+def _face(species: str, x: float, y: float, light: Color) -> list[Part]:
+    """A head seen from the front, its centre at (x, y)."""
     a = ANATOMY[species]
-    thigh, shin = a.legs
     length, face, nose = a.muzzle
     ear, base, point = a.ear
-    width = a.torso[2] * 0.95
-    top = -a.height - a.hump
-    x, y = float(rng.uniform(-0.1, 0.1)), top - min(a.neck[0] * np.sin(max(a.neck[1], 0.0)) + a.head * 0.35, 0.6)
-    parts = [
-        _part((side * width * 0.7, top * 0.5, thigh), (side * width * 0.7, -shin * 1.2, shin), tone=0.6, relief=0.3)
-        for side in (-1, 1)
-    ]
-    parts.append(_part((0, top + 0.02, a.torso[0] * 1.02), tone=0.85, relief=0.4))
-    parts.append(_part((0, top, width), (0, top + width * 0.5, width * 0.95), relief=0.6))
-    for side in (-1, 1):
-        step = float(rng.uniform(-0.05, 0.02))
-        knee = (side * width * 0.62, top * 0.45, (thigh + shin) / 2)
-        parts.append(
-            _part((side * width * 0.55, top, thigh), knee, (side * width * 0.6, -shin + step, shin), relief=0.75)
-        )
-        parts.append(_part((side * width * 0.6, -shin * 2 + step, shin), (side * width * 0.62, -shin + step, shin * 1.1),
-                           tone=a.sock, relief=0.8))  # fmt: skip
-    parts.append(_part((0, top, a.torso[2] * 0.7), (x, y, a.head * 0.9), relief=0.75))
+    parts: list[Part] = []
     for side in (-1, 1):
         spread = np.pi / 2 - side * (0.75 if species in BEARS else 0.3 if species == "rabbit" else 0.6)
         lean = np.pi / 2 - side * (0.15 if species == "rabbit" else 1.25 if a.antlers else 0.5)
@@ -345,6 +330,31 @@ def _front(species: str, light: Color, rng: np.random.Generator) -> list[Part]:
     for side in (-1, 1):
         parts.append(_part((x + side * a.head * 0.42, y - a.head * 0.05, 0.036), relief=1.0, color=NOSE))
     return parts
+
+
+def _front(species: str, light: Color, rng: np.random.Generator) -> list[Part]:
+    """The animal seen from the front, looking at the viewer."""
+    a = ANATOMY[species]
+    thigh, shin = a.legs
+    width = a.torso[2] * 0.95
+    top = -a.height - a.hump
+    x, y = float(rng.uniform(-0.1, 0.1)), top - min(a.neck[0] * np.sin(max(a.neck[1], 0.0)) + a.head * 0.35, 0.6)
+    parts = [
+        _part((side * width * 0.7, top * 0.5, thigh), (side * width * 0.7, -shin * 1.2, shin), tone=0.6, relief=0.3)
+        for side in (-1, 1)
+    ]
+    parts.append(_part((0, top + 0.02, a.torso[0] * 1.02), tone=0.85, relief=0.4))
+    parts.append(_part((0, top, width), (0, top + width * 0.5, width * 0.95), relief=0.6))
+    for side in (-1, 1):
+        step = float(rng.uniform(-0.05, 0.02))
+        knee = (side * width * 0.62, top * 0.45, (thigh + shin) / 2)
+        parts.append(
+            _part((side * width * 0.55, top, thigh), knee, (side * width * 0.6, -shin + step, shin), relief=0.75)
+        )
+        parts.append(_part((side * width * 0.6, -shin * 2 + step, shin), (side * width * 0.62, -shin + step, shin * 1.1),
+                           tone=a.sock, relief=0.8))  # fmt: skip
+    parts.append(_part((0, top, a.torso[2] * 0.7), (x, y, a.head * 0.9), relief=0.75))
+    return parts + _face(species, x, y, light)
 
 
 def _body(species: str, light: Color, rng: np.random.Generator) -> list[Part]:
@@ -490,7 +500,7 @@ SEASON_ODDS = {  # the coat, not the species, leans to a season: polar bears and
     "pale": (0.12, 0.13, 0.55, 0.20),
 }
 LIGHTS = ("day", "overcast", "dusk", "infrared", "fog")
-LIGHT_ODDS = (0.40, 0.18, 0.14, 0.16, 0.12)
+LIGHT_ODDS = (0.48, 0.18, 0.12, 0.12, 0.10)
 
 
 def _near(color: Color, rng: np.random.Generator, spread: float = 0.12) -> Color:
@@ -711,7 +721,7 @@ def draw_scene(
     reach = scale * side
     horizon = int(side * place.uniform(0.22, 0.5))
     spot = (float(place.uniform(0, side)), horizon + (side - horizon) * float(place.uniform(0.3 + scale, 0.97)))
-    coat_area = reach * reach * float(place.uniform(0.30, 0.60))
+    coat_area = reach * reach * float(place.uniform(0.25, 0.50))
 
     bear, others = WEARERS[coat_name]
     subclass = bear if is_bear else "empty" if body.random() < EMPTY_SHARE else str(body.choice(others))

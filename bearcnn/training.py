@@ -231,7 +231,7 @@ def build_manifest(config: Config, dataset: Dataset, progress: Progress) -> Mani
         image_size=config.data.image_size,
         fit=config.data.fit,
         config=config.model_dump(mode="json"),
-        data={"fingerprint": dataset.fingerprint, "counts": dataset.count(), "best_epoch": progress.best_epoch},
+        data={"fingerprint": dataset.fingerprint, "counts": dataset.counts(), "best_epoch": progress.best_epoch},
         versions={
             "bearcnn": bearcnn.__version__,
             "python": platform.python_version(),

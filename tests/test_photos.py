@@ -262,9 +262,16 @@ def test_a_photo_without_permission_says_so(tmp_path: Path) -> None:
         load_photo(path)
 
 
-@pytest.mark.parametrize(("width", "height"), [(50_000, 50_000), (20_001, 10_000), (15_000, 20_000)])
-def test_a_decompression_bomb_is_refused(width: int, height: int) -> None:
-    assert reason_for(write_png(width, height, 8, 2, b"\0" * 100)).startswith("too large: ")
+@pytest.mark.parametrize(
+    ("width", "height", "reason"),
+    [
+        (50_000, 50_000, "too large: more than 200 megapixels"),
+        (20_001, 10_000, "too large: 20001x10000 px, more than 200 megapixels"),
+        (20_000, 10_000, "file is truncated"),
+    ],
+)
+def test_a_decompression_bomb_is_refused(width: int, height: int, reason: str) -> None:
+    assert reason_for(write_png(width, height, 1, 0, b"\0" * 100)) == reason
 
 
 def test_a_panorama_of_150_megapixels_is_a_photo() -> None:
@@ -337,7 +344,7 @@ def test_every_shape_fits_into_the_square(width: int, height: int, size: int, fi
     assert pixels.shape == (size, size, 3)
     assert pixels.dtype == np.uint8
     if fit != "pad":
-        assert (pixels == (200, 10, 10)).all()
+        assert np.abs(pixels.astype(int) - (200, 10, 10)).max() <= 2  # thousandfold shrinking rounds
 
 
 def draw_frame() -> Image.Image:

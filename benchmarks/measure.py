@@ -1,0 +1,113 @@
+"""What every benchmark shares: both sides measured in turn, ratios with their spread, and where it was measured."""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One run of one side."""
+
+    seconds: float
+    peak_mb: float = float("nan")
+
+
+def time_process(command: Sequence[str], **environment: str) -> Sample:
+    """Run a fresh process: wall time, and the most memory it ever held.
+
+    Raises:
+        RuntimeError: it failed; with what it said.
+    """
+    read, write = os.pipe()
+    start = time.perf_counter()
+    child = os.fork()
+    if child == 0:
+        os.dup2(write, 1)
+        os.dup2(write, 2)
+        os.execvpe(command[0], list(command), {**os.environ, **environment})
+    os.close(write)
+    with os.fdopen(read, "rb") as pipe:
+        output = pipe.read()
+    _, status, usage = os.wait4(child, 0)
+    seconds = time.perf_counter() - start
+    if status:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{output.decode(errors='replace')[-2000:]}")
+    per_mb = 1024 if sys.platform != "darwin" else 1024**2  # ru_maxrss is in KB on Linux, in bytes on macOS
+    return Sample(seconds, usage.ru_maxrss / per_mb)
+
+
+def alternate(
+    sides: dict[str, Callable[[], Sample]], rounds: int, warm_up: bool = True
+) -> dict[str, list[Sample]]:
+    """A B A B ...: what slows the machine down for a while slows both down."""
+    if warm_up:
+        for run in sides.values():
+            run()
+    samples: dict[str, list[Sample]] = {name: [] for name in sides}
+    for number in range(rounds):
+        for name, run in sides.items():
+            samples[name].append(run())
+            print(f"  round {number + 1} of {rounds}, {name}: {samples[name][-1].seconds:.2f} s", file=sys.stderr)
+    return samples
+
+
+def ratios(base: Sequence[float], other: Sequence[float]) -> str:
+    """How many times as large `base` is, pair by pair: median, and the range of all pairs."""
+    pairs = [one / two for one, two in zip(base, other, strict=True)]
+    return f"{statistics.median(pairs):.1f} x ({min(pairs):.1f} to {max(pairs):.1f})"
+
+
+def middle(values: Sequence[float], unit: str, digits: int = 2) -> str:
+    """The median with the range."""
+    return f"{statistics.median(values):.{digits}f} {unit} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+
+
+def machine() -> dict[str, Any]:
+    """Hardware and versions, for whoever compares."""
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        model = names[0] if names else model
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    packages = ("bearcnn", "fastai", "torch", "onnxruntime", "pillow", "numpy")
+    return {
+        "processor": model,
+        "cores": cores,
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        **{name: version(name) for name in packages},
+    }
+
+
+def finish(name: str, out: Path, lines: Sequence[str], samples: dict[str, list[Sample]], **more: Any) -> None:
+    """Print the result, and keep every number in a JSON file."""
+    where = machine()
+    print(f"\n{name}")
+    for line in lines:
+        print(f"  {line}")
+    print("  on " + ", ".join(f"{key} {value}" for key, value in where.items()))
+    content = {"benchmark": name, "machine": where, **more}
+    content["samples"] = {side: [asdict(sample) for sample in found] for side, found in samples.items()}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(content, indent=1))
+    print(f"  every number: {out}")
+
+
+def arguments(description: str, rounds: int) -> argparse.ArgumentParser:
+    """Options that every benchmark has."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--data", type=Path, help="folder of class folders (default: the built-in scenes)")
+    parser.add_argument("--rounds", type=int, default=rounds, help="times that each side is measured")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"), help="folder for the JSON")
+    return parser
