@@ -43,7 +43,7 @@ class Progress:
         return len(self.records)
 
 
-class _EpochCallback(Callback):  # type: ignore[misc]
+class _EpochCallback(Callback):
     @property
     def is_skipped(self) -> bool:
         """Whether this epoch was finished before the run was interrupted."""
@@ -64,7 +64,7 @@ class SeedEpoch(_EpochCallback):
         torch.manual_seed(self.seed * 1_000_003 + self.epoch)
 
 
-class CountBatches(Callback):  # type: ignore[misc]
+class CountBatches(Callback):
     """Tell how far an epoch's training is."""
 
     run_valid = False
@@ -187,7 +187,7 @@ class StopEarly(_EpochCallback):
             raise CancelFitException("no better score for a while")
 
 
-class GrowingRate(Callback):  # type: ignore[misc]
+class GrowingRate(Callback):
     """Let the learning rate grow from step to step, and stop when the loss explodes: a range test (Smith 2017).
 
     fastai's LRFinder would write a pickle of the model to go back to; here a fresh model is simply thrown away.

@@ -125,7 +125,9 @@ def train(
     lr: Annotated[str | None, _knob("Highest learning rate.")] = None,
     seed: Annotated[str | None, _knob("Seed of everything random in the training.")] = None,
     out: Annotated[str | None, _knob("Run folder to write. Default: runs/<time>-<name>.")] = None,
-    lr_find: Annotated[bool, typer.Option("--lr-find", help="Suggest a learning rate and plot why; no training.")] = False,
+    lr_find: Annotated[
+        bool, typer.Option("--lr-find", help="Suggest a learning rate and plot why; no training.")
+    ] = False,
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Continue an interrupted run, to the bit.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -136,7 +138,6 @@ def train(
         photos/bear/a.jpg   photos/wolf/b.jpg   photos/empty/c.jpg
 
     Examples:
-
         bearcnn train
 
         bearcnn train --data photos --epochs 20 --pooling max
@@ -174,7 +175,7 @@ def _train(run: "Run", dataset: "Dataset", resume: bool, as_json: bool) -> None:
 
     with console.training_display(run.config().train.epochs, len(run.history()) if resume else 0) as display:
         outcome = train(run, dataset, display, resume=resume)
-    split = "test" if "test" in outcome.evaluations else "valid"
+    split = dataset.best_to_judge()
     if as_json:
         console.print_json({"run": str(run.directory), "model": str(run.onnx_file), **run.metrics()})
     else:
@@ -219,7 +220,6 @@ def predict(
     code is then 1.
 
     Examples:
-
         bearcnn predict photo.jpg
 
         bearcnn predict camera1/ camera2/ --format csv > bears.csv
@@ -240,7 +240,9 @@ def predict(
 def evaluate(
     run_folder: RunFolder = None,
     data: Annotated[str | None, typer.Option(metavar="DIR", help="Other labelled photos than the run's own.")] = None,
-    split: Annotated[Split | None, typer.Option(help="Which part. Default: test, or valid where there is none.")] = None,
+    split: Annotated[
+        Split | None, typer.Option(help="Which part. Default: test, or valid where there is none.")
+    ] = None,
     at_least: Annotated[
         list[str] | None,
         typer.Option(metavar="SCORE=VALUE", help="Exit with 1 if a score is lower, such as accuracy=0.95."),
@@ -250,7 +252,6 @@ def evaluate(
     """Judge a run's exported model, with intervals: what is evaluated is the very file that predict uses.
 
     Examples:
-
         bearcnn evaluate
 
         bearcnn evaluate runs/latest --split valid --json
@@ -268,7 +269,9 @@ def evaluate(
     with console.tracking() as track:
         evaluation = evaluate_pixels(predictor, dataset.pixels, *dataset.arrays(chosen), progress=track("evaluating"))
     if as_json:
-        console.print_json({"run": str(run.directory), "data": str(dataset.root), "split": chosen, **evaluation.to_json()})
+        console.print_json(
+            {"run": str(run.directory), "data": str(dataset.root), "split": chosen, **evaluation.to_json()}
+        )
     else:
         console.show_evaluation(evaluation, f"{dataset.root}, {chosen}", predictor.manifest.classes)
         if chosen == "valid" and not data:
@@ -297,7 +300,9 @@ def _parse_requirement(text: str) -> tuple[str, float]:
 def export(
     run_folder: RunFolder = None,
     target: Annotated[ExportFormat, typer.Option("--format", help="What to write.")] = ExportFormat.ONNX,
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="File to write. Default: <name> in this folder.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="File to write. Default: <name> in this folder.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a run's model in another format, and measure on real photos what that changed.
@@ -306,7 +311,6 @@ def export(
     weights alone; fastai is a pickled Learner for load_learner (a pickle: load only your own).
 
     Examples:
-
         bearcnn export --format int8 --out bear-int8.onnx
 
         bearcnn export runs/20260131-101500-bear --format fastai
@@ -326,13 +330,14 @@ def export(
 @data_app.command()
 def synth(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to make.")],
-    count: Annotated[int, typer.Option(min=20, help="Number of pictures, half of them with a bear.")] = 2400,
-    size: Annotated[int, typer.Option(min=16, max=2048, help="Side of a picture, in pixels.")] = 128,
+    count: Annotated[int, typer.Option(min=20, help="Number of pictures, half of them with a bear.")] = 6000,
+    size: Annotated[int, typer.Option(min=16, max=2048, help="Side of a picture, in pixels.")] = 96,
     seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same pictures.")] = 0,
     bear_scale: Annotated[
-        str, typer.Option(metavar="LOW-HIGH", help="The animal's share of the picture's side, 0.05 to 0.6; or one number.")
-    ] = "0.35-0.6",
-    clutter: Annotated[float, typer.Option(min=0, max=1, help="How busy the scene is, 0 to 1.")] = 0.4,
+        str,
+        typer.Option(metavar="LOW-HIGH", help="The animal's share of the picture's side, 0.05 to 0.6."),
+    ] = "0.5-0.6",
+    clutter: Annotated[float, typer.Option(min=0, max=1, help="How busy the scene is, 0 to 1.")] = 0.25,
     as_json: AsJson = False,
 ) -> None:
     """Draw a data set: scenes with bears, with other animals, and with none.
@@ -341,7 +346,6 @@ def synth(
     animal is known (scenes.jsonl).
 
     Examples:
-
         bearcnn data synth scenes
 
         bearcnn data synth hard --bear-scale 0.1-0.2 --clutter 0.9
@@ -378,7 +382,6 @@ def fetch(
     The download (160 MB) is checked, and goes on where it stopped when it is broken off.
 
     Example:
-
         bearcnn data fetch cifar100-bears photos
     """
     from bearcnn.fetching import fetch_cifar100_bears

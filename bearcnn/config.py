@@ -62,7 +62,7 @@ class DataConfig(Section):
     valid_share: float = Field(0.2, ge=0.01, le=0.8)
     """Share of the photos kept for validation, where the folder has no valid/ of its own."""
     test_share: float = Field(0.2, ge=0, le=0.8)
-    """Share of the photos kept for the test, where the folder has neither valid/ nor test/ of its own; 0 for no test."""
+    """Share of the photos kept for the test, where the folder has neither valid/ nor test/; 0 for none."""
     split_seed: int = Field(0, ge=0)
     """Seed of the split; apart from train.seed, so that several seeds train on the same photos."""
 

@@ -109,7 +109,7 @@ def to_int8(onnx_model: bytes, manifest: Manifest, calibration: NDArray[np.uint8
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    class Photos(CalibrationDataReader):  # type: ignore[misc]
+    class Photos(CalibrationDataReader):
         def __init__(self) -> None:
             self.batches: Iterator[NDArray[np.uint8]] = iter(
                 np.array_split(calibration, max(1, len(calibration) // 16))

@@ -108,7 +108,7 @@ def fetch_cifar100_bears(
             whole = Path(folder) / "whole"
             _write(chosen, whole, writing)
             if directory.exists():
-                directory.rmdir()
+                directory.rmdir()  # Windows wouldn't rename over it
             whole.rename(directory)
         except OSError as error:
             raise DataError(

@@ -23,7 +23,7 @@ from bearcnn.config import AugmentConfig, Config
 from bearcnn.dataset import Dataset
 
 
-class PixelLoader(DataLoader):  # type: ignore[misc]
+class PixelLoader(DataLoader):
     """Batches of (pixels, labels) from decoded pixels.
 
     For training: shuffled, augmented, float (batch, 3, n, n) in 0 to 1, the rest that fills no batch left for another

@@ -1,6 +1,6 @@
 """Config -> finished run folder; resume. `train` reads from top to bottom what a training is."""
 
-import bearcnn.compatibility  # noqa: F401
+import bearcnn.compatibility
 
 # isort: split
 import json
@@ -67,7 +67,7 @@ class Outcome:
 
     progress: Progress
     interrupted: bool
-    evaluations: dict[str, Evaluation]  # of the exported model, by split
+    evaluations: dict[Split, Evaluation]  # of the exported model, by split
 
 
 def train(run: Run, dataset: Dataset, watcher: Watcher, *, resume: bool = False) -> Outcome:
@@ -115,7 +115,8 @@ def build_learner(
     """fastai's Learner with nothing global in it: only the callbacks named here; one cycle unless `schedule` is off."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     # Convolutions are faster when a pixel's channels lie side by side (163 to 219 images/s at 128 px).
-    model = model.to(device, memory_format=torch.channels_last)
+    model = model.to(device)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's own types
     settings = config.train
     _, labels = dataset.arrays("train")
     callbacks = [TrainEvalCallback(), *callbacks]
@@ -192,14 +193,14 @@ def _write_dataset(run: Run, dataset: Dataset, resume: bool) -> None:
 
 def _finish(
     run: Run, config: Config, dataset: Dataset, network: BearCNN, progress: Progress, complete: bool, watcher: Watcher
-) -> dict[str, Evaluation]:
+) -> dict[Split, Evaluation]:
     """Export the best epoch, judge what was exported, and write down both."""
     watcher.stage("exporting the best epoch")
     manifest = build_manifest(config, dataset, progress)
     write_atomically(run.onnx_file, to_onnx(network, manifest), overwrite=True)
     watcher.stage("evaluating the exported model")
     predictor = Predictor(run.onnx_file)
-    evaluations = {}
+    evaluations: dict[Split, Evaluation] = {}
     splits: tuple[Split, ...] = ("valid", "test")
     for split in splits:
         rows, labels = dataset.arrays(split)

@@ -18,7 +18,8 @@ import sys, warnings
 warnings.simplefilter("ignore")
 from fastai.vision.all import *
 folder, out = sys.argv[1:]
-loaders = ImageDataLoaders.from_folder(folder, valid_pct=0.5, item_tfms=Resize(128, ResizeMethod.Squish), bs=2, num_workers=0)
+resize = Resize(128, ResizeMethod.Squish)
+loaders = ImageDataLoaders.from_folder(folder, valid_pct=0.5, item_tfms=resize, bs=2, num_workers=0)
 widths = [3, 32, 64, 128, 256]
 blocks = [ConvLayer(a, b, stride=2) for a, b in zip(widths, widths[1:])]
 network = nn.Sequential(*blocks, AdaptiveConcatPool2d(1), Flatten(), nn.Linear(512, 2))
@@ -61,7 +62,7 @@ def main() -> None:
         )
     seconds = {side: [sample.seconds for sample in found] for side, found in samples.items()}
     memory = {side: [sample.peak_mb for sample in found] for side, found in samples.items()}
-    ours, theirs, help_ = samples
+    ours, theirs, _ = samples
     lines = [f"{side:30} {middle(seconds[side], 's')}, peak {middle(memory[side], 'MB', 0)}" for side in samples]
     lines.append(f"fastai takes {ratios(seconds[theirs], seconds[ours])} the time")
     lines.append(f"fastai takes {ratios(memory[theirs], memory[ours])} the memory")

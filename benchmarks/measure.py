@@ -46,9 +46,7 @@ def time_process(command: Sequence[str], **environment: str) -> Sample:
     return Sample(seconds, usage.ru_maxrss / per_mb)
 
 
-def alternate(
-    sides: dict[str, Callable[[], Sample]], rounds: int, warm_up: bool = True
-) -> dict[str, list[Sample]]:
+def alternate(sides: dict[str, Callable[[], Sample]], rounds: int, warm_up: bool = True) -> dict[str, list[Sample]]:
     """A B A B ...: what slows the machine down for a while slows both down."""
     if warm_up:
         for run in sides.values():

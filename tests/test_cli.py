@@ -198,7 +198,9 @@ class TestPredict:
         assert all(row["error"] is None and row["label"] in ("bear", "not_bear") for row in rows)
         lines = bearcnn_command("predict", *paths, "--format", "jsonl", cwd=work).stdout.splitlines()
         assert [json.loads(line) for line in lines] == rows
-        cells = list(csv.DictReader(io.StringIO(bearcnn_command("predict", *paths, "--format", "csv", cwd=work).stdout)))
+        cells = list(
+            csv.DictReader(io.StringIO(bearcnn_command("predict", *paths, "--format", "csv", cwd=work).stdout))
+        )
         assert [(cell["path"], cell["label"]) for cell in cells] == [(row["path"], row["label"]) for row in rows]
         assert [float(cell["probability"]) for cell in cells] == pytest.approx(
             [row["probability"] for row in rows], abs=1e-6
@@ -277,7 +279,9 @@ class TestOtherCommands:
         (tmp_path / "c.toml").write_text(shown)
         bearcnn_command("config", "check", tmp_path / "c.toml")
         assert bearcnn_command("config", "show", tmp_path / "c.toml").stdout == shown
-        assert json.loads(bearcnn_command("config", "show", tmp_path / "c.toml", "--json").stdout)["train"]["lr"] == 0.01
+        assert (
+            json.loads(bearcnn_command("config", "show", tmp_path / "c.toml", "--json").stdout)["train"]["lr"] == 0.01
+        )
 
     def test_config_check_names_every_problem(self, tmp_path):
         (tmp_path / "c.toml").write_text("[model]\npoling = 'max'\nkernel_size = 2\n")

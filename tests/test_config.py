@@ -1,3 +1,4 @@
+import itertools
 import tomllib
 from pathlib import Path
 
@@ -65,7 +66,9 @@ def test_all_problems_are_reported_at_once():
     ],
 )
 def test_an_unknown_key_names_the_nearest_one(override, nearest):
-    assert problems(override) == [f"{override.partition('=')[0].removesuffix('.lr')}: there is no such key; did you mean {nearest}?"]
+    assert problems(override) == [
+        f"{override.partition('=')[0].removesuffix('.lr')}: there is no such key; did you mean {nearest}?"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -131,9 +134,7 @@ def test_a_dumped_config_reads_back_the_same(tmp_path_factory, name, lr, epochs,
     assert make_config(tomllib.loads(dump_config(config, explained=explained))) == config
 
 
-@given(
-    size=st.integers(8, 300), blocks=st.integers(1, 10), stride=st.sampled_from([1, 2]), pool_size=st.integers(2, 5)
-)
+@given(size=st.integers(8, 300), blocks=st.integers(1, 10), stride=st.sampled_from([1, 2]), pool_size=st.integers(2, 5))
 def test_map_sizes_halve_or_are_refused(size, blocks, stride, pool_size):
     try:
         sizes = map_sizes(size, blocks, stride, pool_size)
@@ -154,6 +155,6 @@ def test_every_file_under_configs_loads_and_explains_itself():
         load_config(file)
         lines = [line for line in file.read_text().splitlines() if line]
         assert lines[0].startswith("#"), f"{file} does not say what it is for"
-        for before, line in zip(lines, lines[1:], strict=False):
+        for before, line in itertools.pairwise(lines):
             if " = " in line and not line.startswith("#"):
                 assert before.startswith("#") or "#" in line, f"{file}: {line} is not explained"

@@ -102,7 +102,9 @@ def test_about_the_asked_share_is_flipped():
 def corners(size=65) -> torch.Tensor:
     """A photo whose red is the horizontal and green the vertical place, to read where a pixel came from."""
     line = torch.linspace(0, 255, size).round().to(torch.uint8)
-    return torch.stack([line.expand(size, size), line[:, None].expand(size, size), torch.zeros(size, size, dtype=torch.uint8)])
+    return torch.stack(
+        [line.expand(size, size), line[:, None].expand(size, size), torch.zeros(size, size, dtype=torch.uint8)]
+    )
 
 
 def test_a_crop_keeps_at_least_the_asked_area_and_stays_inside():

@@ -25,7 +25,8 @@ POOLINGS = ("max", "avg", "concat")
 
 
 def random_pixels(count: int = 2, size: int = 32, seed: int = 0) -> torch.Tensor:
-    return torch.randint(0, 256, (count, 3, size, size), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (count, 3, size, size), dtype=torch.uint8, generator=generator)
 
 
 @settings(deadline=None, max_examples=60)
@@ -42,7 +43,12 @@ def test_maps_have_the_size_of_the_formula(kernel_size, stride, pooling, pool_si
     widths = (4, 6, 8)[:blocks]
     model = build_model(
         ModelConfig(
-            widths=widths, kernel_size=kernel_size, stride=stride, pooling=pooling, pool_size=pool_size, residual=residual
+            widths=widths,
+            kernel_size=kernel_size,
+            stride=stride,
+            pooling=pooling,
+            pool_size=pool_size,
+            residual=residual,
         )
     ).eval()
     side = map_sizes(size, blocks, stride, pool_size)[-1]
