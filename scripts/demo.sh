@@ -3,18 +3,15 @@
 set -euo pipefail
 PATH="$PWD/${VENV:-.venv}/bin:$PATH"
 
-say() { printf '\n\033[1m$ %s\033[0m\n' "$*"; "$@"; }
+say() { printf '\n$ %s\n' "$*"; "$@"; }
 
 started=$SECONDS
 run="demo/run-$(date +%Y%m%d-%H%M%S)"
-[ -d demo/scenes ] || say bearcnn data synth demo/scenes --count 2400 --size 96
+[ -d demo/scenes ] || say bearcnn data synth demo/scenes
 say bearcnn train --config configs/demo.toml --data demo/scenes --out "$run"
 say bearcnn evaluate "$run" --at-least accuracy=0.95
 say bearcnn export "$run" --format int8 --out "$run/model-int8.onnx"
-say bearcnn predict demo/scenes/test/bear/black demo/scenes/test/not_bear/empty --model "$run/model-int8.onnx" > "$run/predictions.txt"
-head -n 3 "$run/predictions.txt"
-echo ...
-tail -n 3 "$run/predictions.txt"
+say bearcnn predict demo/scenes/test/*/*/000[0-3][89].jpg --model "$run/model-int8.onnx"
 
 cat <<END
 
