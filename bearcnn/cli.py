@@ -32,6 +32,7 @@ config_app = typer.Typer(no_args_is_help=True, help="Look at a configuration.", 
 app.add_typer(data_app, name="data")
 app.add_typer(config_app, name="config")
 
+# Flags have metavar="", because "<bool>" beside them would look as if they wanted a value.
 KNOBS = "Knobs (short for --set)"
 
 ConfigFile = Annotated[
@@ -42,9 +43,9 @@ Overrides = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Set any key, such as train.lr=3e-3; can be repeated."),
 ]
 Data = Annotated[str | None, typer.Option(metavar="DIR", help="Folder of class folders. Default: built-in scenes.")]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout, for programs.")]
+AsJson = Annotated[bool, typer.Option("--json", metavar="", help="JSON on stdout, for programs.")]
 RunFolder = Annotated[
-    Path | None, typer.Argument(metavar="[RUN]", help="Run folder. Default: the newest finished one (runs/latest).")
+    Path | None, typer.Argument(metavar="RUN", help="Run folder. Default: the newest finished one (runs/latest).")
 ]
 
 
@@ -103,7 +104,7 @@ def _show_version(asked: bool) -> None:
 @app.callback()
 def _bearcnn(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+        bool, typer.Option("--version", metavar="", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
     pass
@@ -126,7 +127,7 @@ def train(
     seed: Annotated[str | None, _knob("Seed of everything random in the training.")] = None,
     out: Annotated[str | None, _knob("Run folder to write. Default: runs/<time>-<name>.")] = None,
     lr_find: Annotated[
-        bool, typer.Option("--lr-find", help="Suggest a learning rate and plot why; no training.")
+        bool, typer.Option("--lr-find", metavar="", help="Suggest a learning rate and plot why; no training.")
     ] = False,
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Continue an interrupted run, to the bit.")] = None,
     as_json: AsJson = False,
@@ -212,7 +213,7 @@ def predict(
         Path | None, typer.Option(metavar="MODEL", help="A run folder or a .onnx file. Default: the newest run.")
     ] = None,
     style: Annotated[Style, typer.Option("--format", help="table for people, the others for programs.")] = Style.TABLE,
-    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", metavar="", help="The same as --format json.")] = False,
 ) -> None:
     """Say for each photo whether there is a bear in it, and how sure that is.
 
@@ -376,10 +377,12 @@ def fetch(
     name: Annotated[FetchedSet, typer.Argument(help="What to fetch.")],
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to make.")],
     negatives_per_bear: Annotated[int, typer.Option(min=1, max=99, help="Other pictures for each bear.")] = 4,
+    as_json: AsJson = False,
 ) -> None:
-    """Fetch real photos: the bears of CIFAR-100 (32 px) against its other classes, the hardest first.
+    """Fetch real photos: the bears of CIFAR-100 (32 px) against its other classes.
 
-    The download (160 MB) is checked, and goes on where it stopped when it is broken off.
+    Half of the others are the animals most like bears, the rest is spread over everything else. The download (169 MB)
+    is checked, and goes on where it stopped when it is broken off.
 
     Example:
         bearcnn data fetch cifar100-bears photos
@@ -390,6 +393,9 @@ def fetch(
         summary = fetch_cifar100_bears(
             directory, negatives_per_bear=negatives_per_bear, downloading=track("downloading"), writing=track("sorting")
         )
+    if as_json:
+        console.print_json(asdict(summary))
+        return
     console.note(
         f"{summary.bears:,} bears, {summary.others:,} others; train on them with: "
         f"[bold]bearcnn train --data {directory} --image-size 32[/]"
@@ -398,7 +404,9 @@ def fetch(
 
 @data_app.command()
 def cache(
-    clear: Annotated[bool, typer.Option("--clear", help="Delete them; they are decoded again when needed.")] = False,
+    clear: Annotated[
+        bool, typer.Option("--clear", metavar="", help="Delete them; they are decoded again when needed.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show the decoded pixels that are kept to make the next training start at once."""
@@ -419,7 +427,7 @@ def cache(
 
 @config_app.command()
 def show(
-    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="TOML file. Default: the defaults.")] = None,
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="TOML file. Default: the defaults.")] = None,
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:

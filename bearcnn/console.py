@@ -110,7 +110,7 @@ class TrainingDisplay:
     """A training as it goes: the network as a table, a line an epoch, a bar for what is under way."""
 
     HEADER = (
-        "       ---- loss ----  ------ validation -------\n"
+        "       ---- loss ----  ------ validation -------           (* the best so far)\n"
         "epoch   train   valid  accuracy  ROC AUC  avg prec       lr  seconds  images/s"
     )
 
@@ -231,11 +231,9 @@ def show_evaluation(evaluation: "Evaluation", title: str, classes: tuple[str, st
 def show_finished(run: "Run", evaluation: "Evaluation", split: str, best_epoch: int) -> None:
     """What a training came to, where everything lies, and what to try next."""
     scores = evaluation.estimates
-    out.print(
-        f"accuracy {scores['accuracy']}, ROC AUC {scores['roc_auc']} on {evaluation.n:,} {split} photos "
-        f"(95% intervals); best epoch {best_epoch}",
-        soft_wrap=True,
-    )
+    out.print(f"\non {evaluation.n:,} {split} photos, with 95% intervals (best epoch: {best_epoch}):")
+    for name in ("accuracy", "recall", "precision", "roc_auc"):
+        out.print(f"  {NAMES[name]:18} {scores[name]}")
     out.print(f"\nin {escape(str(run.directory))}:", soft_wrap=True)
     for file, what in (
         (run.onnx_file, "the model: this one file is all that predict needs"),

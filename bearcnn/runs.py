@@ -151,6 +151,8 @@ def create_run(directory: Path, config: Config) -> Run:
     except OSError as error:
         raise RunError(f"can't make the run folder {directory}: {error.strerror}; choose another --out") from None
     run = Run(directory)
+    # Without its own place: `bearcnn train --config RUN/config.toml` repeats a run, in a folder of its own.
+    config = config.model_copy(update={"train": config.train.model_copy(update={"out": ""})})
     write_atomically(run.config_file, dump_config(config, explained=True).encode())
     return run
 

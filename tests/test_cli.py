@@ -1,4 +1,5 @@
 import csv
+import inspect
 import io
 import json
 import os
@@ -287,6 +288,14 @@ class TestOtherCommands:
         (tmp_path / "c.toml").write_text("[model]\npoling = 'max'\nkernel_size = 2\n")
         process = bearcnn_command("config", "check", tmp_path / "c.toml", code=1)
         assert len(process.stderr.strip().splitlines()) == 2
+
+    def test_the_defaults_of_data_synth_are_the_built_in_sets(self):
+        from bearcnn import cli, scenes
+
+        given = {name: parameter.default for name, parameter in inspect.signature(cli.synth).parameters.items()}
+        assert (given["count"], given["size"]) == (scenes.DEFAULT_COUNT, scenes.DEFAULT_SIZE)
+        assert given["clutter"] == scenes.DEFAULT_CLUTTER
+        assert cli._parse_scale(given["bear_scale"]) == scenes.DEFAULT_SCALE
 
     def test_data_synth_cache_and_clear(self, tmp_path, photos):
         scenes = tmp_path / "scenes"
