@@ -34,9 +34,10 @@ from bearcnn.callbacks import (
     restore,
 )
 from bearcnn.config import Config, TrainConfig
-from bearcnn.dataset import Dataset, Split
+from bearcnn.dataset import Dataset
 from bearcnn.errors import ResumeError, RunError
 from bearcnn.evaluation import Evaluation
+from bearcnn.examples import Split
 from bearcnn.export import to_onnx, to_safetensors
 from bearcnn.files import write_atomically
 from bearcnn.loaders import build_loaders

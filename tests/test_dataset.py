@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from bearcnn.cache import list_caches
-from bearcnn.dataset import Dataset, Example, load_dataset, read_dataset, split_examples
+from bearcnn.dataset import Dataset, load_dataset, read_dataset
 from bearcnn.errors import DataError
+from bearcnn.examples import Example, split_examples
 
 SHARED = Path(os.environ.get("BEARCNN_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 
