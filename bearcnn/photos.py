@@ -55,7 +55,8 @@ def find_photos(root: Path) -> Iterator[Path]:
     """Every file under a folder that is called like a photo, in the order of the sorted names.
 
     Lazy, one folder in memory at a time. Hidden files and folders are passed over; linked folders are followed,
-    but not in circles. Raises DataError for a folder that can't be listed.
+    but not in circles. A folder below that can't be listed comes out itself, so that it gets a reason like a bad
+    photo. Raises DataError if `root` can't be listed.
     """
     yield from _walk(root, frozenset())
 
@@ -66,7 +67,10 @@ def _walk(folder: Path, above: frozenset[tuple[int, int]]) -> Iterator[Path]:
         with os.scandir(folder) as listing:
             entries = sorted((entry.name, _is_folder(entry)) for entry in listing if not entry.name.startswith("."))
     except OSError as error:
-        raise DataError(f"The folder {folder} can't be listed: {_why(error)}.") from error
+        if not above:
+            raise DataError(f"The folder {folder} can't be listed: {_why(error)}.") from error
+        yield folder
+        return
     identity = (state.st_dev, state.st_ino)
     if identity in above:
         return
@@ -128,7 +132,7 @@ def read_photo(path: Path) -> bytes:
     try:
         state = path.stat()
         if stat.S_ISDIR(state.st_mode):
-            raise PhotoError("is a folder")
+            raise PhotoError("a folder without photos, or one that can't be listed")
         if not stat.S_ISREG(state.st_mode):  # a pipe would be waited for without end
             raise PhotoError("not a file")
         if state.st_size > BYTE_LIMIT:

@@ -208,12 +208,12 @@ def find_model(model: Path | None) -> Path:
 def _predict_batch(predictor: Predictor, batch: list[tuple[Path, Future[NDArray[np.uint8]]]]) -> Iterator[Prediction]:
     pixels: list[NDArray[np.uint8]] = []
     reasons: list[str | None] = []
-    for path, decoding in batch:
+    for _, decoding in batch:
         try:
             pixels.append(decoding.result())
             reasons.append(None)
         except PhotoError as error:
-            reasons.append("no photo in this folder" if _is_folder(path) else str(error))
+            reasons.append(str(error))
     answers = iter(predictor.predict_pixels(np.stack(pixels))[0].tolist() if pixels else ())
     for (path, _), reason in zip(batch, reasons, strict=True):
         if reason is not None:

@@ -238,7 +238,7 @@ def test_every_reason_is_one_a_person_understands(tmp_path: Path) -> None:
     assert "Lab" in reason_for(encode(Image.new("LAB", (8, 8)), "TIFF"))
     for path, reason in [
         (tmp_path / "none.jpg", "file not found"),
-        (tmp_path, "is a folder"),
+        (tmp_path, "a folder without photos, or one that can't be listed"),
         (tmp_path / ("x" * 300), "file name too long"),
         (tmp_path / "a\0b", "not a file name"),
     ]:
@@ -429,3 +429,17 @@ def test_real_files_that_break_programs_give_a_picture_or_a_reason() -> None:
         "pillow__broken.png": "file is damaged",
         "pillow__decompression_bomb.gif": "too large: more than 200 megapixels",
     }
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="this user may list everything")
+def test_a_folder_below_that_can_not_be_listed_comes_out_itself(tmp_path: Path) -> None:
+    for name in ("a", "locked", "z"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "photo.jpg").write_bytes(b"")
+    (tmp_path / "locked").chmod(0)
+    try:
+        assert list(find_photos(tmp_path)) == [
+            tmp_path / "a" / "photo.jpg", tmp_path / "locked", tmp_path / "z" / "photo.jpg",
+        ]  # fmt: skip
+    finally:
+        (tmp_path / "locked").chmod(0o755)

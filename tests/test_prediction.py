@@ -163,7 +163,7 @@ def test_a_bad_photo_is_a_row_with_its_reason_and_the_others_are_answered(predic
         "not a picture",
         "file not found",
         "empty file",
-        "no photo in this folder",
+        "a folder without photos, or one that can't be listed",
         "not a file name",
         None,
     ]
@@ -414,7 +414,7 @@ def test_what_matches_nothing_is_a_row_with_its_reason(predictor: Predictor) -> 
     rows = list(predict_photos(predictor, expand_paths(["*.gif", "nothing", "b.jpg"], NO_INPUT)))
     assert [(row.path, row.error) for row in rows] == [
         ("*.gif", "file not found"),
-        ("nothing", "no photo in this folder"),
+        ("nothing", "a folder without photos, or one that can't be listed"),
         ("b.jpg", None),
     ]
 
