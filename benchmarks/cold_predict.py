@@ -12,6 +12,19 @@ from pathlib import Path
 
 from measure import Sample, alternate, arguments, finish, middle, ratios, time_process
 
+# How fast a network is doesn't depend on what it has learnt.
+FRESH_MODEL = """
+import sys
+from pathlib import Path
+from bearcnn.artifact import Manifest
+from bearcnn.config import Config
+from bearcnn.export import to_onnx
+from bearcnn.model import build_model
+config = Config()
+manifest = Manifest(name="fresh", classes=("no", "bear"), image_size=config.data.image_size, fit=config.data.fit)
+Path(sys.argv[1]).write_bytes(to_onnx(build_model(config.model).eval(), manifest))
+"""
+
 FASTAI_MODEL = """
 import bearcnn.compatibility
 import sys, warnings
@@ -43,8 +56,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         photos = _photos(folder, options.data)
-        model = options.model or str(_fresh_model(folder, photos[0].parents[1]))
-        learner = folder / "learner.pkl"
+        # Both in processes of their own: the memory of this one would count as its children's.
+        model, learner = options.model or str(folder / "fresh.onnx"), folder / "learner.pkl"
+        if options.model is None:
+            subprocess.run([sys.executable, "-c", FRESH_MODEL, model], check=True)
         subprocess.run([sys.executable, "-c", FASTAI_MODEL, str(photos[0].parents[1]), str(learner)], check=True)
 
         def bearcnn(*command: str) -> Sample:
@@ -85,22 +100,6 @@ def _photos(folder: Path, data: Path | None) -> list[Path]:
         link.symlink_to(photo.resolve())
         links.append(link)
     return links
-
-
-def _fresh_model(folder: Path, photos: Path) -> Path:
-    """The default network, untrained: how fast it is doesn't depend on what it has learnt."""
-    from bearcnn.artifact import Manifest
-    from bearcnn.config import Config
-    from bearcnn.export import to_onnx
-    from bearcnn.model import build_model
-
-    config = Config()
-    manifest = Manifest(
-        name="fresh", classes=("not_bear", "bear"), image_size=config.data.image_size, fit=config.data.fit
-    )
-    file = folder / "fresh.onnx"
-    file.write_bytes(to_onnx(build_model(config.model).eval(), manifest))
-    return file
 
 
 if __name__ == "__main__":
