@@ -1,6 +1,8 @@
 """Typer commands: each loads, calls one function, shows. Only `main` exits; nothing heavy is imported at the top."""
 
+import errno
 import math
+import os
 import sys
 from dataclasses import asdict
 from datetime import datetime
@@ -89,10 +91,17 @@ class Split(StrEnum):
 def main() -> None:
     """Run the command line; what the user can mend becomes one line and exit code 1."""
     try:
+        if sys.stdout is None:
+            raise BearcnnError("there is no standard output to write to")
         app()
     except BearcnnError as error:
         console.show_error(error)
         sys.exit(1)
+    except OSError as error:
+        if error.errno != errno.ENOSPC or error.filename is not None:
+            raise
+        console.show_error(BearcnnError("can't write the output: the disk is full"))
+        os._exit(1)  # Python would try to write the rest once more, and fail with a traceback
 
 
 def _show_version(asked: bool) -> None:
@@ -233,6 +242,8 @@ def predict(
     predictions = predict_photos(predictor, expand_paths(paths, sys.stdin.buffer))
     counts = console.print_predictions(predictions, "json" if as_json else style.value, predictor.manifest.classes)
     console.summarize_predictions(counts)
+    if not any(counts.values()):
+        raise BearcnnError("no photo was given: the list or pattern is empty")
     if counts["unreadable"]:
         raise typer.Exit(1)
 
@@ -267,6 +278,8 @@ def evaluate(
     predictor = Predictor(run.onnx_file)
     dataset = _open_folder(data, run.config()) if data else _reopen_dataset(run)
     chosen = split.value if split else dataset.best_to_judge()
+    if not dataset.select(chosen):
+        raise BearcnnError(f"{dataset.root} has no {chosen} photos; leave --split out, or name another one")
     with console.tracking() as track:
         evaluation = evaluate_pixels(predictor, dataset.pixels, *dataset.arrays(chosen), progress=track("evaluating"))
     if as_json:
@@ -308,8 +321,9 @@ def export(
 ) -> None:
     """Write a run's model in another format, and measure on real photos what that changed.
 
-    onnx runs anywhere; int8 is a quarter of the size and faster; pt2 is torch.export's program; safetensors holds the
-    weights alone; fastai is a pickled Learner for load_learner (a pickle: load only your own).
+    onnx runs anywhere; int8 is about a quarter of the size, and faster where the network is large; pt2 is torch.export's
+    program; safetensors holds the weights alone; fastai is a pickled Learner for load_learner (a pickle: load only your
+    own).
 
     Examples:
         bearcnn export --format int8 --out bear-int8.onnx
@@ -361,7 +375,7 @@ def synth(
     if as_json:
         console.print_json(asdict(summary))
     else:
-        console.note(f"drew {count:,} scenes; train on them with: [bold]bearcnn train --data {directory}[/]")
+        console.say(f"drew {count:,} scenes; train on them with: [bold]bearcnn train --data {directory}[/]")
 
 
 def _parse_scale(text: str) -> tuple[float, float]:
@@ -396,7 +410,7 @@ def fetch(
     if as_json:
         console.print_json(asdict(summary))
         return
-    console.note(
+    console.say(
         f"{summary.bears:,} bears, {summary.others:,} others; train on them with: "
         f"[bold]bearcnn train --data {directory} --image-size 32[/]"
     )
@@ -414,7 +428,10 @@ def cache(
 
     if clear:
         number, freed = clear_caches()
-        console.note(f"deleted {number} entries, {freed / 1e6:.1f} MB")
+        if as_json:
+            console.print_json({"deleted": number, "bytes": freed})
+        else:
+            console.say(f"deleted {number} entries, {freed / 1e6:.1f} MB")
         return
     entries = list_caches()
     if as_json:
@@ -450,7 +467,7 @@ def check(
     from bearcnn.config import load_config
 
     load_config(file, overrides or [])
-    console.note(f"{file} is fine")
+    console.say(f"{file} is fine")
 
 
 def _load_config(file: Path | None, overrides: list[str] | None, knobs: dict[str, str | None]) -> "Config":

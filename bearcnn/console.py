@@ -56,6 +56,11 @@ def note(text: str) -> None:
     err.print(text, soft_wrap=True)
 
 
+def say(text: str) -> None:
+    """A result in words."""
+    out.print(text, soft_wrap=True)
+
+
 def show_error(error: BearcnnError) -> None:
     """What went wrong, as the last thing said."""
     for line in str(error).splitlines():
@@ -234,6 +239,12 @@ def show_finished(run: "Run", evaluation: "Evaluation", split: str, best_epoch: 
     out.print(f"\non {evaluation.n:,} {split} photos, with 95% intervals (best epoch: {best_epoch}):")
     for name in ("accuracy", "recall", "precision", "roc_auc"):
         out.print(f"  {NAMES[name]:18} {scores[name]}")
+    if split == "valid":
+        note("[yellow]there are no test photos: these chose the best epoch as well, so the scores flatter a little[/]")
+    confusion = evaluation.confusion
+    called_bear = confusion.true_positive + confusion.false_positive
+    if called_bear in (0, evaluation.n):
+        note(f"[yellow]it gives all {evaluation.n:,} photos the same answer: train longer, or on more photos[/]")
     out.print(f"\nin {escape(str(run.directory))}:", soft_wrap=True)
     for file, what in (
         (run.onnx_file, "the model: this one file is all that predict needs"),
@@ -264,7 +275,10 @@ def show_export(report: "ExportReport") -> None:
             f"{report.speed:.2f} x the photos per second",
             soft_wrap=True,
         )
+    if report.format == "int8" and report.speed < 1:
+        note("[yellow]on this computer the float file is faster: so small a network gains nothing from 8 bits[/]")
     if report.format == "fastai":
+        note("fastai resizes photos by a rule of its own, and doesn't turn them: the answers differ by that")
         note(
             "[yellow]this file is a pickle: loading one can run any code in it. Load only your own, "
             "and give others the .onnx file[/]"
@@ -336,7 +350,7 @@ def summarize_predictions(counts: Mapping[str, int]) -> None:
 def show_lr(suggestion: float, plot: str) -> None:
     """The suggested learning rate and where its plot is."""
     out.print(f"suggested learning rate: [bold]{suggestion:g}[/]  (plot: {escape(plot)})", soft_wrap=True)
-    out.print(f"use it with: bearcnn train --lr {suggestion:g}")
+    out.print(f"add it to your command: [bold]--lr {suggestion:g}[/]")
 
 
 def finite(value: float) -> float | None:

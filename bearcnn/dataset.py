@@ -215,6 +215,9 @@ def read_dataset(
         fingerprint = str(record["fingerprint"])
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise DataError("The list of photos in the run (dataset.json) is damaged: train again.") from error
+    absent = [photo.path for photo in found if photo.split in splits and not photo.path.exists()]
+    if absent:  # before anything is decoded: a cache without them would be of no use
+        raise _changed(root, absent, "is missing")
     # All photos in the order of training, not only those asked for, so that the cache made for training serves.
     paths = [example.path for example in found] + [photo.path for photo in left_out]
     paths.sort(key=lambda path: path.parts)
@@ -223,11 +226,17 @@ def read_dataset(
     examples = tuple(replace(example, row=rows[example.path]) for example in found if example.split in splits)
     changed = [example.path for example in examples if cache.digests[example.row] != example.digest]
     if changed:
-        what = "has changed since training" if changed[0].exists() else "is missing"
-        others = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
-        name = changed[0].relative_to(root).as_posix()
-        raise DataError(f"A photo {what} in {root}: {name}{others}. Bring it back as it was, or train again.")
+        raise _changed(root, changed, "has changed since training")
     return Dataset(root, positive, classes, examples, left_out, fingerprint, cache.pixels)
+
+
+def _changed(root: Path, paths: list[Path], what: str) -> DataError:
+    others = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+    name = paths[0].relative_to(root).as_posix()
+    return DataError(
+        f"A photo {what} in {root}: {name}{others}. Bring it back as it was, or train again; "
+        "`bearcnn evaluate --data FOLDER` judges on other photos."
+    )
 
 
 def _builtin_scenes(progress: Progress | None) -> Path:

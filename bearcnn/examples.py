@@ -124,7 +124,7 @@ def _check_labels(root: Path, examples: list[Example], places: list[Place], word
         example = json.dumps(sorted(near)[:5] or candidates[:1], ensure_ascii=False)
         raise DataError(
             f"No folder in {root} is called {' or '.join(words.values())} (found: {shown}): say which are positive, "
-            f"such as data.positive = {example}."
+            f"such as --set 'data.positive={example}'."
         )
 
 

@@ -167,7 +167,13 @@ def open_run(directory: Path | None) -> Run:
         directory = latest_directory()
     run = Run(directory)
     if not run.config_file.is_file():
-        what = "is not a run folder (it has no config.toml)" if directory.is_dir() else "does not exist"
+        what = (
+            "is not a run folder (it has no config.toml)"
+            if directory.is_dir()
+            else "is a file; give the run folder"
+            if directory.is_file()
+            else "does not exist"
+        )
         raise RunError(f"{directory} {what}; `bearcnn train` makes a run, and prints its folder")
     return run
 

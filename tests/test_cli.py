@@ -237,8 +237,21 @@ class TestPredict:
         (tmp_path / "bear.onnx").write_bytes(trained[0].onnx_file.read_bytes())
         bearcnn_command("predict", some_photos(photos)[0], "--model", "bear.onnx", cwd=tmp_path)
 
-    def test_no_photo_at_all_is_an_empty_json_list(self, work):
-        assert json.loads(bearcnn_command("predict", "-", "--json", cwd=work, stdin="").stdout) == []
+    def test_no_photo_at_all_is_an_empty_list_and_an_error(self, work):
+        process = bearcnn_command("predict", "-", "--json", cwd=work, stdin="", code=1)
+        assert json.loads(process.stdout) == []
+        assert "no photo was given" in process.stderr
+
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+    def test_a_full_disk_is_one_line(self, work, photos):
+        with Path("/dev/full").open("w") as full:
+            process = subprocess.run(
+                [sys.executable, "-m", "bearcnn", "predict", str(photos / "test")],
+                cwd=work, stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+            )  # fmt: skip
+        assert process.returncode == 1
+        assert "error: can't write the output: the disk is full" in process.stderr
+        assert "Traceback" not in process.stderr
 
 
 class TestOtherCommands:
@@ -259,6 +272,10 @@ class TestOtherCommands:
         other = json.loads(bearcnn_command("evaluate", "--data", photos / "train", "--json", cwd=work).stdout)
         assert other["n"] == len(list((photos / "train").rglob("*.jpg")))
         assert other["split"] == "test"
+
+    def test_evaluate_refuses_a_split_that_is_not_there(self, work, photos):
+        process = bearcnn_command("evaluate", "--data", photos / "train", "--split", "valid", cwd=work, code=1)
+        assert "has no valid photos" in process.stderr
 
     def test_evaluate_can_require_a_score(self, work):
         bearcnn_command("evaluate", "--at-least", "accuracy=0.01", cwd=work)

@@ -304,11 +304,11 @@ def test_a_folder_that_cannot_be_used_says_what_where_and_how(tmp_path: Path, lo
     assert "others are needed" in message(fill(tmp_path / "only", {"bear": 3}))
 
     bears = message(fill(tmp_path / "spelled", {"bears": 3, "wolf": 3, "not_bears": 3}))
-    assert 'data.positive = ["bears"]' in bears
+    assert 'data.positive=["bears"]' in bears
     assert "found: bears, not_bears, wolf" in bears
-    assert 'data.positive = ["bare"]' in message(fill(tmp_path / "typed", {"bare": 3, "wolf": 3}))
+    assert 'data.positive=["bare"]' in message(fill(tmp_path / "typed", {"bare": 3, "wolf": 3}))
     split = message(fill(tmp_path / "split", {"train/Brown Bear": 3, "train/wolf": 3, "valid/wolf": 3}))
-    assert 'data.positive = ["Brown Bear"]' in split
+    assert 'data.positive=["Brown Bear"]' in split
     assert "train" not in split.split("found")[1].split(")")[0]
     many = message(fill(tmp_path / "many", {f"kind{number:02}": 1 for number in range(25)}))
     assert "and 15 more" in many
