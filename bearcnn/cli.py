@@ -321,7 +321,7 @@ def export(
 ) -> None:
     """Write a run's model in another format, and measure on real photos what that changed.
 
-    onnx runs anywhere; int8 is about a quarter of the size, and faster where the network is large; pt2 is torch.export's
+    onnx runs anywhere; int8 is about a quarter of the size, and faster where the network is large; pt2 is torch's own
     program; safetensors holds the weights alone; fastai is a pickled Learner for load_learner (a pickle: load only your
     own).
 
