@@ -23,7 +23,7 @@ install: $(STAMP)  ## Make .venv with bearcnn in it, at the versions the tests r
 
 .PHONY: demo
 demo: $(STAMP)  ## Draw scenes, train, evaluate, export, predict: the whole way, in about 2 minutes
-	@VENV=$(VENV) bash scripts/demo.sh
+	@VENV=$(abspath $(VENV)) bash scripts/demo.sh
 
 .PHONY: test
 test: lint types  ## Lint, types and all tests

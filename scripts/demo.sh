@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # `make demo`: every step that a user takes, as the commands that a user would type.
 set -euo pipefail
-PATH="$PWD/${VENV:-.venv}/bin:$PATH"
+PATH="${VENV:-$PWD/.venv}/bin:$PATH"
 
 say() { printf '\n$ %s\n' "$*"; "$@"; }
 
