@@ -127,7 +127,9 @@ def test_a_photo_that_can_be_read_again_is_noticed(photos: list[Path], root: Pat
     photos[5].unlink()
     photos[5].mkdir()
     state = photos[5].stat()
-    assert build_cache(photos, 8, "squish", root=root).reasons[5] == "is a folder"
+    assert (
+        build_cache(photos, 8, "squish", root=root).reasons[5] == "a folder without photos, or one that can't be listed"
+    )
     # As when a permission is given back: same path, size and time, but now there is something to read.
     photos[5].rmdir()
     photos[5].write_bytes(photos[4].read_bytes().ljust(state.st_size, b"\0"))
