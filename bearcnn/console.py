@@ -6,7 +6,6 @@ Results go to stdout; progress and notes to stderr, so that a pipe gets results 
 import csv
 import io
 import json
-import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -351,8 +350,3 @@ def show_lr(suggestion: float, plot: str) -> None:
     """The suggested learning rate and where its plot is."""
     out.print(f"suggested learning rate: [bold]{suggestion:g}[/]  (plot: {escape(plot)})", soft_wrap=True)
     out.print(f"add it to your command: [bold]--lr {suggestion:g}[/]")
-
-
-def finite(value: float) -> float | None:
-    """The number, or None where JSON has no word for it."""
-    return value if math.isfinite(value) else None
