@@ -79,15 +79,15 @@ class Dataset:
         chosen = self.select(split)
         return np.array([example.row for example in chosen], np.int64), np.array([e.label for e in chosen], np.int64)
 
-    def kinds(self, at_least: int = 10) -> tuple[Kinds, NDArray[np.int64]]:
+    def kinds(self, at_least: int = 5) -> tuple[Kinds, NDArray[np.int64]]:
         """The kinds of photo to tell apart in training, and the kind of each training photo, (photos,).
 
         What has fewer than `at_least` training photos is too rare to be learnt: within a class it counts as one, "".
         """
         chosen = self.select("train")
         counts = Counter((example.label, example.subclass) for example in chosen)
-        names = [(label, name if counts[label, name] >= at_least else "") for label, name in
-                 ((example.label, example.subclass) for example in chosen)]
+        names = [(each.label, each.subclass) for each in chosen]
+        names = [name if counts[name] >= at_least else (name[0], "") for name in names]
         kinds = tuple(sorted(set(names)))
         return kinds, np.array([kinds.index(name) for name in names], np.int64)
 

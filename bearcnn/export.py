@@ -31,7 +31,7 @@ from bearcnn.dataset import Dataset
 from bearcnn.errors import BearcnnError
 from bearcnn.evaluation import score
 from bearcnn.files import write_atomically
-from bearcnn.model import BearCNN, bear_logit, build_model, load_weights
+from bearcnn.model import BearCNN, bear_logit, build_model, class_logits, load_weights
 from bearcnn.runs import Run
 
 Format = Literal["onnx", "int8", "pt2", "safetensors", "fastai"]
@@ -159,6 +159,17 @@ def to_pt2(network: BearCNN, manifest: Manifest) -> bytes:
     return buffer.getvalue()
 
 
+class _FastaiModel(nn.Module):
+    """The network as fastai expects it: pixels float (batch, 3, n, n) of 0 to 1 in, logits (batch, 2) out."""
+
+    def __init__(self, network: BearCNN, temperature: float) -> None:
+        super().__init__()
+        self.network, self.temperature = network, temperature
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return class_logits(self.network(pixels * 255), self.network.kinds) / self.temperature
+
+
 def to_fastai(network: BearCNN, manifest: Manifest, photos: list[Path]) -> bytes:
     """A pickled fastai Learner for `load_learner`, whose `predict` takes a photo's path.
 
@@ -179,7 +190,9 @@ def to_fastai(network: BearCNN, manifest: Manifest, photos: list[Path]) -> bytes
         y_block=CategoryBlock(vocab=list(manifest.classes), sort=False),
         item_tfms=Resize(manifest.image_size, method), batch_tfms=IntToFloatTensor(),
     )  # fmt: skip
-    learner = Learner(loaders, network, loss_func=CrossEntropyLossFlat(), default_cbs=False)
+    learner = Learner(
+        loaders, _FastaiModel(network, manifest.temperature), loss_func=CrossEntropyLossFlat(), default_cbs=False
+    )
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         path = Path(folder) / "learner.pkl"

@@ -151,7 +151,7 @@ def _affine_maps(count: int, config: AugmentConfig, random: np.random.Generator)
 
 
 def _in_pixels(affine: NDArray[np.float64], old: int, new: int) -> NDArray[np.float64]:
-    """The same map between the pixels of a photo of `old` and one of `new` pixels a side; a pixel's place is its centre."""
+    """The same map from the pixels of a photo of `new` a side to one of `old`; a pixel's place is its centre."""
     linear = affine[:, :2] * (old / new)
     shift = (affine[:, 2] + 1) * old / 2 - 0.5 + affine[:, :2].sum(1) * (1 / new - 1) * old / 2
     return np.column_stack([linear, shift])
@@ -161,7 +161,7 @@ def _light(
     count: int, config: AugmentConfig, random: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Factor of the contrast and sum of the brightness of each photo, each (count,)."""
-    widest = -math.log(1 - config.contrast)
+    widest = math.log(1 / (1 - config.contrast))
     return np.exp(random.uniform(-widest, widest, count)), random.uniform(-config.brightness, config.brightness, count)
 
 

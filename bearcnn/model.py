@@ -139,8 +139,9 @@ class BearCNN(nn.Module):
     """A small convolutional network: pixels uint8 (batch, 3, n, n) in, logits (batch, kinds) out.
 
     It tells apart kinds of bear and kinds of something else, as fine as the training photos are sorted; the two classes
-    are their sums (`class_logits`). The head is one linear layer on the pooled features, so that every window of the last map has a bear score of its
-    own: what the head says where that window is all there is (`window_logits`; Zhou et al. 2016).
+    are their sums (`class_logits`). The head is one linear layer on the pooled features, so that every window of the
+    last map has a bear score of its own: what the head says where that window is all there is (`window_logits`; Zhou et
+    al. 2016).
 
     Args:
         widths: channels of each block.

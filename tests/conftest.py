@@ -12,7 +12,14 @@ from bearcnn.dataset import Dataset, open_dataset
 from bearcnn.runs import EpochRecord, Run, choose_directory, create_run
 from bearcnn.scenes import draw_scene
 
-SMALL = ["data.image_size=32", "model.widths=[8, 16]", "train.epochs=2", "train.batch_size=8"]
+# In float32, so that the scores of a training are to the last digit those of what it exports.
+SMALL = [
+    "data.image_size=32",
+    "model.widths=[8, 16]",
+    "train.epochs=2",
+    "train.batch_size=8",
+    "train.precision=float32",
+]
 
 
 class Recorder:

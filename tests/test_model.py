@@ -17,6 +17,7 @@ from bearcnn.model import (
     PixelDropout,
     bear_logit,
     build_model,
+    class_logits,
     describe_model,
     window_pooling,
 )
@@ -108,11 +109,18 @@ def test_average_pooling_makes_the_answer_the_mean_of_the_window_scores():
     torch.testing.assert_close(model.logits(last_map), model.window_logits(last_map).mean((2, 3)))
 
 
-def test_normalization_is_part_of_the_network_and_the_same_for_bytes_and_shares():
-    pixels = random_pixels()
-    torch.testing.assert_close(Normalize()(pixels), Normalize()(pixels.float() / 255))
-    flat = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1).expand(1, 3, 2, 2)
-    assert Normalize()(flat).abs().max() == 0
+def test_normalization_is_part_of_the_network():
+    pixels = torch.tensor([0, 115, 173, 255], dtype=torch.uint8).view(1, 1, 2, 2)
+    assert Normalize()(pixels).flatten().tolist() == pytest.approx([-115 / 58, 0, 1, 140 / 58])
+
+
+def test_a_class_is_the_sum_of_its_kinds():
+    logits, kinds = torch.randn(7, 5, 2, 3), (0, 1, 0, 0, 1)
+    shares = logits.softmax(1)
+    bear = shares[:, 1] + shares[:, 4]
+    torch.testing.assert_close(class_logits(logits, kinds).softmax(1)[:, 1], bear)
+    torch.testing.assert_close(bear_logit(logits, kinds).sigmoid(), bear)
+    assert torch.equal(bear_logit(logits[:, :2]), logits[:, 1] - logits[:, 0])
 
 
 class TestDropout:
