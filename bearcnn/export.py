@@ -129,7 +129,7 @@ def to_int8(onnx_model: bytes, manifest: Manifest, calibration: NDArray[np.uint8
             result,
             Photos(),
             quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=["Conv", "MaxPool", "AveragePool", "Add", "Concat"],
+            op_types_to_quantize=["Conv", "Relu", "MaxPool", "AveragePool", "Add", "Concat"],
             per_channel=True,
             # Unsigned activations and 7-bit weights stay exact on processors without VNNI too.
             reduce_range=True,

@@ -145,7 +145,7 @@ class BearCNN(nn.Module):
 
     Args:
         widths: channels of each block.
-        kinds: the class of each output of the head, 0 not bear and 1 bear.
+        kinds: the class of each output of the head, 0 (not bear) before 1 (bear).
         kernel_sizes: odd side of each block's convolution window.
         stride: 2 to halve the map in the convolution, 1 to halve it in pooling windows.
         pooling: "max", "avg" or "concat", for the windows and for the last map.
@@ -192,7 +192,7 @@ class BearCNN(nn.Module):
         self.pooling = MapPool(pooling)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(pooled_width(pooling, in_width), len(kinds))
-        self.kinds = tuple(kinds)
+        self.kinds = tuple(sorted(kinds))
 
     def forward(self, pixels: Tensor) -> Tensor:
         return self.logits(self.last_map(pixels))
@@ -213,18 +213,17 @@ class BearCNN(nn.Module):
 
         One window's maximum and average are the window itself, so its features stand once for each.
         """
-        copies = self.head.in_features // last_map.shape[1]
-        features = torch.cat([last_map] * copies, 1)
-        return torch.einsum("bchw,kc->bkhw", features, self.head.weight) + self.head.bias.view(1, -1, 1, 1)
+        weight = self.head.weight.view(len(self.kinds), -1, last_map.shape[1]).sum(1)
+        return torch.einsum("bchw,kc->bkhw", last_map, weight) + self.head.bias.view(1, -1, 1, 1)
 
 
-def class_logits(logits: Tensor, kinds: Sequence[int]) -> Tensor:
+def class_logits(logits: Tensor, kinds: tuple[int, ...]) -> Tensor:
     """Not-bear and bear, each the sum of its kinds' shares: (batch, kinds, ...) to (batch, 2, ...)."""
-    outputs = [[output for output, label in enumerate(kinds) if label == wanted] for wanted in (0, 1)]
-    return torch.stack([logits[:, chosen].logsumexp(1) for chosen in outputs], 1)
+    parts = logits.split([kinds.count(0), kinds.count(1)], 1)
+    return torch.stack([part.logsumexp(1) for part in parts], 1)
 
 
-def bear_logit(logits: Tensor, kinds: Sequence[int] = (0, 1)) -> Tensor:
+def bear_logit(logits: Tensor, kinds: tuple[int, ...] = (0, 1)) -> Tensor:
     """How much more bear than not (log odds): (batch, kinds, ...) to (batch, ...)."""
     classes = class_logits(logits, kinds)
     return classes[:, 1] - classes[:, 0]
