@@ -89,8 +89,9 @@ class ModelConfig(Section):
     blocks and for the last map."""
     pool_size: int = Field(2, ge=2, le=8)
     """Side of the pooling windows between blocks, where stride = 1."""
-    residual: bool = False
-    """A second convolution in each block whose result is added to its input (He et al. 2015)."""
+    residual: int | tuple[int, ...] = 0
+    """Further convolutions in each block, each added to its own input (He et al. 2015); one number for all blocks or a
+    list with one for each."""
     input_dropout: Rate = 0.0
     """Share of the picture's pixels set to 0, all channels of a pixel together; a new mask every batch."""
     conv_dropout: Rate = 0.0
@@ -108,8 +109,18 @@ class ModelConfig(Section):
                 raise ValueError(f"{size} is too large: at most 31")
         return value
 
+    @field_validator("residual")
+    @classmethod
+    def _not_too_many(cls, value: int | tuple[int, ...]) -> int | tuple[int, ...]:
+        for count in value if isinstance(value, tuple) else (value,):
+            if not 0 <= count <= 20:
+                raise ValueError(f"{count} further convolutions in a block: expected 0 to 20")
+        return value
+
     @model_validator(mode="after")
-    def _one_kernel_a_block(self) -> "ModelConfig":
+    def _one_number_a_block(self) -> "ModelConfig":
+        if isinstance(self.residual, tuple) and len(self.residual) != len(self.widths):
+            raise ValueError(f"residual has {len(self.residual)} numbers for {len(self.widths)} blocks (widths)")
         if isinstance(self.kernel_size, tuple) and len(self.kernel_size) != len(self.widths):
             raise ValueError(f"kernel_size has {len(self.kernel_size)} numbers for {len(self.widths)} blocks (widths)")
         return self
@@ -118,6 +129,11 @@ class ModelConfig(Section):
     def kernel_sizes(self) -> tuple[int, ...]:
         """The kernel size of each block."""
         return self.kernel_size if isinstance(self.kernel_size, tuple) else (self.kernel_size,) * len(self.widths)
+
+    @property
+    def residuals(self) -> tuple[int, ...]:
+        """The further convolutions of each block."""
+        return self.residual if isinstance(self.residual, tuple) else (self.residual,) * len(self.widths)
 
 
 class AugmentConfig(Section):

@@ -104,7 +104,7 @@ def pooled_width(pooling: Pooling, width: int) -> int:
 
 
 class Block(nn.Module):
-    """Convolution, norm, activation; an optional second convolution beside a shortcut; then pooling and dropout.
+    """Convolution, norm, activation; further ones each beside a shortcut; then pooling and dropout.
 
     With `stride = 2` the convolution halves the map; with `stride = 1` the pooling windows do.
     """
@@ -118,20 +118,20 @@ class Block(nn.Module):
         stride: int,
         pooling: Pooling,
         pool_size: int,
-        residual: bool,
+        residual: int,
         dropout: float,
     ) -> None:
         super().__init__()
         self.convolution = ConvLayer(in_width, width, ks=kernel_size, stride=stride)
-        self.residual = ConvLayer(width, width, ks=kernel_size) if residual else None
+        self.residuals = nn.ModuleList(ConvLayer(width, width, ks=kernel_size) for _ in range(residual))
         self.pooling = window_pooling(pooling, pool_size) if stride == 1 else nn.Identity()
         self.dropout = nn.Dropout2d(dropout)
         self.out_width = pooled_width(pooling, width) if stride == 1 else width
 
     def forward(self, maps: Tensor) -> Tensor:  # (batch, in_width, n, n)
         maps = self.convolution(maps)
-        if self.residual is not None:
-            maps = maps + self.residual(maps)
+        for convolution in self.residuals:
+            maps = maps + convolution(maps)
         return self.dropout(self.pooling(maps))  # (batch, out_width, n / 2, n / 2)
 
 
@@ -150,7 +150,7 @@ class BearCNN(nn.Module):
         stride: 2 to halve the map in the convolution, 1 to halve it in pooling windows.
         pooling: "max", "avg" or "concat", for the windows and for the last map.
         pool_size: side of the pooling windows.
-        residual: a second convolution in each block, added to its input.
+        residuals: further convolutions of each block, each added to its input; none unless given.
         input_dropout: share of pixels dropped, all channels of a pixel together.
         conv_dropout: share of whole channels dropped between blocks.
         dropout: share of pooled features dropped before the head.
@@ -165,7 +165,7 @@ class BearCNN(nn.Module):
         stride: int = 2,
         pooling: Pooling = "concat",
         pool_size: int = 2,
-        residual: bool = False,
+        residuals: Sequence[int] = (),
         input_dropout: float = 0.0,
         conv_dropout: float = 0.0,
         dropout: float = 0.0,
@@ -175,7 +175,8 @@ class BearCNN(nn.Module):
         self.input_dropout = PixelDropout(input_dropout)
         self.blocks = nn.Sequential()
         in_width = 3
-        for number, (width, kernel_size) in enumerate(zip(widths, kernel_sizes, strict=True), 1):
+        residuals = residuals or (0,) * len(widths)
+        for number, (width, kernel_size, residual) in enumerate(zip(widths, kernel_sizes, residuals, strict=True), 1):
             block = Block(
                 in_width,
                 width,
@@ -238,7 +239,7 @@ def build_model(config: ModelConfig, kinds: Sequence[int] = (0, 1)) -> BearCNN:
         stride=config.stride,
         pooling=config.pooling,
         pool_size=config.pool_size,
-        residual=config.residual,
+        residuals=config.residuals,
         input_dropout=config.input_dropout,
         conv_dropout=config.conv_dropout,
         dropout=config.dropout,
@@ -290,8 +291,7 @@ def describe_model(model: BearCNN, image_size: int) -> list[LayerRow]:
         for number, block in enumerate(model.blocks, 1):
             assert isinstance(block, Block)
             named.append((f"block {number}", block.convolution))
-            if block.residual is not None:
-                named.append((f"block {number} +", block.residual))
+            named += [(f"block {number} +", convolution) for convolution in block.residuals]
             named += [(f"block {number}", block.pooling), (f"block {number}", block.dropout)]
         return [*named, ("pooling", model.pooling), ("dropout", model.dropout), ("head", model.head)]
 

@@ -34,7 +34,7 @@ def test_overrides_win_over_the_file_and_later_ones_over_earlier(tmp_path):
     [
         ("model.kernel_size=5", 5),
         ("model.kernel_size=[7, 5, 3, 1]", (7, 5, 3, 1)),
-        ("model.residual=true", True),
+        ("model.residual=[0,0,1,2]", (0, 0, 1, 2)),
         ('data.positive=["bear", "cub"]', ("bear", "cub")),
         ("data.positive=bear", ("bear",)),
         ("train.name=my-bear", "my-bear"),
@@ -120,7 +120,7 @@ text = st.text(st.characters(codec="utf-8"), max_size=20)
     lr=st.floats(1e-9, 10),
     epochs=st.integers(1, 1000),
     positive=st.lists(text, min_size=1, max_size=4),
-    residual=st.booleans(),
+    residual=st.integers(0, 20),
     explained=st.booleans(),
 )
 def test_a_dumped_config_reads_back_the_same(tmp_path_factory, name, lr, epochs, positive, residual, explained):

@@ -37,10 +37,11 @@ def random_pixels(count: int = 2, size: int = 32, seed: int = 0) -> torch.Tensor
     pooling=st.sampled_from(POOLINGS),
     pool_size=st.integers(2, 3),
     blocks=st.integers(1, 3),
-    residual=st.booleans(),
+    residual=st.sampled_from([0, 1, (2,), (0, 1), (1, 0, 2)]),
     size=st.integers(28, 40),
 )
 def test_maps_have_the_size_of_the_formula(kernel_size, stride, pooling, pool_size, blocks, residual, size):
+    blocks = len(residual) if isinstance(residual, tuple) else blocks
     widths = (4, 6, 8)[:blocks]
     model = build_model(
         ModelConfig(
@@ -174,7 +175,7 @@ class TestDropout:
         assert abs((seen[0] == 0).float().mean() - 0.9) < 0.02
 
 
-@pytest.mark.parametrize("options", [{}, {"residual": True}, {"stride": 1, "pooling": "max"}, {"kernel_size": (5, 1)}])
+@pytest.mark.parametrize("options", [{}, {"residual": 1}, {"stride": 1, "pooling": "max"}, {"kernel_size": (5, 1)}])
 def test_a_batch_can_be_overfitted(options):
     torch.manual_seed(0)
     model = build_model(ModelConfig(**{"widths": (16, 32), "dropout": 0, **options}))
@@ -190,7 +191,7 @@ def test_a_batch_can_be_overfitted(options):
 
 
 def test_the_table_counts_every_parameter_and_multiply_add():
-    model = build_model(ModelConfig(widths=(4, 6), kernel_size=(5, 3), stride=1, pooling="concat", residual=True))
+    model = build_model(ModelConfig(widths=(4, 6), kernel_size=(5, 3), stride=1, pooling="concat", residual=1))
     rows = describe_model(model, 16)
     assert sum(row.parameters for row in rows) == sum(parameter.numel() for parameter in model.parameters())
     convolutions = [row for row in rows if row.layer.startswith("convolution")]
