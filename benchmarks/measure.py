@@ -8,8 +8,10 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,13 @@ class Sample:
 
     seconds: float
     peak_mb: float = float("nan")
+    values: dict[str, Any] = field(default_factory=dict)  # what the process measured itself
+
+
+def time_script(script: str, *arguments: object, **environment: str) -> Sample:
+    """Run Python source in a fresh process; what it prints last is a JSON object with what it measured itself."""
+    sample, output = _run([sys.executable, "-c", script, *map(str, arguments)], environment)
+    return replace(sample, values=json.loads(output.splitlines()[-1]))
 
 
 def time_process(command: Sequence[str], **environment: str) -> Sample:
@@ -28,6 +37,10 @@ def time_process(command: Sequence[str], **environment: str) -> Sample:
     Raises:
         RuntimeError: it failed; with what it said.
     """
+    return _run(command, environment)[0]
+
+
+def _run(command: Sequence[str], environment: dict[str, str]) -> tuple[Sample, str]:
     read, write = os.pipe()
     start = time.perf_counter()
     child = os.fork()
@@ -43,7 +56,7 @@ def time_process(command: Sequence[str], **environment: str) -> Sample:
     if status:
         raise RuntimeError(f"{' '.join(command)} failed:\n{output.decode(errors='replace')[-2000:]}")
     per_mb = 1024 if sys.platform != "darwin" else 1024**2  # ru_maxrss is in KB on Linux, in bytes on macOS
-    return Sample(seconds, usage.ru_maxrss / per_mb)
+    return Sample(seconds, usage.ru_maxrss / per_mb), output.decode(errors="replace")
 
 
 def alternate(sides: dict[str, Callable[[], Sample]], rounds: int, warm_up: bool = True) -> dict[str, list[Sample]]:
@@ -55,8 +68,30 @@ def alternate(sides: dict[str, Callable[[], Sample]], rounds: int, warm_up: bool
     for number in range(rounds):
         for name, run in sides.items():
             samples[name].append(run())
-            print(f"  round {number + 1} of {rounds}, {name}: {samples[name][-1].seconds:.2f} s", file=sys.stderr)
+            say(f"round {number + 1} of {rounds}, {name}: {samples[name][-1].seconds:.2f} s")
     return samples
+
+
+def in_own_process(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a function returns, called in another process: the memory of this one would count as its children's."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def say(text: str) -> None:
+    """How far it is."""
+    print(f"  {text}", file=sys.stderr, flush=True)
+
+
+def cores() -> int:
+    """The processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def share(base: Sequence[float], other: Sequence[float]) -> str:
+    """How much of `other` is reached, pair by pair: median, and the range of all pairs."""
+    pairs = [one / two for one, two in zip(base, other, strict=True)]
+    return f"{statistics.median(pairs):.0%} ({min(pairs):.0%} to {max(pairs):.0%})"
 
 
 def ratios(base: Sequence[float], other: Sequence[float]) -> str:
@@ -77,11 +112,10 @@ def machine() -> dict[str, Any]:
     if cpuinfo.exists():
         names = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
         model = names[0] if names else model
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     packages = ("bearcnn", "fastai", "torch", "onnxruntime", "pillow", "numpy")
     return {
         "processor": model,
-        "cores": cores,
+        "cores": cores(),
         "system": platform.platform(),
         "python": platform.python_version(),
         **{name: version(name) for name in packages},
