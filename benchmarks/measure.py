@@ -136,10 +136,11 @@ def finish(name: str, out: Path, lines: Sequence[str], samples: dict[str, list[S
     print(f"  every number: {out}")
 
 
-def arguments(description: str, rounds: int) -> argparse.ArgumentParser:
+def arguments(description: str, rounds: int, data: bool = True) -> argparse.ArgumentParser:
     """Options that every benchmark has."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--data", type=Path, help="folder of class folders (default: the built-in scenes)")
+    if data:
+        parser.add_argument("--data", type=Path, help="folder of photos (default: drawn scenes)")
     parser.add_argument("--rounds", type=int, default=rounds, help="times that each side is measured")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"), help="folder for the JSON")
     return parser
