@@ -22,7 +22,7 @@ def has_end(data: bytes) -> bool:
 
 
 def drop_details(data: bytes) -> bytes:
-    """A progressive JPEG without the scans that make no difference at 1/8 of its size: the same pixels in half the time.
+    """A progressive JPEG without the scans that make no difference at 1/8 of its size: equal pixels in half the time.
 
     At 1/8 a block of 8 x 8 pixels is one pixel, its mean, which the DC scans alone hold. Each component keeps its first
     other scan too, without which libjpeg would smooth the means; what is stored coarser than the rest (usually the

@@ -9,12 +9,24 @@ Memory is that of the largest process; plain fastai has a worker for each core b
 
 import sys
 import tempfile
+from argparse import Namespace
 from functools import partial
 from pathlib import Path
 
 from cold_predict import FASTAI_MODEL, FRESH_MODEL
-from measure import Sample, alternate, arguments, cores, finish, in_own_process, middle, ratios, say, share
-from measure import time_process
+from measure import (
+    Sample,
+    alternate,
+    arguments,
+    cores,
+    finish,
+    in_own_process,
+    middle,
+    ratios,
+    say,
+    share,
+    time_process,
+)
 from pictures import camera_photos, class_folders, multiply, small_photos
 
 FASTAI_FOLDER = """
@@ -64,7 +76,7 @@ def main() -> None:
             _measure("large", options.large, folder, options)
 
 
-def _measure(kind: str, count: int, folder: Path, options) -> None:  # noqa: ANN001
+def _measure(kind: str, count: int, folder: Path, options: Namespace) -> None:
     say(f"{count} {kind} photos")
     photos, model, learner = folder / kind, folder / "fresh.onnx", folder / "learner.pkl"
     command = [sys.executable, "-m", "bearcnn", "predict", str(photos), "--model", str(model), "--format", "csv"]
@@ -81,7 +93,9 @@ def _measure(kind: str, count: int, folder: Path, options) -> None:  # noqa: ANN
     speeds = {side: [count / sample.seconds for sample in found] for side, found in samples.items()}
     memory = {side: [sample.peak_mb for sample in found] for side, found in samples.items()}
     ours, theirs, ceiling = samples
-    lines = [f"{side:23} {middle(speeds[side], 'photos/s', 1)}, peak {middle(memory[side], 'MB', 0)}" for side in samples]
+    lines = [
+        f"{side:23} {middle(speeds[side], 'photos/s', 1)}, peak {middle(memory[side], 'MB', 0)}" for side in samples
+    ]
     lines.append(f"bearcnn is {ratios(speeds[ours], speeds[theirs])} as fast as plain fastai")
     lines.append(f"bearcnn reaches {share(speeds[ours], speeds[ceiling])} of decoding alone")
     lines.append(f"plain fastai takes {ratios(memory[theirs], memory[ours])} the memory")

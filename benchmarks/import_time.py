@@ -1,6 +1,6 @@
 """What starting costs: `bearcnn --help` and imports, beside the imports of plain fastai and of torch.
 
-    python benchmarks/import_time.py
+python benchmarks/import_time.py
 """
 
 import sys

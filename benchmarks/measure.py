@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
+from subprocess import Popen
+from tempfile import TemporaryFile
 from typing import Any
 
 
@@ -38,6 +40,31 @@ def time_process(command: Sequence[str], **environment: str) -> Sample:
         RuntimeError: it failed; with what it said.
     """
     return _run(command, environment)[0]
+
+
+def watch_process(command: Sequence[str], look: Callable[[int], None], **environment: str) -> float:
+    """Run a fresh process and look at it (by its id) 20 times a second until it ends; its seconds.
+
+    Raises:
+        RuntimeError: it failed; with what it said.
+    """
+    start = time.perf_counter()
+    with TemporaryFile("w+") as said:
+        with Popen(command, stdout=said, stderr=said, env={**os.environ, **environment}) as process:
+            while process.poll() is None:
+                look(process.pid)
+                time.sleep(0.05)
+        seconds = time.perf_counter() - start
+        if process.returncode:
+            said.seek(0)
+            raise RuntimeError(f"{' '.join(command)} failed:\n{said.read()[-2000:]}")
+    return seconds
+
+
+def bearcnn_train(data: Path, run: Path, settings: Sequence[str]) -> list[str]:
+    """The command that trains on `data`, with settings such as train.epochs=3."""
+    command = [sys.executable, "-m", "bearcnn", "train", "--data", str(data), "--out", str(run), "--json"]
+    return [*command, *(word for setting in settings for word in ("--set", setting))]
 
 
 def _run(command: Sequence[str], environment: dict[str, str]) -> tuple[Sample, str]:

@@ -7,17 +7,14 @@ Each is one epoch of `bearcnn train` with a small network, in a fresh process. T
 above all of the memory-mapped pixels, which the system takes back whenever something else needs the room. Linux only.
 """
 
-import os
-import sys
 import tempfile
-import time
+from argparse import Namespace
 from pathlib import Path
-from subprocess import DEVNULL, Popen
 
-from measure import Sample, alternate, arguments, finish, in_own_process, middle
+from measure import Sample, alternate, arguments, bearcnn_train, finish, in_own_process, middle, watch_process
 from pictures import class_folders, small_photos
 
-SETTINGS = ("model.widths=[8, 16]", "data.fit=squish")
+SETTINGS = ("model.widths=[8, 16]", "model.kernel_size=3")
 
 
 def main() -> None:
@@ -43,44 +40,31 @@ def main() -> None:
         samples = alternate(
             {f"{count} photos": lambda count=count: run(count) for count in counts}, options.rounds, warm_up=False
         )
+    per_photo = options.size**2 * 3
     lines = []
     for count, (side, found) in zip(counts, samples.items(), strict=True):
-        owned = [sample.values["anonymous_mb"] for sample in found]
-        mapped = [sample.values["file_mb"] for sample in found]
-        pixels = count * options.size**2 * 3 / 1e6
-        lines.append(
-            f"{side:14} owned {middle(owned, 'MB', 0)}, pages of files {middle(mapped, 'MB', 0)}, pixels {pixels:.0f} MB"
-        )
-    first, last = (samples[side][0].values["anonymous_mb"] for side in (list(samples)[0], list(samples)[-1]))
+        owned = middle([sample.values["anonymous_mb"] for sample in found], "MB", 0)
+        mapped = middle([sample.values["file_mb"] for sample in found], "MB", 0)
+        lines.append(f"{side:14} owned {owned}, pages of files {mapped}; pixels {count * per_photo / 1e6:.0f} MB")
     if len(counts) > 1:
+        first, *_, last = (found[0].values["anonymous_mb"] for found in samples.values())
         each = (last - first) * 1e6 / (counts[-1] - counts[0])
-        lines.append(f"each photo more takes {each:,.0f} bytes more, of its {options.size**2 * 3:,} bytes of pixels")
+        lines.append(f"each photo more takes {each:,.0f} bytes more, where its pixels are {per_photo:,} bytes")
     finish("memory while training", options.out / "memory.json", lines, samples)
 
 
-def _train(data: Path, cache: Path, options) -> Sample:  # noqa: ANN001
-    command = [sys.executable, "-m", "bearcnn", "train", "--data", str(data), "--out", str(cache / "run"), "--json"]
-    command += ["--image-size", str(options.size), "--epochs", "1"]
-    for setting in (*SETTINGS, *options.set):
-        command += ["--set", setting]
-    start = time.perf_counter()
+def _train(data: Path, cache: Path, options: Namespace) -> Sample:
+    settings = (*SETTINGS, f"data.image_size={options.size}", "train.epochs=1", *options.set)
     peak = {"RssAnon": 0.0, "RssFile": 0.0}
-    with (cache / "said").open("w+") as said, Popen(
-        command, stdout=DEVNULL, stderr=said, env={**os.environ, "BEARCNN_CACHE": str(cache)}
-    ) as process:
-        while process.poll() is None:
-            status = Path(f"/proc/{process.pid}/status").read_text()
-            for line in status.splitlines():
-                kind, _, rest = line.partition(":")
-                if kind in peak:
-                    peak[kind] = max(peak[kind], int(rest.split()[0]) * 1024 / 1e6)
-            time.sleep(0.05)
-        if process.returncode:
-            said.seek(0)
-            raise RuntimeError(said.read()[-2000:])
-    seconds = time.perf_counter() - start
-    values = {"anonymous_mb": peak["RssAnon"], "file_mb": peak["RssFile"]}
-    return Sample(seconds, sum(peak.values()), values)
+
+    def look(process: int) -> None:
+        for line in Path(f"/proc/{process}/status").read_text().splitlines():
+            kind, _, rest = line.partition(":")
+            if kind in peak:
+                peak[kind] = max(peak[kind], int(rest.split()[0]) * 1024 / 1e6)
+
+    seconds = watch_process(bearcnn_train(data, cache / "run", settings), look, BEARCNN_CACHE=str(cache))
+    return Sample(seconds, sum(peak.values()), {"anonymous_mb": peak["RssAnon"], "file_mb": peak["RssFile"]})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The photos that benchmarks measure on: a folder given, or drawn scenes, as many as wanted and no two files the same."""
+"""The photos that benchmarks measure on: a folder given, or drawn scenes; as many as wanted, no two files the same."""
 
 from collections.abc import Iterator, Sequence
 from io import BytesIO
@@ -42,7 +42,7 @@ def multiply(photos: Sequence[Path], count: int, folder: Path, mark: str = "") -
 
 
 def class_folders(photos: Sequence[Path], folder: Path, train: int, valid: int) -> Path:
-    """folder/{train,valid}/{bear,not_bear}/<number>.jpg, for measuring speed: which photo is called a bear is chance."""
+    """folder/{train,valid}/{bear,not_bear}/<number>.jpg, to measure speed alone: which photo is a bear is chance."""
     for split, count in (("train", train), ("valid", valid)):
         for half, label in enumerate(("bear", "not_bear")):
             turned = [*photos[half::2], *photos[1 - half :: 2]]

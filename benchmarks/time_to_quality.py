@@ -4,23 +4,33 @@
 
 Plain fastai is what its users write: four stride-2 `ConvLayer`s, `AdaptiveConcatPool2d`, 128 px, `aug_transforms()` and
 `fit_one_cycle(20, 3e-3)`, one worker for each core. bearcnn is its command line with a configuration as it is, or with
-fewer epochs: a shorter cycle reaches a given AUC sooner. Both see the same photos in the same splits. The clock runs from
-the start of the process, with imports and, for bearcnn, an empty cache; bearcnn's complete command also exports and
-judges a model.
+fewer epochs: a shorter cycle reaches a given AUC sooner. Both see the same photos in the same splits. The clock runs
+from the start of the process, with imports and, for bearcnn, an empty cache; bearcnn's complete command also exports
+and judges a model.
 """
 
 import json
-import os
 import shutil
-import sys
 import tempfile
 import time
+from argparse import Namespace
 from itertools import cycle, islice
 from pathlib import Path
-from subprocess import DEVNULL, Popen
 from typing import Any
 
-from measure import Sample, arguments, cores, finish, in_own_process, middle, ratios, say, time_script
+from measure import (
+    Sample,
+    arguments,
+    bearcnn_train,
+    cores,
+    finish,
+    in_own_process,
+    middle,
+    ratios,
+    say,
+    time_script,
+    watch_process,
+)
 
 PLAIN_FASTAI = """
 import bearcnn.compatibility
@@ -98,16 +108,17 @@ def _describe(samples: dict[str, list[Sample]]) -> list[str]:
 
 def _compare(which: str, targets: list[list[float]], ours: list[Sample]) -> list[str]:
     """What bearcnn needs to plain fastai's final or best AUC; both as [seconds, AUC]."""
-    pairs = list(zip(islice(cycle(targets), len(ours)), ours, strict=True))
-    times = [(target[0], first_reached(sample.values["reached"], target[1])) for target, sample in pairs]
-    reached = [(theirs, needed) for theirs, needed in times if needed is not None]
+    times = [
+        (target[0], needed, sample.seconds)
+        for target, sample in zip(islice(cycle(targets), len(ours)), ours, strict=True)
+        if (needed := first_reached(sample.values["reached"], target[1])) is not None
+    ]
     aucs = ", ".join(f"{auc:.4f} after {seconds:.0f} s" for seconds, auc in targets)
-    lines = [f"plain fastai's {which} AUC: {aucs}; reached by {len(reached)} of {len(ours)} trainings of bearcnn"]
-    if reached:
-        theirs, needed = zip(*reached, strict=True)
+    lines = [f"plain fastai's {which} AUC: {aucs}; reached by {len(times)} of {len(ours)} trainings of bearcnn"]
+    if times:
+        theirs, needed, whole = zip(*times, strict=True)
         lines.append(f"  after {middle(needed, 's', 0)}: plain fastai takes {ratios(theirs, needed)} the time")
-        whole = [(target[0], sample.seconds) for target, sample in pairs if first_reached(sample.values["reached"], target[1])]
-        lines.append(f"  complete commands, model exported: {ratios(*zip(*whole, strict=True))}")
+        lines.append(f"  and {ratios(theirs, whole)} that of the complete command, which exports and judges a model")
     return lines
 
 
@@ -116,37 +127,27 @@ def first_reached(reached: list[list[float]], auc: float) -> float | None:
     return next((seconds for seconds, value in reached if value >= auc), None)
 
 
-def _plain(photos: Path, seed: int, options) -> Sample:  # noqa: ANN001
+def _plain(photos: Path, seed: int, options: Namespace) -> Sample:
     sample = time_script(PLAIN_FASTAI, photos, options.plain_epochs, options.workers, seed, time.time())
     say(f"seed {seed}, plain fastai: {sample.seconds:.0f} s, AUC {sample.values['reached'][-1][1]:.4f}")
     return sample
 
 
-def _train_bearcnn(photos: Path, seed: int, options) -> Sample:  # noqa: ANN001
+def _train_bearcnn(photos: Path, seed: int, options: Namespace) -> Sample:
+    settings = [f"train.seed={seed}", *([f"train.epochs={options.epochs}"] if options.epochs else []), *options.set]
     with tempfile.TemporaryDirectory(dir=photos.parent) as name:
         run = Path(name) / "run"
-        command = [sys.executable, "-m", "bearcnn", "train", "--data", str(photos), "--out", str(run), "--json"]
-        command += ["--seed", str(seed)]
+        command = bearcnn_train(photos, run, settings)
         if options.config:
             command += ["--config", str(options.config)]
-        if options.epochs:
-            command += ["--epochs", str(options.epochs)]
-        for setting in options.set:
-            command += ["--set", setting]
-        environment = {**os.environ, "BEARCNN_CACHE": name}
         start = time.perf_counter()
         reached: list[list[float]] = []
-        with (Path(name) / "said").open("w+") as said, Popen(
-            command, stdout=DEVNULL, stderr=said, env=environment
-        ) as process:
-            while process.poll() is None:
-                time.sleep(0.05)
-                for record in _read(run / "history.jsonl")[len(reached) :]:
-                    reached.append([time.perf_counter() - start, record["roc_auc"]])
-            if process.returncode:
-                said.seek(0)
-                raise RuntimeError(said.read()[-2000:])
-        seconds = time.perf_counter() - start
+
+        def look(_: int) -> None:
+            for record in _read(run / "history.jsonl")[len(reached) :]:
+                reached.append([time.perf_counter() - start, record["roc_auc"]])
+
+        seconds = watch_process(command, look, BEARCNN_CACHE=name)
     say(f"seed {seed}, bearcnn: {seconds:.0f} s, AUC {reached[-1][1]:.4f}")
     return Sample(seconds, values={"reached": reached})
 
@@ -167,7 +168,9 @@ def _lay_out(data: Path | None, folder: Path) -> dict[str, int]:
     from bearcnn.dataset import load_dataset
     from bearcnn.scenes import builtin_scenes
 
-    dataset = load_dataset(data or builtin_scenes(cache_root()), image_size=8, fit="squish", cache_root=folder / "cache")
+    dataset = load_dataset(
+        data or builtin_scenes(cache_root()), image_size=8, fit="squish", cache_root=folder / "cache"
+    )
     counts = {"train": 0, "valid": 0}
     for number, example in enumerate(dataset.examples):
         if example.split not in counts:

@@ -12,14 +12,26 @@ apart: in it workers and allocators start and bearcnn fills its cache. Start-up 
 """
 
 import json
-import sys
 import tempfile
 import time
+from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
-from measure import Sample, alternate, arguments, cores, finish, in_own_process, middle, ratios, share, time_process
-from measure import time_script
+from measure import (
+    Sample,
+    alternate,
+    arguments,
+    bearcnn_train,
+    cores,
+    finish,
+    in_own_process,
+    middle,
+    ratios,
+    share,
+    time_process,
+    time_script,
+)
 from pictures import camera_photos, class_folders, small_photos
 
 NETWORK = ("model.widths=[32, 64, 128, 256]", "model.kernel_size=3", "model.stride=2", "model.pooling=concat")
@@ -110,7 +122,7 @@ def main() -> None:
             _measure(size, data, folder, options)
 
 
-def _measure(size: int, data: Path, folder: Path, options) -> None:  # noqa: ANN001
+def _measure(size: int, data: Path, folder: Path, options: Namespace) -> None:
     settings = [*NETWORK, *options.set]
 
     def plain() -> Sample:
@@ -156,14 +168,11 @@ def _later(speeds: list[float], side: str) -> float:
     return len(later) / sum(1 / speed for speed in later)
 
 
-def _train_bearcnn(size: int, data: Path, folder: Path, settings: list[str], options) -> Sample:  # noqa: ANN001
+def _train_bearcnn(size: int, data: Path, folder: Path, settings: list[str], options: Namespace) -> Sample:
     with tempfile.TemporaryDirectory(dir=folder) as name:
         run = Path(name) / "run"
-        command = [sys.executable, "-m", "bearcnn", "train", "--data", str(data), "--out", str(run), "--json"]
-        command += ["--image-size", str(size), "--epochs", str(options.epochs)]
-        command += ["--batch-size", str(options.batch_size)]
-        for setting in settings:
-            command += ["--set", setting]
+        sizes = (f"data.image_size={size}", f"train.epochs={options.epochs}", f"train.batch_size={options.batch_size}")
+        command = bearcnn_train(data, run, [*sizes, *settings])
         start = time.time()
         sample = time_process(command, BEARCNN_CACHE=name)
         records = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
