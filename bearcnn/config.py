@@ -7,6 +7,7 @@ are reported at once. Validators are pure: they read no files. Imports no torch,
 import difflib
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -36,6 +37,7 @@ def _list_of_one(names: Any) -> Any:
 
 Rate = Annotated[float, AfterValidator(_rate_below_one)]
 Pooling = Literal["max", "avg", "concat"]
+Precision = Literal["auto", "float32", "bfloat16"]
 Monitor = Literal["average_precision", "roc_auc", "accuracy", "balanced_accuracy", "f1", "valid_loss"]
 
 
@@ -140,6 +142,11 @@ class TrainConfig(Section):
 
     epochs: int = Field(30, ge=1, le=100_000)
     """Times that every training photo is seen."""
+    sizes: tuple[Annotated[int, Field(ge=8)], ...] = ()
+    """Sides of the training pictures, one after the other, up to data.image_size: small pictures first are a quick
+    start (progressive resizing; Howard 2018). Empty for data.image_size all along."""
+    size_shares: tuple[Annotated[float, Field(gt=0)], ...] = ()
+    """Shares of the epochs at each of train.sizes; empty for equal ones."""
     batch_size: int = Field(64, ge=2, le=8192)
     """Photos in one step."""
     lr: float = Field(3e-3, gt=0, le=10)
@@ -148,6 +155,11 @@ class TrainConfig(Section):
     """AdamW's decoupled weight decay (Loshchilov & Hutter 2019)."""
     label_smoothing: float = Field(0.1, ge=0, lt=1)
     """How far the targets are moved from 0 and 1 towards each other (Szegedy et al. 2016)."""
+    subclasses: bool = True
+    """Learn to tell the kinds of bear and of something else apart (the folders within a class), and sum them into the
+    two classes: what a wolf looks like helps to know that it is no bear."""
+    precision: Precision = "auto"
+    """Numbers that the blocks compute with in training: bfloat16 is faster where the processor has it (auto knows)."""
     balance: Literal["weights", "sampling", "none"] = "weights"
     """What is done when one class is rarer: weights in the loss, sampling (the rarer class drawn as often), or none."""
     monitor: Monitor = "average_precision"
@@ -172,8 +184,30 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _map_never_shrinks_away(self) -> "Config":
-        map_sizes(self.data.image_size, len(self.model.widths), self.model.stride, self.model.pool_size)
+        for size in (self.data.image_size, *self.train.sizes):
+            map_sizes(size, len(self.model.widths), self.model.stride, self.model.pool_size)
         return self
+
+    @model_validator(mode="after")
+    def _sizes_lead_to_the_image_size(self) -> "Config":
+        sizes, shares = self.train.sizes, self.train.size_shares
+        if sizes and max(sizes) > self.data.image_size:
+            raise ValueError(
+                f"train.sizes goes up to {max(sizes)}, more than data.image_size ({self.data.image_size}) has"
+            )
+        if shares and len(shares) != len(sizes):
+            raise ValueError(f"train.size_shares has {len(shares)} numbers for {len(sizes)} train.sizes")
+        return self
+
+    def training_size(self, epoch: int) -> int:
+        """Side of the training pictures in an epoch, counted from 0."""
+        sizes = self.train.sizes or (self.data.image_size,)
+        shares = self.train.size_shares or (1.0,) * len(sizes)
+        passed = (epoch + 0.5) / self.train.epochs * sum(shares)
+        for size, until in zip(sizes, accumulate(shares), strict=True):
+            if passed < until:
+                return size
+        return sizes[-1]
 
 
 def map_sizes(image_size: int, blocks: int, stride: int, pool_size: int) -> tuple[int, ...]:

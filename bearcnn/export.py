@@ -78,8 +78,9 @@ class ShippedModel(nn.Module):
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         last_map = self.network.last_map(pixels.permute(0, 3, 1, 2))
-        whole = bear_logit(self.network.logits(last_map)) / self.temperature
-        windows = bear_logit(self.network.window_logits(last_map)) / self.temperature
+        kinds = self.network.kinds
+        whole = bear_logit(self.network.logits(last_map), kinds) / self.temperature
+        windows = bear_logit(self.network.window_logits(last_map), kinds) / self.temperature
         return whole.sigmoid(), windows.sigmoid()
 
 
@@ -211,9 +212,10 @@ def export_run(run: Run, dataset: Dataset, target: Format, out: Path) -> ExportR
     if out.exists():
         raise BearcnnError(f"{out} exists already; nothing is ever overwritten: choose another --out")
     config = run.config()
-    network = build_model(config.model).eval()
-    load_weights(run.weights_file, network)
     manifest = read_manifest(run.weights_file)
+    kinds = [label for label, _ in manifest.kinds]
+    network = build_model(config.model, kinds).eval()
+    load_weights(run.weights_file, network)
     rows, labels = dataset.arrays("valid")
     chosen = np.random.default_rng(0).permutation(len(rows))[:PARITY_PHOTOS]
     rows, labels = rows[np.sort(chosen)], labels[np.sort(chosen)]
@@ -229,7 +231,7 @@ def export_run(run: Run, dataset: Dataset, target: Format, out: Path) -> ExportR
         answer = _torch_runner(torch.export.load(io.BytesIO(content)).module())
     elif target == "safetensors":
         content = to_safetensors(network, manifest)
-        again = build_model(config.model).eval()
+        again = build_model(config.model, kinds).eval()
         again.load_state_dict(load(content))
         answer = _torch_runner(ShippedModel(again, manifest.temperature))
     else:

@@ -21,26 +21,25 @@ from torch.nn import functional as F
 from bearcnn.config import ModelConfig, Pooling
 from bearcnn.errors import ModelFileError
 
-# The usual statistics of photos (ImageNet's training set): fixed, so that a model never depends on a data set's own.
-PHOTO_MEAN = (0.485, 0.456, 0.406)
-PHOTO_STD = (0.229, 0.224, 0.225)
+# About the statistics of photos (ImageNet's training set): fixed, so that a model never depends on a data set's own.
+# One number for all channels: an 8-bit network then computes with the pixels as they come (see export.to_int8).
+PHOTO_MEAN = 115
+PHOTO_STD = 58
 
 
 class Normalize(nn.Module):
-    """Pixels to numbers around 0: uint8 of 0 to 255, or float of 0 to 1, both (batch, 3, height, width)."""
+    """Pixels to numbers around 0: uint8 (batch, 3, height, width) to float."""
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, mean: Sequence[float] = PHOTO_MEAN, std: Sequence[float] = PHOTO_STD) -> None:
+    def __init__(self, mean: float = PHOTO_MEAN, std: float = PHOTO_STD) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
-        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
+        self.register_buffer("mean", torch.tensor(float(mean)))
+        self.register_buffer("std", torch.tensor(float(std)))
 
     def forward(self, pixels: Tensor) -> Tensor:
-        if pixels.dtype == torch.uint8:
-            pixels = pixels.float() / 255
-        return (pixels - self.mean) / self.std
+        return (pixels.float() - self.mean) / self.std
 
 
 class PixelDropout(nn.Module):
@@ -137,13 +136,15 @@ class Block(nn.Module):
 
 
 class BearCNN(nn.Module):
-    """A small convolutional network: pixels (batch, 3, n, n) in, logits (batch, 2) of not-bear and bear out.
+    """A small convolutional network: pixels uint8 (batch, 3, n, n) in, logits (batch, kinds) out.
 
-    The head is one linear layer on the pooled features, so that every window of the last map has a bear score of its
+    It tells apart kinds of bear and kinds of something else, as fine as the training photos are sorted; the two classes
+    are their sums (`class_logits`). The head is one linear layer on the pooled features, so that every window of the last map has a bear score of its
     own: what the head says where that window is all there is (`window_logits`; Zhou et al. 2016).
 
     Args:
         widths: channels of each block.
+        kinds: the class of each output of the head, 0 not bear and 1 bear.
         kernel_sizes: odd side of each block's convolution window.
         stride: 2 to halve the map in the convolution, 1 to halve it in pooling windows.
         pooling: "max", "avg" or "concat", for the windows and for the last map.
@@ -159,6 +160,7 @@ class BearCNN(nn.Module):
         widths: Sequence[int] = (32, 64, 128, 256),
         kernel_sizes: Sequence[int] = (3, 3, 3, 3),
         *,
+        kinds: Sequence[int] = (0, 1),
         stride: int = 2,
         pooling: Pooling = "concat",
         pool_size: int = 2,
@@ -188,7 +190,8 @@ class BearCNN(nn.Module):
             in_width = block.out_width
         self.pooling = MapPool(pooling)
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(pooled_width(pooling, in_width), 2)
+        self.head = nn.Linear(pooled_width(pooling, in_width), len(kinds))
+        self.kinds = tuple(kinds)
 
     def forward(self, pixels: Tensor) -> Tensor:
         return self.logits(self.last_map(pixels))
@@ -199,12 +202,13 @@ class BearCNN(nn.Module):
         return maps
 
     def logits(self, last_map: Tensor) -> Tensor:
-        """Not-bear and bear of the whole picture: (batch, 2)."""
-        answer: Tensor = self.head(self.dropout(self.pooling(last_map)))
+        """Each kind in the whole picture: (batch, kinds)."""
+        # In full precision, whatever the blocks computed with: rounded answers would rank photos as equal.
+        answer: Tensor = self.head(self.dropout(self.pooling(last_map.float())))
         return answer
 
     def window_logits(self, last_map: Tensor) -> Tensor:
-        """Not-bear and bear of each window alone: (batch, 2, rows, columns).
+        """Each kind in each window alone: (batch, kinds, rows, columns).
 
         One window's maximum and average are the window itself, so its features stand once for each.
         """
@@ -213,16 +217,24 @@ class BearCNN(nn.Module):
         return torch.einsum("bchw,kc->bkhw", features, self.head.weight) + self.head.bias.view(1, -1, 1, 1)
 
 
-def bear_logit(logits: Tensor) -> Tensor:
-    """How much more bear than not (log odds): (batch, 2, ...) to (batch, ...)."""
-    return logits[:, 1] - logits[:, 0]
+def class_logits(logits: Tensor, kinds: Sequence[int]) -> Tensor:
+    """Not-bear and bear, each the sum of its kinds' shares: (batch, kinds, ...) to (batch, 2, ...)."""
+    outputs = [[output for output, label in enumerate(kinds) if label == wanted] for wanted in (0, 1)]
+    return torch.stack([logits[:, chosen].logsumexp(1) for chosen in outputs], 1)
 
 
-def build_model(config: ModelConfig) -> BearCNN:
+def bear_logit(logits: Tensor, kinds: Sequence[int] = (0, 1)) -> Tensor:
+    """How much more bear than not (log odds): (batch, kinds, ...) to (batch, ...)."""
+    classes = class_logits(logits, kinds)
+    return classes[:, 1] - classes[:, 0]
+
+
+def build_model(config: ModelConfig, kinds: Sequence[int] = (0, 1)) -> BearCNN:
     """The network of a configuration, with fresh weights from torch's random numbers."""
     return BearCNN(
         config.widths,
         config.kernel_sizes,
+        kinds=kinds,
         stride=config.stride,
         pooling=config.pooling,
         pool_size=config.pool_size,
