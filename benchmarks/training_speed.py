@@ -5,8 +5,10 @@
 
 All three train the same network with the same batch size, in processes of their own, in turn. The fastai side is what
 its users write: `ImageDataLoaders.from_folder` with `Resize(n, squish)` and `aug_transforms`, one worker for each core,
-`Learner.fit_one_cycle`. bearcnn's is `bearcnn train`, with an empty cache each time. The first epoch of each is told
-apart: in it workers and allocators start and bearcnn fills its cache. Start-up and imports count for neither.
+`Learner.fit_one_cycle`. bearcnn's is `bearcnn train`, with an empty cache each time; the ceiling has its loss, optimizer
+and number format too. The first epoch is told apart: in it workers and allocators start, and bearcnn fills its cache.
+Start-up and imports count for neither. On a busy machine set OMP_NUM_THREADS=1: threads that wait for each other suffer
+far more from other programs than plain fastai's processes do.
 
 `--camera` measures photos of 8 megapixels and more at 128 px; there the first epoch is a result of its own.
 """
@@ -67,24 +69,24 @@ if __name__ == "__main__":
     print(json.dumps({"first_epoch": clock.epochs[0], "images_per_second": clock.trainings}))
 """
 
+# What bearcnn trains with, by its own builders: network, loss, optimizer, number format, and one batch as it comes.
 CEILING = """
-import bearcnn.compatibility
 import json, sys, time
-import torch
+from bearcnn.callbacks import Progress
 from bearcnn.config import load_config
+from bearcnn.dataset import open_dataset
 from bearcnn.model import build_model
-size, batch_size, seconds, *settings = sys.argv[1:]
-device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-network = build_model(load_config(None, settings).model).to(device).to(memory_format=torch.channels_last).train()
-optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, fused=True)
-photos = torch.rand(int(batch_size), 3, int(size), int(size), device=device)
-photos = photos.contiguous(memory_format=torch.channels_last)
-labels = torch.randint(2, (int(batch_size),), device=device)
+from bearcnn.training import build_learner
+seconds, *settings = sys.argv[1:]
+config = load_config(None, settings)
+learner = build_learner(config, open_dataset(config.data), build_model(config.model), Progress(), [], schedule=False)
+network, loss_of, optimizer = learner.model.train(), learner.loss_func, learner.opt
+photos, *targets = next(iter(learner.dls.train))
 
 def train(steps):
     start = time.perf_counter()
     for _ in range(steps):
-        loss = torch.nn.functional.cross_entropy(network(photos), labels, label_smoothing=0.1)
+        loss = loss_of(network(photos), *targets)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
@@ -93,7 +95,7 @@ def train(steps):
 
 train(5)
 steps = max(5, int(float(seconds) / 4 * 5 / train(5)))
-print(json.dumps({"images_per_second": [steps * int(batch_size) / train(steps) for _ in range(4)]}))
+print(json.dumps({"images_per_second": [steps * len(photos) / train(steps) for _ in range(4)]}))
 """
 
 
@@ -123,18 +125,15 @@ def main() -> None:
 
 
 def _measure(size: int, data: Path, folder: Path, options: Namespace) -> None:
-    settings = [*NETWORK, *options.set]
-
-    def plain() -> Sample:
-        return time_script(
-            PLAIN_FASTAI, data, size, options.batch_size, options.epochs, options.workers, *NETWORK
-        )  # fmt: skip
-
+    sizes = (f"data.image_size={size}", f"train.epochs={options.epochs}", f"train.batch_size={options.batch_size}")
+    settings = [*NETWORK, *sizes, *options.set]
+    plain = (data, size, options.batch_size, options.epochs, options.workers, *NETWORK)
+    ceiling = (options.seconds, f"data.path={data}", *settings)
     samples = alternate(
         {
-            "plain fastai": plain,
-            "bearcnn": lambda: _train_bearcnn(size, data, folder, settings, options),
-            "ceiling": lambda: time_script(CEILING, size, options.batch_size, options.seconds, *NETWORK),
+            "plain fastai": lambda: time_script(PLAIN_FASTAI, *plain),
+            "bearcnn": lambda: _train_bearcnn(data, folder, settings),
+            "ceiling": lambda: time_script(CEILING, *ceiling, BEARCNN_CACHE=str(folder / "cache")),
         },
         options.rounds,
         warm_up=False,  # the first epoch is that
@@ -142,10 +141,10 @@ def _measure(size: int, data: Path, folder: Path, options: Namespace) -> None:
     speeds = {
         side: [_later(sample.values["images_per_second"], side) for sample in found] for side, found in samples.items()
     }
-    theirs, ours, ceiling = speeds
+    theirs, ours, limit = speeds
     lines = [f"{side:13} {middle(speeds[side], 'images/s', 0)}" for side in speeds]
     lines.append(f"bearcnn trains {ratios(speeds[ours], speeds[theirs])} as fast as plain fastai")
-    lines.append(f"bearcnn reaches {share(speeds[ours], speeds[ceiling])} of the ceiling")
+    lines.append(f"bearcnn reaches {share(speeds[ours], speeds[limit])} of the ceiling")
     first = {side: [sample.values["first_epoch"] for sample in samples[side]] for side in (theirs, ours)}
     lines.append(f"first epoch, validation too: plain fastai {middle(first[theirs], 's')}")
     lines.append(f"first epoch with filling the cache: bearcnn {middle(first[ours], 's')}")
@@ -168,11 +167,10 @@ def _later(speeds: list[float], side: str) -> float:
     return len(later) / sum(1 / speed for speed in later)
 
 
-def _train_bearcnn(size: int, data: Path, folder: Path, settings: list[str], options: Namespace) -> Sample:
+def _train_bearcnn(data: Path, folder: Path, settings: list[str]) -> Sample:
     with tempfile.TemporaryDirectory(dir=folder) as name:
         run = Path(name) / "run"
-        sizes = (f"data.image_size={size}", f"train.epochs={options.epochs}", f"train.batch_size={options.batch_size}")
-        command = bearcnn_train(data, run, [*sizes, *settings])
+        command = bearcnn_train(data, run, settings)
         start = time.time()
         sample = time_process(command, BEARCNN_CACHE=name)
         records = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
