@@ -86,8 +86,10 @@ class Dataset:
         """
         chosen = self.select("train")
         counts = Counter((example.label, example.subclass) for example in chosen)
-        names = [(label, name if counts[label, name] >= at_least else "") for label, name in
-                 ((example.label, example.subclass) for example in chosen)]
+        names = [
+            (label, name if counts[label, name] >= at_least else "")
+            for label, name in ((example.label, example.subclass) for example in chosen)
+        ]
         kinds = tuple(sorted(set(names)))
         return kinds, np.array([kinds.index(name) for name in names], np.int64)
 

@@ -5,7 +5,7 @@
 
 All three train the same network with the same batch size, in processes of their own, in turn. The fastai side is what
 its users write: `ImageDataLoaders.from_folder` with `Resize(n, squish)` and `aug_transforms`, one worker for each core,
-`Learner.fit_one_cycle`. bearcnn's is `bearcnn train`, with an empty cache each time; the ceiling has its loss, optimizer
+`Learner.fit_one_cycle`. bearcnn is `bearcnn train`, with an empty cache each time; the ceiling has its loss, optimizer
 and number format too. The first epoch is told apart: in it workers and allocators start, and bearcnn fills its cache.
 Start-up and imports count for neither. On a busy machine set OMP_NUM_THREADS=1: threads that wait for each other suffer
 far more from other programs than plain fastai's processes do.
