@@ -29,7 +29,7 @@ class Manifest(BaseModel):
     Keys that a later version adds are ignored as long as that version leaves `format` as it is.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
     format: int = FORMAT
     """The manifest's format; it grows when an older bearcnn would misuse the model."""

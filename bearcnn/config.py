@@ -7,6 +7,7 @@ are reported at once. Validators are pure: they read no files. Imports no torch,
 import difflib
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import accumulate
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -158,9 +159,10 @@ class TrainConfig(Section):
 
     epochs: int = Field(30, ge=1, le=100_000)
     """Times that every training photo is seen."""
-    sizes: tuple[Annotated[int, Field(ge=8)], ...] = ()
+    sizes: Literal["auto"] | tuple[Annotated[int, Field(ge=8)], ...] = "auto"
     """Sides of the training pictures, one after the other, up to data.image_size: small pictures first are a quick
-    start (progressive resizing; Howard 2018). Empty for data.image_size all along."""
+    start (progressive resizing; Howard 2018). auto: a half, three quarters and all of data.image_size, if that is 64 or
+    more; [] for data.image_size all along."""
     size_shares: tuple[Annotated[float, Field(gt=0)], ...] = ()
     """Shares of the epochs at each of train.sizes; empty for equal ones."""
     batch_size: int = Field(64, ge=2, le=8192)
@@ -200,24 +202,41 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _map_never_shrinks_away(self) -> "Config":
-        for size in (self.data.image_size, *self.train.sizes):
+        for size in {self.data.image_size, *self._explicit_sizes}:
             map_sizes(size, len(self.model.widths), self.model.stride, self.model.pool_size)
         return self
 
     @model_validator(mode="after")
     def _sizes_lead_to_the_image_size(self) -> "Config":
-        sizes, shares = self.train.sizes, self.train.size_shares
-        if sizes and max(sizes) > self.data.image_size:
-            raise ValueError(
-                f"train.sizes goes up to {max(sizes)}, more than data.image_size ({self.data.image_size}) has"
-            )
+        sizes, shares, largest = self.training_sizes, self.train.size_shares, self.data.image_size
+        if max(sizes) > largest:
+            raise ValueError(f"train.sizes goes up to {max(sizes)}, more than data.image_size ({largest}) has")
+        if list(sizes) != sorted(set(sizes)):
+            raise ValueError(f"train.sizes has to grow from number to number (got {list(sizes)})")
         if shares and len(shares) != len(sizes):
             raise ValueError(f"train.size_shares has {len(shares)} numbers for {len(sizes)} train.sizes")
         return self
 
+    @property
+    def _explicit_sizes(self) -> tuple[int, ...]:
+        return () if self.train.sizes == "auto" else self.train.sizes
+
+    @property
+    def training_sizes(self) -> tuple[int, ...]:
+        """Sides of the training pictures, one after the other."""
+        largest, model = self.data.image_size, self.model
+        if self.train.sizes != "auto":
+            return self.train.sizes or (largest,)
+        sizes = []
+        for size in (largest // 2, largest * 3 // 4) if largest >= 64 else ():
+            with suppress(ValueError):  # too small for that many blocks
+                map_sizes(size, len(model.widths), model.stride, model.pool_size)
+                sizes.append(size)
+        return (*sizes, largest)
+
     def training_size(self, epoch: int) -> int:
         """Side of the training pictures in an epoch, counted from 0."""
-        sizes = self.train.sizes or (self.data.image_size,)
+        sizes = self.training_sizes
         shares = self.train.size_shares or (1.0,) * len(sizes)
         passed = (epoch + 0.5) / self.train.epochs * sum(shares)
         for size, until in zip(sizes, accumulate(shares), strict=True):
