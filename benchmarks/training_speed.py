@@ -125,7 +125,13 @@ def main() -> None:
 
 
 def _measure(size: int, data: Path, folder: Path, options: Namespace) -> None:
-    sizes = (f"data.image_size={size}", f"train.epochs={options.epochs}", f"train.batch_size={options.batch_size}")
+    # One size all along: what is compared is the speed, not the recipe.
+    sizes = (
+        f"data.image_size={size}",
+        "train.sizes=[]",
+        f"train.epochs={options.epochs}",
+        f"train.batch_size={options.batch_size}",
+    )
     settings = [*NETWORK, *sizes, *options.set]
     plain = (data, size, options.batch_size, options.epochs, options.workers, *NETWORK)
     ceiling = (options.seconds, f"data.path={data}", *settings)
