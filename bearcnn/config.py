@@ -157,7 +157,7 @@ class AugmentConfig(Section):
 class TrainConfig(Section):
     """The training itself."""
 
-    epochs: int = Field(30, ge=1, le=100_000)
+    epochs: int = Field(60, ge=1, le=100_000)
     """Times that every training photo is seen."""
     sizes: Literal["auto"] | tuple[Annotated[int, Field(ge=8)], ...] = "auto"
     """Sides of the training pictures, one after the other, up to data.image_size: small pictures first are a quick
@@ -165,7 +165,7 @@ class TrainConfig(Section):
     more; [] for data.image_size all along."""
     size_shares: tuple[Annotated[float, Field(gt=0)], ...] = ()
     """Shares of the epochs at each of train.sizes; empty for equal ones."""
-    batch_size: int = Field(64, ge=2, le=8192)
+    batch_size: int = Field(32, ge=2, le=8192)
     """Photos in one step."""
     lr: float = Field(3e-3, gt=0, le=10)
     """Highest learning rate of the one-cycle schedule (Smith 2018); `bearcnn train --lr-find` suggests one."""
