@@ -103,6 +103,16 @@ def pooled_width(pooling: Pooling, width: int) -> int:
     return 2 * width if pooling == "concat" else width
 
 
+class SkippingConvolution(nn.Conv2d):
+    """A 1 x 1 convolution with a stride, as one without over the places that it doesn't skip.
+
+    The same numbers; torch 2.13's own crashes in training with 3 channels in and channels-last layout.
+    """
+
+    def forward(self, maps: Tensor) -> Tensor:  # (batch, in_width, n, n)
+        return F.conv2d(maps[:, :, :: self.stride[0], :: self.stride[1]], self.weight, self.bias)
+
+
 class Block(nn.Module):
     """Convolution, norm, activation; further ones each beside a shortcut; then pooling and dropout.
 
@@ -123,6 +133,8 @@ class Block(nn.Module):
     ) -> None:
         super().__init__()
         self.convolution = ConvLayer(in_width, width, ks=kernel_size, stride=stride)
+        if kernel_size == 1 and stride == 2:
+            self.convolution[0] = SkippingConvolution(in_width, width, 1, stride, bias=False)
         self.residuals = nn.ModuleList(ConvLayer(width, width, ks=kernel_size) for _ in range(residual))
         self.pooling = window_pooling(pooling, pool_size) if stride == 1 else nn.Identity()
         self.dropout = nn.Dropout2d(dropout)

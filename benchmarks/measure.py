@@ -61,9 +61,10 @@ def watch_process(command: Sequence[str], look: Callable[[int], None], **environ
     return seconds
 
 
-def bearcnn_train(data: Path, run: Path, settings: Sequence[str]) -> list[str]:
-    """The command that trains on `data`, with settings such as train.epochs=3."""
-    command = [sys.executable, "-m", "bearcnn", "train", "--data", str(data), "--out", str(run), "--json"]
+def bearcnn_train(data: Path | None, run: Path, settings: Sequence[str]) -> list[str]:
+    """The command that trains on `data` (None: the built-in scenes), with settings such as train.epochs=3."""
+    command = [sys.executable, "-m", "bearcnn", "train", "--out", str(run), "--json"]
+    command += ["--data", str(data)] if data else []
     return [*command, *(word for setting in settings for word in ("--set", setting))]
 
 

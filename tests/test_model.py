@@ -75,6 +75,13 @@ def test_a_convolution_is_the_unfolded_matrix_product(kernel_size, stride):
     torch.testing.assert_close(convolution(photos), products.view(2, 5, side, side))
 
 
+def test_a_window_of_one_pixel_trains_in_the_layout_of_training():
+    model = BearCNN((16, 8), (1, 1)).to(memory_format=torch.channels_last)
+    pixels = random_pixels(32, 64).contiguous(memory_format=torch.channels_last)
+    model(pixels).sum().backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
 @pytest.mark.parametrize(("pooling", "size"), list(itertools.product(POOLINGS, [2, 3])))
 def test_window_pooling_against_brute_force(pooling, size):
     maps = torch.randn(2, 4, 7, 7)
