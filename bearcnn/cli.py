@@ -223,6 +223,9 @@ def predict(
     ] = None,
     style: Annotated[Style, typer.Option("--format", help="table for people, the others for programs.")] = Style.TABLE,
     as_json: Annotated[bool, typer.Option("--json", metavar="", help="The same as --format json.")] = False,
+    heatmaps: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="New folder: each photo with its windows' scores drawn over it.")
+    ] = None,
 ) -> None:
     """Say for each photo whether there is a bear in it, and how sure that is.
 
@@ -234,12 +237,19 @@ def predict(
 
         bearcnn predict camera1/ camera2/ --format csv > bears.csv
 
+        bearcnn predict camera1/ --heatmaps drawn
+
         find /mnt/card -name '*.JPG' | bearcnn predict - --model bear.onnx --format jsonl
     """
     from bearcnn.prediction import Predictor, expand_paths, find_model, predict_photos
 
     predictor = Predictor(find_model(model))
-    predictions = predict_photos(predictor, expand_paths(paths, sys.stdin.buffer))
+    photos, on_windows = expand_paths(paths, sys.stdin.buffer), None
+    if heatmaps is not None:
+        from bearcnn.heatmaps import keep_outside, open_heatmaps
+
+        photos, on_windows = keep_outside(photos, heatmaps), open_heatmaps(heatmaps, predictor.manifest)
+    predictions = predict_photos(predictor, photos, on_windows=on_windows)
     counts = console.print_predictions(predictions, "json" if as_json else style.value, predictor.manifest.classes)
     console.summarize_predictions(counts)
     if not any(counts.values()):
