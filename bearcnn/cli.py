@@ -80,6 +80,18 @@ class ExportFormat(StrEnum):
     FASTAI = "fastai"
 
 
+class Explained(StrEnum):
+    """The parts of a network's explanation."""
+
+    ALL = "all"
+    PHOTO = "photo"
+    KERNELS = "kernels"
+    CONVOLUTION = "convolution"
+    POOLING = "pooling"
+    WINDOWS = "windows"
+    DROPOUT = "dropout"
+
+
 class Split(StrEnum):
     """The parts of a data set."""
 
@@ -350,6 +362,39 @@ def export(
         console.print_json(asdict(report))
     else:
         console.show_export(report)
+
+
+@app.command(rich_help_panel="Main")
+def explain(
+    photo: Annotated[Path, typer.Argument(metavar="PHOTO", help="The photo to look at.")],
+    model: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="A run folder or a .safetensors file. Default: the newest run.")
+    ] = None,
+    what: Annotated[Explained, typer.Option(help="One part alone, in more detail.")] = Explained.ALL,
+    out: Annotated[
+        Path | None, typer.Option(metavar="PNG", help="File to write. Default: explain-<photo>.png in this folder.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Draw what a network sees in a photo: its kernels and maps, a convolution in numbers, pooling, windows, dropout.
+
+    Examples:
+        bearcnn explain photo.jpg
+
+        bearcnn explain photo.jpg --what windows --out where.png
+    """
+    part = "" if what is Explained.ALL else f"-{what.value}"
+    file = out or Path(f"explain-{photo.stem}{part}.png")
+    if file.exists():
+        raise BearcnnError(f"{file} exists already; nothing is ever overwritten: choose another --out")
+    from bearcnn.explain import explain
+    from bearcnn.files import write_atomically
+
+    write_atomically(file, explain(photo, model, what.value))
+    if as_json:
+        console.print_json({"picture": str(file), "what": what.value})
+    else:
+        console.show_picture(file)
 
 
 @data_app.command()

@@ -19,7 +19,7 @@ from bearcnn.errors import BearcnnError, PhotoError
 from bearcnn.files import write_atomically
 from bearcnn.photos import fit_photo, load_photo
 
-LONGER_SIDE = 800  # of a drawn photo, in pixels: a screen's worth
+LONGER_SIDE = (480, 800)  # of a drawn photo, at least and at most, in pixels
 
 # Light to dark orange: one hue, told from grey by everyone, also by the colour-blind.
 _SCALE = np.array([[253, 208, 120], [240, 140, 30], [200, 60, 0]], np.float32)
@@ -37,7 +37,7 @@ def shade(scores: NDArray[np.floating[Any]]) -> tuple[NDArray[np.float32], NDArr
     sure = np.clip(2 * np.asarray(scores, np.float32) - 1, 0, 1)
     stops = np.linspace(0, 1, len(_SCALE))
     color = np.stack([np.interp(sure, stops, channel) for channel in _SCALE.T], -1).astype(np.float32)
-    return color, _OPACITY * np.sqrt(sure)
+    return color, np.float32(_OPACITY) * np.sqrt(sure)
 
 
 def draw_windows(
@@ -84,7 +84,7 @@ def draw_heatmap(
     page.paste(picture, ((width - picture.width) // 2, 0))
     draw, top = ImageDraw.Draw(page), picture.height + 8
     large, small = ImageFont.load_default(20), ImageFont.load_default(13)
-    draw.text((12, top), f"{positive} {probability:.3f}", fill="black", font=large)
+    draw.text((12, top), f"{positive}: probability {probability:.3f}", fill="black", font=large)
     draw.text((12, top + 27), f"whole photo; best window {scores.max():.2f}", fill="#444444", font=small)
     bar = 180
     left = width - bar - 12
@@ -137,13 +137,13 @@ def keep_outside(paths: Iterable[Path], directory: Path) -> Iterator[Path]:
 def _read_large(path: Path, pixels: NDArray[np.uint8], manifest: Manifest) -> NDArray[np.uint8]:
     """The photo large enough for people, of the same frame as the network's pixels."""
     try:
-        image = load_photo(path, at_least=LONGER_SIDE)
+        image = load_photo(path, at_least=LONGER_SIDE[1])
     except PhotoError:  # it was there a moment ago: what the network saw of it is still here
-        return pixels
-    longer = min(LONGER_SIDE, max(image.size))
+        image = Image.fromarray(pixels)
+    longer = min(max(LONGER_SIDE[0], *image.size), LONGER_SIDE[1])
     if manifest.fit != "squish":
-        return fit_photo(image, max(longer, len(pixels)), manifest.fit)
-    scale = max(longer, len(pixels)) / max(image.size)
+        return fit_photo(image, longer, manifest.fit)
+    scale = longer / max(image.size)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     return np.asarray(image.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0))
 
