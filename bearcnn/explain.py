@@ -8,6 +8,7 @@ import bearcnn.compatibility  # noqa: F401
 
 # isort: split
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -243,23 +244,19 @@ def try_dropout(subject: Subject, masks: int = MASKS, seed: int = 0) -> list[Dro
     network = copy.deepcopy(subject.network).eval()
     model = subject.model
     image = network.normalize(subject.batch())
-    first, rest = network.blocks[0], network.blocks[1:]
-    channels = first(image)
+    rest = network.blocks[1:]
+    channels = _first_block(network)(image)
     features = network.pooling(network.blocks(image))
+    kinds: list[tuple[str, float, Any, Tensor, Callable[[Tensor], Tensor]]] = [
+        ("pixels", model.input_dropout, PixelDropout, image, lambda maps: network.logits(network.blocks(maps))),
+        ("channels", model.conv_dropout, nn.Dropout2d, channels, lambda maps: network.logits(rest(maps))),
+        ("features", model.dropout, nn.Dropout, features, network.head),
+    ]
+    if len(model.widths) == 1:  # dropout of channels is between blocks
+        del kinds[1]
+    trials = []
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        trials = []
-        if len(rest):
-            between = (
-                ("channels", model.conv_dropout, nn.Dropout2d, channels, lambda maps: network.logits(rest(maps))),
-            )
-        else:  # a single block has nothing behind it that could miss a channel
-            between = ()
-        kinds: tuple[tuple[str, float, Any, Tensor, Any], ...] = (
-            ("pixels", model.input_dropout, PixelDropout, image, lambda maps: network.logits(network.blocks(maps))),
-            *between,
-            ("features", model.dropout, nn.Dropout, features, network.head),
-        )
         for what, configured, layer, before, answer in kinds:
             rate = configured or SHOWN_RATE
             # The layer itself on ones shows its mask; times what was there, it is what the layer gives.
@@ -268,11 +265,8 @@ def try_dropout(subject: Subject, masks: int = MASKS, seed: int = 0) -> list[Dro
             answers = torch.cat([subject.probability(answer(before * part)) for part in mask.split(10)])
             kept = mask[:3] > 0
             kept = kept[:, 0] if what == "pixels" else kept[:, :, 0, 0] if what == "channels" else kept
-            trials.append(
-                DropoutTrial(
-                    what, configured, rate, tuple(part.numpy() for part in kept), _array(answers), _array(before[0])
-                )
-            )
+            shown = tuple(part.numpy() for part in kept)
+            trials.append(DropoutTrial(what, configured, rate, shown, _array(answers), _array(before[0])))
     return trials
 
 

@@ -39,12 +39,15 @@ GREY = "#555555"
 MAP_COLORS = "viridis"  # even steps of brightness, also for the colour-blind
 SIGNED_COLORS = "PuOr_r"  # orange above zero, violet below
 LINE = 0.19  # of text, in inches
+PLATE = {"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 1.2}  # behind text on a picture
 
 
 def stack(figures: Sequence[Figure]) -> bytes:
-    """Figures below one another as one PNG."""
+    """Figures below one another as one PNG, numbered if they are several."""
     images = []
-    for figure in figures:
+    for number, figure in enumerate(figures, 1):
+        if len(figures) > 1:
+            figure.texts[0].set_text(f"{number}. {figure.texts[0].get_text()}")
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
         images.append(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"))
@@ -52,6 +55,8 @@ def stack(figures: Sequence[Figure]) -> bytes:
     top = 0
     for image in images:
         page.paste(image, (0, top))
+        if top:
+            page.paste((0xDD, 0xDD, 0xDD), (round(MARGIN * DPI), top, page.width - round(MARGIN * DPI), top + 2))
         top += image.height
     buffer = io.BytesIO()
     page.save(buffer, "PNG", optimize=True)
@@ -106,7 +111,8 @@ def sketch_kernels(subject: Subject, kernels: NDArray[np.float32], found: Sequen
         _outline(axes, block.field.span(int(column)), block.field.span(int(row)), ORANGE)
         places, seen = block.maps.shape[1], block.field.size
         whole = " (all of it)" if seen >= 2 * subject.manifest.image_size else ""
-        text = f"{len(block.maps)} maps of {places} × {places}.\nOne place sees\n{seen} × {seen} pixels{whole}:\nthe frame."
+        text = f"{len(block.maps)} maps of {places} × {places}.\nOne place sees\n{seen} × {seen} pixels{whole}:"
+        text += "\nthe frame."
         figure.text(*_at(figure, MARGIN + 1.3, top), f"block {block.number}", weight="bold", va="top", size=11)
         figure.text(*_at(figure, MARGIN + 1.3, top + 0.25), text, va="top", size=9, color=GREY, linespacing=1.35)
         for number, channel in enumerate(channels):
@@ -118,7 +124,7 @@ def sketch_kernels(subject: Subject, kernels: NDArray[np.float32], found: Sequen
 def sketch_convolution(subject: Subject, step: ConvolutionStep) -> Figure:
     """One number of a map written out: window times kernel, summed; then batch norm and ReLU."""
     side = step.kernel.shape[-1]
-    cell = {1: 0.6, 3: 0.5, 5: 0.42}.get(side, 2.1 / side)
+    cell = {1: 0.6, 3: 0.5}.get(side, 1.8 / side)
     matrix, gap = side * cell, 0.35
     line = matrix + gap
     numbers = "" if side <= 5 else " (too many numbers to print: colour shows them)"
@@ -127,7 +133,8 @@ def sketch_convolution(subject: Subject, step: ConvolutionStep) -> Figure:
         f"The kernel lies on one window of {side} × {side} pixels. Each of the window's numbers is multiplied by the "
         f"kernel's number at the same place, and all products are added up: that is one number of the map{numbers}. "
         "Then the kernel moves on. Shown is the place where a kernel answers most. Pixels are first brought near zero: "
-        f"(pixel − {float(subject.network.normalize.mean):g}) / {float(subject.network.normalize.std):g}.",
+        f"(pixel − {float(subject.network.normalize.mean):g}) / {float(subject.network.normalize.std):g}. Numbers are "
+        "rounded, so the last digit of a sum can be off by one.",
         max(5.7, 3 * line + 1.75),
     )
     axes = _picture(figure, MARGIN, top, 2.2, subject.pixels, "the window in the photo")
@@ -149,22 +156,29 @@ def sketch_convolution(subject: Subject, step: ConvolutionStep) -> Figure:
         for number, sign in enumerate("×="):
             middle = left + (number + 1) * (matrix + gap) - gap / 2
             _text(figure, middle, line_top + matrix / 2, sign, size=15, ha="center", va="center")
-        together = f"added up: {step.sums[row]:+.2f}"
+        together = f"added up: {_plain(step.sums[row])}"
         _text(figure, left + span + 0.2, line_top + matrix / 2, together, color=tint, weight="bold", va="center")
     bias = f" {_signed(step.bias)}" if step.bias else ""
-    sums = f"{step.sums[0]:.2f} {_signed(step.sums[1])} {_signed(step.sums[2])}{bias} = {step.total:.2f}"
-    norm = f"({step.total:.2f} − {_plain(step.mean)}) / {step.deviation:.2f} × {step.scale:.2f} {_signed(step.shift)} = {step.normed:.2f}"
-    relu = f"max(0, {step.normed:.2f}) = {step.value:.2f}"
+    sums = f"{_plain(step.sums[0])} {_signed(step.sums[1])} {_signed(step.sums[2])}{bias} = {_plain(step.total)}"
+    norm = (
+        f"({_plain(step.total)} − {_plain(step.mean)}) / {step.deviation:.2f} × {_plain(step.scale)} "
+        f"{_signed(step.shift)} = {_plain(step.normed)}"
+    )
+    relu = f"max(0, {_plain(step.normed)}) = {step.value:.2f}"
     top += 3 * line
     for number, (what, formula) in enumerate(
         (
             ("all three colours", sums),
-            ("batch norm: this kernel's usual range becomes about −1 to 1", norm),
+            ("batch norm: brought to about −1 to 1 by what is usual for this kernel", norm),
             ("ReLU: what is below zero becomes zero; this stands in the map", relu),
         )
     ):
         _text(figure, left - 0.55, top + number * 0.4, what, size=9, color=GREY)
         _text(figure, left - 0.55, top + number * 0.4 + 0.16, formula, weight="bold")
+    pixels = step.window * float(subject.network.normalize.std) + float(subject.network.normalize.mean)
+    colors = np.clip(pixels / 255, 0, 1).transpose(1, 2, 0)
+    _picture(figure, WIDTH - MARGIN - 2.3, top + 0.12, 1.0, colors, "window")
+    _picture(figure, WIDTH - MARGIN - 1.0, top + 0.12, 1.0, kernel_colors(step.kernel), "kernel, in colour")
     return figure
 
 
@@ -183,7 +197,7 @@ def sketch_pooling(subject: Subject, one_map: NDArray[np.float32], channel: int)
         "Pooling: several places become one",
         f"Each window of {size} × {size} places is asked “is it in here?” and gives one number: the largest (max), or "
         f"the average (avg). concat keeps both, as two maps. {here}",
-        5.6,
+        5.35,
     )
     highest, average = pool_map(one_map, "concat", size)
     limits = (0.0, float(one_map.max()) or 1.0)
@@ -213,6 +227,8 @@ def sketch_pooling(subject: Subject, one_map: NDArray[np.float32], channel: int)
         values = pooled[row : row + count, column : column + count]
         _text(figure, places[place] + 0.15, top - 0.05, name, color=GREY, size=9.5)
         _numbers(figure, places[place] + 0.15, top + 0.47, 1.15, values, limits[1], True, colors=MAP_COLORS)
+        if place == 2:
+            _text(figure, places[3], top + 1.05, "concat hands on both", color=GREY, va="center")
         sign = "→" if place == 1 else "or"
         _text(figure, places[place] - 0.3, top + 1.05, sign, size=16 if place == 1 else 11, ha="center", va="center")
     return figure
@@ -227,7 +243,7 @@ def sketch_windows(subject: Subject, found: WindowScores) -> Figure:
         f"The last map has {rows} × {columns} places. Each is a window on the photo: it sees {found.field.size} × "
         f"{found.field.size} pixels around its centre, so windows overlap. The last layer (the head) can score each "
         "window alone: 1 is surely yes, 0 surely no. Drawn is each window's middle; the frame marks the best one.",
-        5.9,
+        4.8,
     )
     _picture(figure, MARGIN, top, 2.2, subject.pixels, "the photo")
     scale = -(-720 // len(subject.pixels))
@@ -246,25 +262,26 @@ def sketch_windows(subject: Subject, found: WindowScores) -> Figure:
                 axes.text(
                     middles[column], middles[row], f"{found.scores[row, column]:.2f}", size=11 if rows <= 5 else 8,
                     ha="center", va="center", color="black",
-                    bbox={"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 1.2},
+                    bbox=PLATE,
                 )  # fmt: skip
     left = MARGIN + 7.6
     explanation = {
-        "avg": "The head gets the average over all windows of each of the {n} features. So every window counts the same, "
-        "and a small {what} in one of many windows counts little.",
-        "max": "The head gets, for each of the {n} features, its largest value in any window. The answer isn't an average "
-        "of the scores: it is as if one window had the best of all.",
-        "concat": "The head gets each of the {n} features twice: its largest value in any window, and its average over "
-        "all. The answer isn't an average of the scores: one good window can decide, and so can all together.",
-    }[pooling].format(n=found.features, what=positive)
+        "avg": f"The head gets the average over all windows of each of the {found.features} features. Every window "
+        f"counts the same, so a small {positive} in one of many windows counts little.",
+        "max": f"The head gets, for each of the {found.features} features, its largest value in any window. The answer "
+        "isn't an average of the scores: it is as if one window had the best of all.",
+        "concat": f"The head gets each of the {found.features} features twice: its largest value in any window, and "
+        "its average over all. The answer isn't an average of the scores: one window can decide, or all together.",
+    }[pooling]
     _text(figure, left, top - 0.23, "how pooling makes one answer of them", size=10.5)
     _text(figure, left, top + 0.05, textwrap.fill(explanation, 54), size=9.5, color=GREY, linespacing=1.35)
     bars = [("the photo's answer", found.answer, BLUE)]
-    if pooling != "max":
-        bars.append(("a window of average features", found.mean_window, GREY))
-    if pooling != "avg":
-        bars.append(("a window with all largest features", found.strongest, GREY))
+    if pooling == "avg":
+        bars.append(("a window of all average features (the same)", found.mean_window, BLUE))
+    if pooling == "max":
+        bars.append(("a window of all largest features (the same)", found.strongest, BLUE))
     bars.append(("the best real window", float(found.scores.max()), ORANGE))
+    bars.append(("the average of all windows' scores", float(found.scores.mean()), GREY))
     axes = _axes(figure, left, top + 1.55, 3.45, 0.62 * len(bars))
     axes.set(xlim=(0, 1), ylim=(len(bars) - 0.4, -0.6), yticks=[], xticks=[0, 0.5, 1])
     axes.spines[["top", "right", "left", "bottom"]].set_visible(False)
@@ -272,20 +289,15 @@ def sketch_windows(subject: Subject, found: WindowScores) -> Figure:
     axes.axvline(0.5, color="#BBBBBB", linewidth=1, zorder=0)
     for number, (name, value, color) in enumerate(bars):
         axes.barh(number + 0.12, value, 0.3, color=color)
-        axes.text(0, number - 0.1, f"{name}: {value:.2f}", size=9.5, va="bottom")
-    same = {
-        "avg": "The first two are the same: that is what avg means.",
-        "max": "The first two are the same: that is what max means.",
-    }
-    _text(figure, left, top + 1.95 + 0.62 * len(bars), same.get(pooling, ""), size=9, color=GREY)
+        axes.text(0, number - 0.1, f"{name}: {value:.2f}", size=9.5, va="bottom", bbox=PLATE)
     if pooling != "avg":
         axes = _map(figure, MARGIN, top + 2.85, 1.75, found.winners, colors="Blues")
-        axes.set_title(f"from which window the largest\nof {found.features} features come", size=9, loc="left")
+        axes.set_title(f"how many of the {found.features} features\nare largest in which window", size=9, loc="left")
         if rows <= 5:
-            for (row, column), value in np.ndenumerate(found.winners):
-                dark = value > 0.6 * found.winners.max()
+            for (row, column), number in np.ndenumerate(found.winners):
+                dark = number > 0.6 * found.winners.max()
                 axes.text(
-                    column, row, f"{value}", size=8.5, ha="center", va="center", color="white" if dark else "black"
+                    column, row, f"{number}", size=8.5, ha="center", va="center", color="white" if dark else "black"
                 )
     return figure
 
@@ -298,15 +310,16 @@ def sketch_dropout(subject: Subject, trials: Sequence[DropoutTrial]) -> Figure:
         "While it is trained, a random part of what the network works with is set to zero, with a new mask for every "
         "batch: it can't rely on a single detail. What is left counts a little more, so that the sum stays. Afterwards "
         f"nothing is dropped. Below are three masks, and the answer for this photo under {count} (each dot one mask).",
-        0.3 + 2.35 * len(trials),
+        0.3 + 1.95 * len(trials),
     )
+    answer = float(subject.probability(subject.network(subject.batch())).detach())
     kinds = {
         "pixels": ("input dropout", "pixels of the photo", "input_dropout"),
-        "channels": ("convolution dropout", "whole maps of the first block", "conv_dropout"),
+        "channels": ("convolution dropout", "maps between blocks\n(16 of the first are shown)", "conv_dropout"),
         "features": ("dropout", "features before the head", "dropout"),
     }
     for row, trial in enumerate(trials):
-        line = top + row * 2.35
+        line = top + row * 1.95
         title, of_what, key = kinds[trial.what]
         _text(figure, MARGIN, line + 0.1, title, weight="bold")
         rate = f"{trial.rate:.0%} of the\n{of_what}"
@@ -315,7 +328,7 @@ def sketch_dropout(subject: Subject, trials: Sequence[DropoutTrial]) -> Figure:
         panels = _dropout_panels(subject, trial)
         for number, (image, colors) in enumerate(panels):
             left = MARGIN + 1.95 + number * 1.55
-            name = "without" if number == 0 else f"mask {number}: {trial.answers[number - 1]:.2f}"
+            name = f"without: {answer:.2f}" if number == 0 else f"mask {number}: {trial.answers[number - 1]:.2f}"
             if colors is None:
                 _picture(figure, left, line + 0.1, 1.4, image, name)
             else:
@@ -323,12 +336,12 @@ def sketch_dropout(subject: Subject, trials: Sequence[DropoutTrial]) -> Figure:
         axes = _axes(figure, MARGIN + 8.5, line + 0.35, 2.7, 0.95)
         jitter = np.random.default_rng(0).uniform(-0.35, 0.35, count)
         axes.plot(trial.answers, jitter, "o", color=BLUE, alpha=0.4, markersize=4, markeredgewidth=0)
-        axes.axvline(_answer(subject), color=ORANGE, linewidth=2.5)
+        axes.axvline(answer, color=ORANGE, linewidth=2.5)
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.6, 0.6), yticks=[], xticks=[0, 0.5, 1])
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.tick_params(labelsize=8.5, colors=GREY)
         low, high = np.quantile(trial.answers, [0.05, 0.95])
-        axes.set_title(f"90 of 100 answers: {low:.2f} to {high:.2f}", size=9.5, loc="left")
+        axes.set_title(f"90% of the answers: {low:.2f} to {high:.2f}", size=9.5, loc="left")
         if row == len(trials) - 1:
             axes.set_xlabel(f"probability of {subject.positive} (orange: without dropout)", size=9, color=GREY)
     return figure
@@ -364,10 +377,6 @@ def _tile(maps: NDArray[np.float32], gap: int = 1) -> NDArray[np.float32]:
         top, left = number // across * (rows + gap), number % across * (columns + gap)
         sheet[top : top + rows, left : left + columns] = one
     return sheet
-
-
-def _answer(subject: Subject) -> float:
-    return float(subject.probability(subject.network(subject.batch())).detach())
 
 
 def _page(title: str, text: str, height: float) -> tuple[Figure, float]:
@@ -421,9 +430,9 @@ def _numbers(
     image = axes.imshow(values, cmap=colors, vmin=-1.6 * limit if signed else 0, vmax=1.6 * limit if signed else limit)
     cell = 72 * side / values.shape[1]  # in points
     for (row, column), value in np.ndenumerate(values) if written else ():
-        red, green, blue, _ = image.cmap(image.norm(value))
+        red, green, blue, _ = image.cmap(float(np.asarray(image.norm(np.asarray(value)))))
         color = "black" if 0.3 * red + 0.59 * green + 0.11 * blue > 0.45 else "white"
-        axes.text(column, row, _plain(value), size=min(11, cell / 3.3), ha="center", va="center", color=color)
+        axes.text(column, row, _plain(value), size=min(11, cell / 3.6), ha="center", va="center", color=color)
     return _finish(axes, "")
 
 
@@ -439,7 +448,9 @@ def _finish(axes: Axes, title: str) -> Axes:
 
 def _outline(axes: Axes, columns: tuple[int, int], rows: tuple[int, int], color: str) -> None:
     """A frame around pixels [low, high) of a picture, clipped to it."""
-    height, width = axes.images[0].get_array().shape[:2]
+    values = axes.images[0].get_array()
+    assert values is not None
+    height, width = values.shape[:2]
     left, right = max(columns[0], 0) - 0.5, min(columns[1], width) - 0.5
     top, bottom = max(rows[0], 0) - 0.5, min(rows[1], height) - 0.5
     for line, tint in ((4.5, "white"), (2.2, color)):
@@ -450,9 +461,9 @@ def _outline(axes: Axes, columns: tuple[int, int], rows: tuple[int, int], color:
         )
 
 
-def _plain(value: float) -> str:
+def _plain(value: float | np.floating[Any]) -> str:
     return f"{value:.2f}".replace("-", "−")
 
 
-def _signed(value: float) -> str:
+def _signed(value: float | np.floating[Any]) -> str:
     return f"{'−' if value < 0 else '+'} {abs(value):.2f}"
