@@ -294,11 +294,9 @@ def sketch_windows(subject: Subject, found: WindowScores) -> Figure:
         axes = _map(figure, MARGIN, top + 2.85, 1.75, found.winners, colors="Blues")
         axes.set_title(f"how many of the {found.features} features\nare largest in which window", size=9, loc="left")
         if rows <= 5:
-            for (row, column), number in np.ndenumerate(found.winners):
-                dark = number > 0.6 * found.winners.max()
-                axes.text(
-                    column, row, f"{number}", size=8.5, ha="center", va="center", color="white" if dark else "black"
-                )
+            for (row, column), features in np.ndenumerate(found.winners):
+                color = "white" if features > 0.6 * found.winners.max() else "black"
+                axes.text(int(column), int(row), f"{features}", size=8.5, ha="center", va="center", color=color)
     return figure
 
 

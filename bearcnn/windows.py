@@ -32,7 +32,8 @@ BATCH_SIZE = 16
 class Field:
     """What the places of a map see of the picture, in its pixels, along either side (Araujo et al. 2019).
 
-    Place number i sees `size` pixels around pixel `first + i * step`; what lies beyond the picture's edge is zeros.
+    Place number i sees `size` pixels around pixel `first + i * step`; what lies beyond the picture's edge is zeros, and
+    so is what is left over there where pooling windows don't fit.
     """
 
     size: int = 1

@@ -39,8 +39,8 @@ def main() -> None:
         print(f"{what}: the best window points at {found.hits} of {found.photos}: {found.rate}")
         if found.chance is not None:
             print(
-                f"  a window chosen blindly: {found.chance:.3f}; always the same window: at most {found.best_place:.3f}; "
-                f"the boxes cover {found.box_area:.3f} of the picture"
+                f"  chosen blindly: {found.chance:.3f}; always the same window: at most {found.best_place:.3f} "
+                f"(the boxes cover {found.box_area:.3f} of the picture)"
             )
 
 
