@@ -161,7 +161,7 @@ def sketch_convolution(subject: Subject, step: ConvolutionStep) -> Figure:
     bias = f" {_signed(step.bias)}" if step.bias else ""
     sums = f"{_plain(step.sums[0])} {_signed(step.sums[1])} {_signed(step.sums[2])}{bias} = {_plain(step.total)}"
     norm = (
-        f"({_plain(step.total)} − {_plain(step.mean)}) / {step.deviation:.2f} × {_plain(step.scale)} "
+        f"({_plain(step.total)} {_signed(-step.mean)}) / {step.deviation:.2f} × {_plain(step.scale)} "
         f"{_signed(step.shift)} = {_plain(step.normed)}"
     )
     relu = f"max(0, {_plain(step.normed)}) = {step.value:.2f}"
@@ -242,7 +242,7 @@ def sketch_windows(subject: Subject, found: WindowScores) -> Figure:
         f"“Is there a {positive} in this window?”",
         f"The last map has {rows} × {columns} places. Each is a window on the photo: it sees {found.field.size} × "
         f"{found.field.size} pixels around its centre, so windows overlap. The last layer (the head) can score each "
-        "window alone: 1 is surely yes, 0 surely no. Drawn is each window's middle; the frame marks the best one.",
+        "window alone: 1 is surely yes, 0 surely no. Each score is drawn around its window's centre; the frame marks the best one.",
         4.8,
     )
     _picture(figure, MARGIN, top, 2.2, subject.pixels, "the photo")
@@ -269,7 +269,7 @@ def sketch_windows(subject: Subject, found: WindowScores) -> Figure:
         "avg": f"The head gets the average over all windows of each of the {found.features} features. Every window "
         f"counts the same, so a small {positive} in one of many windows counts little.",
         "max": f"The head gets, for each of the {found.features} features, its largest value in any window. The answer "
-        "isn't an average of the scores: it is as if one window had the best of all.",
+        "isn't an average of the scores: it is as if one window had the largest of everything.",
         "concat": f"The head gets each of the {found.features} features twice: its largest value in any window, and "
         "its average over all. The answer isn't an average of the scores: one window can decide, or all together.",
     }[pooling]
@@ -379,7 +379,7 @@ def _tile(maps: NDArray[np.float32], gap: int = 1) -> NDArray[np.float32]:
 
 def _page(title: str, text: str, height: float) -> tuple[Figure, float]:
     """A figure with its heading; the height is what is needed below it. Also where that begins, in inches."""
-    lines = textwrap.wrap(text, 128)
+    lines = textwrap.wrap(text, 138)
     top = 0.75 + len(lines) * LINE * 1.15 + 0.4
     figure = Figure(figsize=(WIDTH, top + height), dpi=DPI, facecolor="white")
     _text(figure, MARGIN, 0.35, title, size=16, weight="bold")
@@ -460,7 +460,7 @@ def _outline(axes: Axes, columns: tuple[int, int], rows: tuple[int, int], color:
 
 
 def _plain(value: float | np.floating[Any]) -> str:
-    return f"{value:.2f}".replace("-", "−")
+    return f"{value:.2f}".replace("-0.00", "0.00").replace("-", "−")
 
 
 def _signed(value: float | np.floating[Any]) -> str:
