@@ -370,7 +370,10 @@ def explain(
     model: Annotated[
         Path | None, typer.Option(metavar="RUN", help="A run folder or a .safetensors file. Default: the newest run.")
     ] = None,
-    what: Annotated[Explained, typer.Option(help="One part alone, in more detail.")] = Explained.ALL,
+    what: Annotated[
+        Explained,
+        typer.Option(metavar="PART", help="One alone: photo, kernels, convolution, pooling, windows or dropout."),
+    ] = Explained.ALL,
     out: Annotated[
         Path | None, typer.Option(metavar="PNG", help="File to write. Default: explain-<photo>.png in this folder.")
     ] = None,

@@ -131,7 +131,14 @@ def open_heatmaps(directory: Path, manifest: Manifest) -> OnWindows:
 def keep_outside(paths: Iterable[Path], directory: Path) -> Iterator[Path]:
     """The paths that don't lie in a folder: what is drawn on the way must not be read as a photo."""
     inside = directory.resolve()
-    return (path for path in paths if not path.resolve().is_relative_to(inside))
+    return (path for path in paths if not _lies_in(path, inside))
+
+
+def _lies_in(path: Path, folder: Path) -> bool:
+    try:
+        return path.resolve().is_relative_to(folder)
+    except (OSError, RuntimeError, ValueError):  # links in a circle, a zero byte: reading it says which
+        return False
 
 
 def _read_large(path: Path, pixels: NDArray[np.uint8], manifest: Manifest) -> NDArray[np.uint8]:

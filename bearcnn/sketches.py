@@ -242,7 +242,8 @@ def sketch_windows(subject: Subject, found: WindowScores) -> Figure:
         f"“Is there a {positive} in this window?”",
         f"The last map has {rows} × {columns} places. Each is a window on the photo: it sees {found.field.size} × "
         f"{found.field.size} pixels around its centre, so windows overlap. The last layer (the head) can score each "
-        "window alone: 1 is surely yes, 0 surely no. Each score is drawn around its window's centre; the frame marks the best one.",
+        "window alone: 1 is surely yes, 0 surely no. Each score is drawn around its window's centre; the frame "
+        "marks the best one.",
         4.8,
     )
     _picture(figure, MARGIN, top, 2.2, subject.pixels, "the photo")

@@ -77,8 +77,8 @@ class TestHelp:
     @pytest.mark.parametrize(
         "command",
         [
-            [], ["train"], ["predict"], ["evaluate"], ["export"], ["explain"], ["data"], ["data", "synth"], ["data", "fetch"],
-            ["data", "cache"], ["config"], ["config", "show"], ["config", "check"],
+            [], ["train"], ["predict"], ["evaluate"], ["export"], ["explain"], ["data"], ["data", "synth"],
+            ["data", "fetch"],            ["data", "cache"], ["config"], ["config", "show"], ["config", "check"],
         ],
     )  # fmt: skip
     def test_every_command_explains_itself(self, command):
@@ -223,7 +223,7 @@ class TestExplain:
         folder = photos / "test"
         plain = bearcnn_command("predict", folder, "--json", cwd=work).stdout
         assert bearcnn_command("predict", folder, "--json", "--heatmaps", tmp_path / "drawn", cwd=work).stdout == plain
-        drawn = [path for path in (tmp_path / "drawn").rglob("*.jpg")]
+        drawn = list((tmp_path / "drawn").rglob("*.jpg"))
         assert len(drawn) == len(json.loads(plain)) > 4
 
     def test_heat_maps_in_the_folder_of_the_photos_are_not_predicted(self, work, photos, tmp_path):

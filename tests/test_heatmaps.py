@@ -113,3 +113,9 @@ def test_nothing_is_drawn_over_files_of_others(tmp_path):
 def test_what_is_drawn_on_the_way_is_not_read_as_a_photo(tmp_path):
     paths = [tmp_path / "a.jpg", tmp_path / "drawn" / "a.jpg", tmp_path / "b" / ".." / "drawn" / "b.jpg"]
     assert list(keep_outside(paths, tmp_path / "drawn")) == paths[:1]
+
+
+def test_odd_names_stay_so_that_they_get_a_reason(tmp_path):
+    (tmp_path / "circle.jpg").symlink_to("circle.jpg")
+    paths = [tmp_path / "circle.jpg", Path("zero\0byte.jpg"), Path("x" * 5000)]
+    assert list(keep_outside(paths, tmp_path / "drawn")) == paths
