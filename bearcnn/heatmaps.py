@@ -57,13 +57,12 @@ def draw_windows(
     rows, columns = scores.shape
     top_edges = _edges(centres, rows, height)
     left_edges = _edges(centres, columns, width)
-    photo = pixels.astype(np.float32)
-    grey = photo @ np.array([0.299, 0.587, 0.114], np.float32)
-    base = _COLOR_KEPT * photo + (1 - _COLOR_KEPT) * grey[..., None]
+    photo = Image.fromarray(pixels)
+    grey = Image.blend(photo.convert("L").convert("RGB"), photo, _COLOR_KEPT)
     color, opacity = shade(scores)
     spread = np.ix_(np.repeat(np.arange(rows), np.diff(top_edges)), np.repeat(np.arange(columns), np.diff(left_edges)))
-    cover = opacity[spread][..., None]
-    image = Image.fromarray((base * (1 - cover) + color[spread] * cover).round().astype(np.uint8))
+    cover = Image.fromarray((255 * opacity).round().astype(np.uint8)[spread])
+    image = Image.composite(Image.fromarray(color.round().astype(np.uint8)[spread]), grey, cover)
     row, column = divmod(int(np.argmax(scores)), columns)
     _frame(image, (left_edges[column], top_edges[row], left_edges[column + 1] - 1, top_edges[row + 1] - 1))
     return image

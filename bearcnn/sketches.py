@@ -322,7 +322,11 @@ def sketch_dropout(subject: Subject, trials: Sequence[DropoutTrial]) -> Figure:
         title, of_what, key = kinds[trial.what]
         _text(figure, MARGIN, line + 0.1, title, weight="bold")
         rate = f"{trial.rate:.0%} of the\n{of_what}"
-        note = "" if trial.configured else f"\n\nThis network has none\n({key} = 0);\nshown with {SHOWN_RATE:g}."
+        note = (
+            ""
+            if trial.configured
+            else f"\n\nThis network was trained\nwithout ({key} = 0);\nshown with {SHOWN_RATE:g}."
+        )
         _text(figure, MARGIN, line + 0.35, rate + note, size=9, color=GREY, linespacing=1.35)
         panels = _dropout_panels(subject, trial)
         for number, (image, colors) in enumerate(panels):
@@ -382,7 +386,7 @@ def _page(title: str, text: str, height: float) -> tuple[Figure, float]:
     """A figure with its heading; the height is what is needed below it. Also where that begins, in inches."""
     lines = textwrap.wrap(text, 138)
     top = 0.75 + len(lines) * LINE * 1.15 + 0.4
-    figure = Figure(figsize=(WIDTH, top + height), dpi=DPI, facecolor="white")
+    figure = Figure(figsize=(WIDTH, top + height + 0.25), dpi=DPI, facecolor="white")
     _text(figure, MARGIN, 0.35, title, size=16, weight="bold")
     _text(figure, MARGIN, 0.75, "\n".join(lines), size=10.5, linespacing=1.35)
     return figure, top
