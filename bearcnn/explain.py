@@ -7,7 +7,6 @@ that could differ from what training and prediction do.
 import bearcnn.compatibility  # noqa: F401
 
 # isort: split
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -241,8 +240,7 @@ def score_windows(subject: Subject) -> WindowScores:
 @torch.no_grad()
 def try_dropout(subject: Subject, masks: int = MASKS, seed: int = 0) -> list[DropoutTrial]:
     """Each of the network's three dropouts alone, under `masks` masks; the same seed draws the same masks."""
-    network = copy.deepcopy(subject.network).eval()
-    model = subject.model
+    network, model = subject.network, subject.model
     image = network.normalize(subject.batch())
     rest = network.blocks[1:]
     channels = _first_block(network)(image)
@@ -260,9 +258,10 @@ def try_dropout(subject: Subject, masks: int = MASKS, seed: int = 0) -> list[Dro
         for what, configured, layer, before, answer in kinds:
             rate = configured or SHOWN_RATE
             # The layer itself on ones shows its mask; times what was there, it is what the layer gives.
-            ones = torch.ones(masks, *before.shape[1:]) if what != "pixels" else torch.ones(masks, 1, *before.shape[2:])
+            shape = {"pixels": (1, *before.shape[2:]), "channels": (before.shape[1], 1, 1)}.get(what, before.shape[1:])
+            ones = torch.ones(masks, *shape)
             mask = layer(rate).train()(ones)
-            answers = torch.cat([subject.probability(answer(before * part)) for part in mask.split(10)])
+            answers = torch.cat([subject.probability(answer(before * part)) for part in mask.split(5)])
             kept = mask[:3] > 0
             kept = kept[:, 0] if what == "pixels" else kept[:, :, 0, 0] if what == "channels" else kept
             shown = tuple(part.numpy() for part in kept)
