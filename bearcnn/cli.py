@@ -80,6 +80,18 @@ class ExportFormat(StrEnum):
     FASTAI = "fastai"
 
 
+class Explained(StrEnum):
+    """The parts of a network's explanation."""
+
+    ALL = "all"
+    PHOTO = "photo"
+    KERNELS = "kernels"
+    CONVOLUTION = "convolution"
+    POOLING = "pooling"
+    WINDOWS = "windows"
+    DROPOUT = "dropout"
+
+
 class Split(StrEnum):
     """The parts of a data set."""
 
@@ -223,6 +235,9 @@ def predict(
     ] = None,
     style: Annotated[Style, typer.Option("--format", help="table for people, the others for programs.")] = Style.TABLE,
     as_json: Annotated[bool, typer.Option("--json", metavar="", help="The same as --format json.")] = False,
+    heatmaps: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="New folder: each photo with its windows' scores drawn over it.")
+    ] = None,
 ) -> None:
     """Say for each photo whether there is a bear in it, and how sure that is.
 
@@ -234,12 +249,19 @@ def predict(
 
         bearcnn predict camera1/ camera2/ --format csv > bears.csv
 
+        bearcnn predict camera1/ --heatmaps drawn
+
         find /mnt/card -name '*.JPG' | bearcnn predict - --model bear.onnx --format jsonl
     """
     from bearcnn.prediction import Predictor, expand_paths, find_model, predict_photos
 
     predictor = Predictor(find_model(model))
-    predictions = predict_photos(predictor, expand_paths(paths, sys.stdin.buffer))
+    photos, on_windows = expand_paths(paths, sys.stdin.buffer), None
+    if heatmaps is not None:
+        from bearcnn.heatmaps import keep_outside, open_heatmaps
+
+        photos, on_windows = keep_outside(photos, heatmaps), open_heatmaps(heatmaps, predictor.manifest)
+    predictions = predict_photos(predictor, photos, on_windows=on_windows)
     counts = console.print_predictions(predictions, "json" if as_json else style.value, predictor.manifest.classes)
     console.summarize_predictions(counts)
     if not any(counts.values()):
@@ -340,6 +362,42 @@ def export(
         console.print_json(asdict(report))
     else:
         console.show_export(report)
+
+
+@app.command(rich_help_panel="Main")
+def explain(
+    photo: Annotated[Path, typer.Argument(metavar="PHOTO", help="The photo to look at.")],
+    model: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="A run folder or a .safetensors file. Default: the newest run.")
+    ] = None,
+    what: Annotated[
+        Explained,
+        typer.Option(metavar="PART", help="One alone: photo, kernels, convolution, pooling, windows or dropout."),
+    ] = Explained.ALL,
+    out: Annotated[
+        Path | None, typer.Option(metavar="PNG", help="File to write. Default: explain-<photo>.png in this folder.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Draw what a network sees in a photo: its kernels and maps, a convolution in numbers, pooling, windows, dropout.
+
+    Examples:
+        bearcnn explain photo.jpg
+
+        bearcnn explain photo.jpg --what windows --out where.png
+    """
+    part = "" if what is Explained.ALL else f"-{what.value}"
+    file = out or Path(f"explain-{photo.stem}{part}.png")
+    if file.exists():
+        raise BearcnnError(f"{file} exists already; nothing is ever overwritten: choose another --out")
+    from bearcnn.explain import explain
+    from bearcnn.files import write_atomically
+
+    write_atomically(file, explain(photo, model, what.value))
+    if as_json:
+        console.print_json({"picture": str(file), "what": what.value})
+    else:
+        console.show_picture(file)
 
 
 @data_app.command()

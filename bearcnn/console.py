@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -344,6 +345,11 @@ def summarize_predictions(counts: Mapping[str, int]) -> None:
     total = sum(counts.values())
     parts = ", ".join(f"{count:,} {label}" for label, count in counts.items() if count or label != "unreadable")
     note(f"[dim]{total:,} photos: {parts}[/]")
+
+
+def show_picture(file: Path) -> None:
+    """Where a picture was written."""
+    out.print(f"drew {escape(str(file))}", soft_wrap=True)
 
 
 def show_lr(suggestion: float, plot: str) -> None:

@@ -25,6 +25,7 @@ from bearcnn.photos import find_photos, load_pixels
 
 if TYPE_CHECKING:
     from bearcnn.evaluation import Evaluation
+    from bearcnn.heatmaps import OnWindows
 
 BATCH_SIZE = 16
 
@@ -106,13 +107,19 @@ class Predictor:
 
 
 def predict_photos(
-    predictor: Predictor, paths: Iterable[Path], *, batch_size: int = BATCH_SIZE, workers: int | None = None
+    predictor: Predictor,
+    paths: Iterable[Path],
+    *,
+    batch_size: int = BATCH_SIZE,
+    workers: int | None = None,
+    on_windows: "OnWindows | None" = None,
 ) -> Iterator[Prediction]:
     """One prediction for each path, in order; a photo that can't be read gives one with its reason.
 
     Photos are decoded in `workers` threads (one for each core unless told otherwise) ahead of the network, at most
     three batches beyond what was asked for, and `paths` is read from a thread as well: a path that comes alone is
-    answered at once, without waiting for a full batch. What iterating over `paths` raises is raised here.
+    answered at once, without waiting for a full batch. What iterating over `paths` raises is raised here. `on_windows`
+    gets each photo's path, pixels, probability and window scores (rows, columns) before its prediction is given.
     """
     waiting: Queue[tuple[Path, Future[NDArray[np.uint8]]] | Exception | None] = Queue(2 * batch_size)
     stopped = Event()
@@ -139,7 +146,7 @@ def predict_photos(
                 if len(batch) == batch_size or waiting.empty():
                     break
             if batch:
-                yield from _predict_batch(predictor, batch)
+                yield from _predict_batch(predictor, batch, on_windows)
             if isinstance(item, Exception):
                 raise item
             if item is None:
@@ -207,7 +214,9 @@ def find_model(model: Path | None) -> Path:
     return file
 
 
-def _predict_batch(predictor: Predictor, batch: list[tuple[Path, Future[NDArray[np.uint8]]]]) -> Iterator[Prediction]:
+def _predict_batch(
+    predictor: Predictor, batch: list[tuple[Path, Future[NDArray[np.uint8]]]], on_windows: "OnWindows | None"
+) -> Iterator[Prediction]:
     pixels: list[NDArray[np.uint8]] = []
     reasons: list[str | None] = []
     for _, decoding in batch:
@@ -216,14 +225,17 @@ def _predict_batch(predictor: Predictor, batch: list[tuple[Path, Future[NDArray[
             reasons.append(None)
         except PhotoError as error:
             reasons.append(str(error))
-    answers = iter(predictor.predict_pixels(np.stack(pixels))[0].tolist() if pixels else ())
+    answers = zip(pixels, *predictor.predict_pixels(np.stack(pixels)), strict=True) if pixels else iter(())
     for (path, _), reason in zip(batch, reasons, strict=True):
         if reason is not None:
             yield Prediction(str(path), None, None, reason)
             continue
-        probability = next(answers)
+        seen, answer, windows = next(answers)
+        probability = float(answer)
         if 0 <= probability <= 1:
             label = predictor.manifest.classes[probability >= predictor.manifest.threshold]
+            if on_windows is not None:
+                on_windows(path, seen, probability, windows)
             yield Prediction(str(path), probability, label, None)
         else:  # NaN is under every threshold, and a broken network must not pass for an empty forest
             yield Prediction(str(path), None, None, f"the model answers {probability}: its file is damaged")

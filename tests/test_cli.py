@@ -63,8 +63,9 @@ class TestLight:
         assert "typer" in loaded
         assert not loaded & (HEAVY | {"onnxruntime"})
 
-    def test_predict_and_evaluate_load_onnxruntime_and_nothing_heavy(self, work, photos):
-        for command in (["predict", some_photos(photos)[0]], ["evaluate"]):
+    def test_predict_and_evaluate_load_onnxruntime_and_nothing_heavy(self, work, photos, tmp_path):
+        drawing = ["predict", some_photos(photos)[0], "--heatmaps", tmp_path / "drawn"]
+        for command in (["predict", some_photos(photos)[0]], drawing, ["evaluate"]):
             loaded = loaded_by(*command, cwd=work)
             assert "onnxruntime" in loaded
             assert not loaded & HEAVY
@@ -76,8 +77,8 @@ class TestHelp:
     @pytest.mark.parametrize(
         "command",
         [
-            [], ["train"], ["predict"], ["evaluate"], ["export"], ["data"], ["data", "synth"], ["data", "fetch"],
-            ["data", "cache"], ["config"], ["config", "show"], ["config", "check"],
+            [], ["train"], ["predict"], ["evaluate"], ["export"], ["explain"], ["data"], ["data", "synth"],
+            ["data", "fetch"],            ["data", "cache"], ["config"], ["config", "show"], ["config", "check"],
         ],
     )  # fmt: skip
     def test_every_command_explains_itself(self, command):
@@ -86,7 +87,9 @@ class TestHelp:
         assert len(text.splitlines()) > 8
         assert all(len(line) <= 80 for line in text.splitlines())
 
-    @pytest.mark.parametrize("command", [["train"], ["predict"], ["evaluate"], ["export"], ["data", "synth"]])
+    @pytest.mark.parametrize(
+        "command", [["train"], ["predict"], ["evaluate"], ["export"], ["explain"], ["data", "synth"]]
+    )
     def test_the_main_commands_show_examples(self, command):
         assert f"bearcnn {' '.join(command)}" in bearcnn_command(*command, "--help").stdout.partition("Examples:")[2]
 
@@ -113,6 +116,9 @@ class TestErrors:
             (["evaluate"], "no finished run here"),
             (["evaluate", "--at-least", "beauty=1"], "expected SCORE=VALUE"),
             (["export", "gone"], "does not exist"),
+            (["explain", "x.jpg"], "no finished run here"),
+            (["explain", "x.jpg", "--model", "gone"], "does not exist"),
+            (["explain", "x.jpg", "--out", "file"], "nothing is ever overwritten"),
             (["config", "check", "gone.toml"], "can't read"),
             (["data", "synth", ".", "--bear-scale", "big"], "expected a number or a range"),
         ],
@@ -187,6 +193,49 @@ class TestTrain:
         assert 1e-6 < found["suggestion"] < 3
         with Image.open(tmp_path / found["plot"]) as plot:
             assert plot.size[0] > 400
+
+
+class TestExplain:
+    """What the network sees, as pictures."""
+
+    def test_one_picture_and_each_part_alone(self, work, photos, tmp_path):
+        photo, run = some_photos(photos)[0], work / "runs" / "latest"
+        process = bearcnn_command("explain", photo, "--model", run, cwd=tmp_path)
+        assert process.stdout == f"drew explain-{photo.stem}.png\n"
+        shown = json.loads(
+            bearcnn_command("explain", photo, "--model", run, "--what", "windows", "--json", cwd=tmp_path).stdout
+        )
+        assert shown == {"picture": f"explain-{photo.stem}-windows.png", "what": "windows"}
+        with (
+            Image.open(tmp_path / f"explain-{photo.stem}.png") as whole,
+            Image.open(tmp_path / shown["picture"]) as part,
+        ):
+            assert whole.width == part.width
+            assert whole.height > 3 * part.height
+
+    def test_a_picture_is_never_overwritten(self, work, photos, tmp_path):
+        (tmp_path / "mine.png").write_text("precious")
+        process = bearcnn_command("explain", some_photos(photos)[0], "--out", tmp_path / "mine.png", cwd=work, code=1)
+        assert "nothing is ever overwritten" in process.stderr
+        assert (tmp_path / "mine.png").read_text() == "precious"
+
+    def test_heat_maps_of_many_photos_change_no_answer(self, work, photos, tmp_path):
+        folder = photos / "test"
+        plain = bearcnn_command("predict", folder, "--json", cwd=work).stdout
+        assert bearcnn_command("predict", folder, "--json", "--heatmaps", tmp_path / "drawn", cwd=work).stdout == plain
+        drawn = list((tmp_path / "drawn").rglob("*.jpg"))
+        assert len(drawn) == len(json.loads(plain)) > 4
+
+    def test_heat_maps_in_the_folder_of_the_photos_are_not_predicted(self, work, photos, tmp_path):
+        photo = some_photos(photos)[0]
+        (tmp_path / "a.jpg").write_bytes(photo.read_bytes())
+        (tmp_path / "z.jpg").write_bytes(photo.read_bytes())
+        run = work / "runs" / "latest"
+        rows = json.loads(
+            bearcnn_command("predict", ".", "--json", "--model", run, "--heatmaps", "heat", cwd=tmp_path).stdout
+        )
+        assert [row["path"] for row in rows] == ["a.jpg", "z.jpg"]
+        assert sorted(path.name for path in (tmp_path / "heat").iterdir()) == ["a.jpg", "z.jpg"]
 
 
 class TestPredict:

@@ -1,0 +1,48 @@
+"""Do the window scores point at the bear? The share of photos whose best window's centre lies in the drawn bear's box.
+
+Measured with a run's exported model on drawn scenes, the only photos whose bears' places are known: the run's own test
+scenes, or others with --data. Beside it: what a blind guess reaches, and what always the same window would.
+"""
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from bearcnn.dataset import load_labelled, reopen_dataset
+from bearcnn.errors import BearcnnError
+from bearcnn.prediction import Predictor
+from bearcnn.runs import open_run
+from bearcnn.windows import measure_window_hits
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", nargs="?", type=Path, help="run folder; the newest finished run unless given")
+    parser.add_argument("--data", type=Path, help="a folder of `bearcnn data synth` instead of the run's own data")
+    parser.add_argument("--json", action="store_true", help="JSON on stdout")
+    arguments = parser.parse_args()
+    try:
+        run = open_run(arguments.run)
+        dataset = load_labelled(arguments.data, run.config().data) if arguments.data else reopen_dataset(run)
+        hits = measure_window_hits(Predictor(run.onnx_file), dataset, "test")
+    except BearcnnError as error:
+        parser.exit(1, f"error: {error}\n")
+    if hits is None:
+        parser.exit(1, f"error: nobody knows where the bears in {dataset.root} are; use --data with drawn scenes\n")
+    if arguments.json:
+        print(json.dumps({name: asdict(part) for name, part in hits.items()}, indent=1))
+        return
+    for name, what in (("all", "all bears"), ("called", "bears that the model calls so")):
+        found = hits[name]
+        print(f"{what}: the best window points at {found.hits} of {found.photos}: {found.rate}")
+        if found.chance is not None:
+            print(
+                f"  chosen blindly: {found.chance:.3f}; always the same window: at most {found.best_place:.3f} "
+                f"(the boxes cover {found.box_area:.3f} of the picture)"
+            )
+
+
+if __name__ == "__main__":
+    main()
