@@ -1,5 +1,6 @@
 """A generated photo set, and one real run of two epochs that all tests look at."""
 
+import os
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +13,9 @@ from bearcnn.config import Config, load_config
 from bearcnn.dataset import Dataset, open_dataset
 from bearcnn.runs import EpochRecord, Run, choose_directory, create_run
 from bearcnn.scenes import draw_scene
+
+# The tests run side by side, one on each core: threads of their own would only wait for each other. Before torch loads.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # How long an example takes depends on what else the machine does; that says nothing about the code.
 settings.register_profile("untimed", deadline=None)
