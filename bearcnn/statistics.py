@@ -1,7 +1,7 @@
 """Numbers of repeated trainings -> intervals, paired differences, tests.
 
-What is known from n seeds, and what isn't. It needs numpy, and scipy.special inside functions; it must not import torch,
-fastai, matplotlib or pandas.
+What is known from n seeds, and what isn't. It needs numpy, and scipy.special inside functions; it must not import
+torch, fastai, matplotlib or pandas.
 """
 
 import math
@@ -102,7 +102,7 @@ def sign_flip_test(differences: ArrayLike) -> float | None:
     sums = numbers[:1]  # the other half of all choices mirrors this one
     for number in numbers[1:]:
         sums = np.concatenate([sums + number, sums - number])
-    return float((np.abs(sums) >= least).mean())
+    return float(np.mean(np.abs(sums) >= least))
 
 
 def smallest_p_value(n: int) -> float:

@@ -71,10 +71,11 @@ class Outcome:
     evaluations: dict[Split, Evaluation]  # of the exported model, by split
 
 
-def train(run: Run, dataset: Dataset, watcher: Watcher, *, resume: bool = False) -> Outcome:
+def train(run: Run, dataset: Dataset, watcher: Watcher, *, resume: bool = False, export: bool = True) -> Outcome:
     """Train a run's configuration, keep the best epoch, export it, and judge what was exported.
 
-    Ctrl-C ends it after the last finished epoch, with a model made of the best so far.
+    Ctrl-C ends it after the last finished epoch, with a model made of the best so far. Without `export` (a trial of a
+    sweep) all ends with the last epoch's checkpoint, and Ctrl-C is KeyboardInterrupt.
 
     Raises:
         ResumeError: `resume` was asked for and can't give what an uninterrupted run would have given.
@@ -96,9 +97,13 @@ def train(run: Run, dataset: Dataset, watcher: Watcher, *, resume: bool = False)
     if resume:
         restore(run, network, learner.opt)
     interrupted = _fit(learner, config, progress)
+    if interrupted and not export:
+        raise KeyboardInterrupt
     if interrupted and progress.epochs:
         progress = load_progress(run)  # what is on disk: Ctrl-C may have come between an epoch and its checkpoint
     _check_reached(run, config, progress, interrupted)
+    if not export:
+        return Outcome(progress, interrupted, {})
     load_weights(run.checkpoints / "best.safetensors", network)
     evaluations = _finish(run, config, dataset, network.cpu().eval(), progress, not interrupted, watcher)
     return Outcome(progress, interrupted, evaluations)

@@ -122,7 +122,7 @@ class TestPairs:
         assert found.difference.mean == pytest.approx(0.15)
 
     def test_pairing_sees_what_the_spread_of_seeds_would_hide(self, rng):
-        base = {seed: value for seed, value in enumerate(rng.normal(0, 1, 6))}
+        base = dict(enumerate(rng.normal(0, 1, 6)))
         gain = {seed: value + 0.1 + 0.001 * seed for seed, value in base.items()}
         (found,) = compare_paired([gain], base)
         assert found.difference.low > 0
