@@ -1,8 +1,9 @@
 """Which settings of a large grid to try next (`pip install "bearcnn[optuna]"`).
 
 Optuna's TPE sampler (Bergstra et al. 2011) learns from the settings that are finished. Settings are asked for in
-rounds, and a round is finished before the next is asked for, so that the same sweep asks for the same settings whatever order
-its trials end in, and also after it was broken off. This module must not import torch; Optuna is imported inside.
+rounds, and a round is finished before the next is asked for, so that the same sweep asks for the same settings
+whatever order its trials end in, and also after it was broken off. This module must not import torch; Optuna is
+imported inside.
 """
 
 import warnings

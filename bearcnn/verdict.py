@@ -95,8 +95,8 @@ def _what_was_done(findings: Findings) -> str:
     epochs = findings.plan.config.train.epochs
     text = (
         f"{findings.done} trainings of {_count(epochs, 'epoch')}: {_count(settings, 'setting')} of "
-        f"{_subject(findings)} with {_count(len(findings.plan.seeds), 'seed')}; each on {photos['train']:,} photos, judged on "
-        f"{photos['valid']:,} validation photos by its last epoch's network."
+        f"{_subject(findings)} with {_count(len(findings.plan.seeds), 'seed')}; each on {photos['train']:,} photos, "
+        f"judged on {photos['valid']:,} validation photos by its last epoch's network."
     )
     if findings.failed:
         reasons = list(dict.fromkeys(record.reason for record in findings.failed))
@@ -251,8 +251,8 @@ def _choice(findings: Findings) -> str:
         return f"Chosen: {chosen.cell.label}, which has the highest mean, by one seed alone."
     if findings.best == findings.chosen:
         return (
-            f"Chosen: {chosen.cell.label}, the highest mean ({best.means[SCORE].mean:.3f}); none that comes before it is "
-            f"within one standard error ({points(error)} points)."
+            f"Chosen: {chosen.cell.label}, the highest mean ({best.means[SCORE].mean:.3f}); none that comes before it "
+            f"is within one standard error ({points(error)} points)."
         )
     return (
         f"Chosen: {chosen.cell.label}. {highest}, but {chosen.cell.label} comes first within one standard error of it "
