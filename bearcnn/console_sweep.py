@@ -206,20 +206,17 @@ def show_findings(findings: "Findings", sweep: "Sweep") -> None:
     out.print(f"\n[bold]means over {seeds} seeds[/]" + (" [dim](± half of the 95% interval)[/]" if seeds > 1 else ""))
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column(", ".join(axis.name for axis in findings.plan.axes).replace("_", " "), max_width=30)
-    table.add_column("n", justify="right")
-    for heading in ("training\nloss", "AUC", "validation\nloss", "AUC", f"AUC against {findings.baseline.cell.label}"):
+    for heading in ("training\nloss", "AUC", "validation\nloss", "AUC", f"AUC against\n{findings.baseline.cell.label}"):
         table.add_column(heading, justify="right")
     for number, setting in enumerate(findings.settings):
         change = ""
         if number:
             difference = findings.comparisons["valid.roc_auc"][number - 1].difference
-            change = "" if difference.mean is None else f"{difference.mean:+.3f}"
-            if difference.low is not None:
-                change += f" ({difference.low:+.3f} to {difference.high:+.3f})"
+            change = _with_reach(difference, "+")
         mark = " *" if number == findings.chosen and len(findings.settings) > 1 else ""
         means = setting.means
         table.add_row(
-            escape(setting.cell.label) + mark, str(means["valid.roc_auc"].n),
+            escape(setting.cell.label) + (f" (n={means['valid.roc_auc'].n})" if means["valid.roc_auc"].n < seeds else "") + mark,
             _with_reach(means["train.log_loss"]), _with_reach(means["train.roc_auc"]),
             _with_reach(means["valid.log_loss"]), _with_reach(means["valid.roc_auc"]), change,
         )  # fmt: skip
@@ -239,10 +236,10 @@ def show_findings(findings: "Findings", sweep: "Sweep") -> None:
         out.print(f"  {file:22} [dim]{what}[/]", soft_wrap=True)
 
 
-def _with_reach(mean: "Mean") -> str:
+def _with_reach(mean: "Mean", sign: str = "") -> str:
     if mean.mean is None:
         return ""
-    return f"{mean.mean:.3f}" + ("" if mean.high is None else f" ±{mean.high - mean.mean:.3f}")
+    return f"{mean.mean:{sign}.3f}" + ("" if mean.high is None else f" ±{mean.high - mean.mean:.3f}")
 
 
 def _key(settings: Mapping[str, object]) -> str:

@@ -102,7 +102,8 @@ def sign_flip_test(differences: ArrayLike) -> float | None:
     sums = numbers[:1]  # the other half of all choices mirrors this one
     for number in numbers[1:]:
         sums = np.concatenate([sums + number, sums - number])
-    return float(np.count_nonzero(np.abs(sums) >= least) / len(sums))
+    extreme: int = np.count_nonzero(np.abs(sums) >= least)
+    return extreme / len(sums)
 
 
 def smallest_p_value(n: int) -> float:

@@ -84,6 +84,11 @@ def _subject(findings: Findings) -> str:
     return findings.plan.axes[0].name.replace("_", " ") if len(findings.plan.axes) == 1 else "setting"
 
 
+def _name(findings: Findings, label: str) -> str:
+    """A setting in a sentence: "dropout 0.3"; several things that vary name themselves."""
+    return f"{_subject(findings)} {label}" if len(findings.plan.axes) == 1 else label
+
+
 def _seeds(findings: Findings) -> int:
     """Pairs in the smallest comparison; with one setting alone, its trials."""
     paired = [comparison.difference.n for comparison in findings.comparisons[SCORE]]
@@ -109,7 +114,7 @@ def _what_was_done(findings: Findings) -> str:
 
 def _validation(findings: Findings) -> str:
     signs = _signs(findings, SCORE)
-    base = f"{_subject(findings)} {findings.baseline.cell.label}"
+    base = _name(findings, findings.baseline.cell.label)
     level = findings.baseline.means[SCORE]
     start = f"Validation AUC with {base}: {level.mean:.3f}."
     if not signs:
@@ -127,7 +132,7 @@ def _validation(findings: Findings) -> str:
             others = [sign.label for sign in shown if sign is not strongest]
             low, high = strongest.comparison.low_together, strongest.comparison.high_together
             part = (
-                f"{_subject(findings).capitalize()} {strongest.label} {verb} it by "
+                f"{_upper(_name(findings, strongest.label))} {verb} it by "
                 f"{points(abs(strongest.comparison.difference.mean or 0))} points on these photos (95% interval of "
                 f"the change {points(low)} to {points(high)}{together})"
             )
@@ -178,7 +183,7 @@ def _training(findings: Findings) -> str:
     level = findings.baseline.means["train.log_loss"].mean
     start = (
         f"Training loss, measured as the validation loss is (photos as they are, no dropout at work): {level:.3f} with "
-        f"{findings.baseline.cell.label}; "
+        f"{_name(findings, findings.baseline.cell.label)}; "
     )
     return start + ("; ".join(parts) if parts else "no measurable change with any other") + "."
 
@@ -192,13 +197,11 @@ def _folklore(findings: Findings) -> str:
     if not signs or any(sign.evidence == "unknown" for sign in (*signs, *training)):
         return ""
     halves = []
-    for name, good, found in (
-        ("worse on training data", True, training),
-        ("better on unseen data", True, signs),
-    ):
-        right = [sign.label for sign in found if sign.evidence == "shown" and sign.rises == good]
-        wrong = [sign.label for sign in found if sign.evidence == "shown" and sign.rises != good]
-        hinted = any(sign.evidence == "hint" and sign.rises == good for sign in found)
+    # A higher training loss is worse, a higher validation AUC is better.
+    for name, found in (("worse on training data", training), ("better on unseen data", signs)):
+        right = [sign.label for sign in found if sign.evidence == "shown" and sign.rises]
+        wrong = [sign.label for sign in found if sign.evidence == "shown" and not sign.rises]
+        hinted = any(sign.evidence == "hint" and sign.rises for sign in found)
         if right and not wrong:
             halves.append(f"{name}: true here with {_list(right)}")
         elif right:
@@ -207,7 +210,7 @@ def _folklore(findings: Findings) -> str:
             halves.append(f"{name}: not so here, the contrary is true with {_list(wrong)}")
         else:
             halves.append(f"{name}: not shown here" + (", at most hinted at" if hinted else ""))
-    return "“More dropout: worse on training data, better on unseen data”? " + "; ".join(halves).capitalize() + "."
+    return "“More dropout: worse on training data, better on unseen data”? " + _upper("; ".join(halves)) + "."
 
 
 def _permutations(findings: Findings) -> str:
@@ -221,7 +224,7 @@ def _permutations(findings: Findings) -> str:
     if seeds < needed:
         text += (
             f" With {_count(seeds, 'seed')} it can't come below 0.05 whatever the trials give; that takes {needed}. So "
-            "what is said here rests on the t intervals, which take differences to be spread evenly around their mean."
+            "what is said here rests on the t intervals, which take such differences to follow a bell curve."
         )
     return text
 
@@ -242,26 +245,28 @@ def _power(findings: Findings) -> str:
 
 
 def _choice(findings: Findings) -> str:
-    best, chosen = findings.settings[findings.best], findings.settings[findings.chosen]
-    error = best.means[SCORE].error
     if len(findings.settings) == 1:
         return ""
-    highest = f"{best.cell.label} has the highest mean ({best.means[SCORE].mean:.3f})"
+    best, chosen = findings.settings[findings.best], findings.settings[findings.chosen]
+    highest, error = best.means[SCORE].mean, best.means[SCORE].error
+    name = _name(findings, chosen.cell.label)
     if error is None:
-        return f"Chosen: {chosen.cell.label}, which has the highest mean, by one seed alone."
-    if findings.best == findings.chosen:
+        return f"Chosen: {name}, which has the highest mean, by one seed alone."
+    if best is chosen:
         return (
-            f"Chosen: {chosen.cell.label}, the highest mean ({best.means[SCORE].mean:.3f}); none that comes before it "
-            f"is within one standard error ({points(error)} points)."
+            f"Chosen: {name}, the highest mean ({highest:.3f}); none that comes before it is within one standard error "
+            f"({points(error)} points)."
         )
     return (
-        f"Chosen: {chosen.cell.label}. {highest}, but {chosen.cell.label} comes first within one standard error of it "
-        f"({points(error)} points), and nothing speaks for more."
+        f"Chosen: {name}. {_upper(_name(findings, best.cell.label))} has the highest mean ({highest:.3f}), but "
+        f"{chosen.cell.label} comes first within one standard error of it ({points(error)} points), and nothing speaks "
+        "for more."
     )
 
 
 def _test(findings: Findings) -> str:
     label = findings.settings[findings.chosen].cell.label
+    name = _name(findings, label)
     if not findings.test:
         return (
             "There is no test split, so there is no final score: the validation score of the chosen setting flatters a "
@@ -269,7 +274,7 @@ def _test(findings: Findings) -> str:
         )
     auc, accuracy = findings.test["roc_auc"], findings.test["accuracy"]
     text = (
-        f"Final score of {label} on {findings.photos['test']:,} test photos: ROC AUC {auc}, accuracy {accuracy} (mean "
+        f"Final score of {name} on {findings.photos['test']:,} test photos: ROC AUC {auc}, accuracy {accuracy} (mean "
         "of its trainings; 95% interval over photos and seeds)."
     )
     others = [name for name in findings.test_looks if name != label]
@@ -289,6 +294,10 @@ def _limits(findings: Findings) -> str:
 
 def _count(number: int, what: str) -> str:
     return f"{number:,} {what}" + ("" if number == 1 else "s")
+
+
+def _upper(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _list(words: Sequence[str]) -> str:
