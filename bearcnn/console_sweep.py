@@ -203,7 +203,8 @@ def _calibrate(trials: "Sequence[Trial]", dataset: "Dataset", resources: "Resour
 def show_findings(findings: "Findings", sweep: "Sweep") -> None:
     """The table, the verdict, and where everything lies."""
     seeds = len(findings.plan.seeds)
-    out.print(f"\n[bold]means over {seeds} seeds[/]" + (" [dim](± half of the 95% interval)[/]" if seeds > 1 else ""))
+    over = "one seed" if seeds == 1 else f"means over {seeds} seeds"
+    out.print(f"\n[bold]{over}[/]" + (" [dim](± half of the 95% interval)[/]" if seeds > 1 else ""))
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column(", ".join(axis.name for axis in findings.plan.axes).replace("_", " "), max_width=30)
     for heading in ("training\nloss", "AUC", "validation\nloss", "AUC", f"AUC against\n{findings.baseline.cell.label}"):
@@ -215,8 +216,9 @@ def show_findings(findings: "Findings", sweep: "Sweep") -> None:
             change = _with_reach(difference, "+")
         mark = " *" if number == findings.chosen and len(findings.settings) > 1 else ""
         means = setting.means
+        fewer = f" (n={means['valid.roc_auc'].n})" if means["valid.roc_auc"].n < seeds else ""
         table.add_row(
-            escape(setting.cell.label) + (f" (n={means['valid.roc_auc'].n})" if means["valid.roc_auc"].n < seeds else "") + mark,
+            escape(setting.cell.label) + fewer + mark,
             _with_reach(means["train.log_loss"]), _with_reach(means["train.roc_auc"]),
             _with_reach(means["valid.log_loss"]), _with_reach(means["valid.roc_auc"]), change,
         )  # fmt: skip

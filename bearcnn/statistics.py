@@ -99,16 +99,15 @@ def sign_flip_test(differences: ArrayLike) -> float | None:
     if len(numbers) > EXACT_UP_TO:
         signs = np.random.default_rng(0).choice((-1.0, 1.0), (_RANDOM_FLIPS, len(numbers)))
         return float((1 + (np.abs(signs @ numbers) >= least).sum()) / (1 + _RANDOM_FLIPS))
-    sums = numbers[:1]  # the other half of all choices mirrors this one
+    sums: NDArray[np.float64] = numbers[:1]  # the other half of all choices mirrors this one
     for number in numbers[1:]:
         sums = np.concatenate([sums + number, sums - number])
-    extreme: int = np.count_nonzero(np.abs(sums) >= least)
-    return extreme / len(sums)
+    return float(np.mean(np.abs(sums) >= least))
 
 
 def smallest_p_value(n: int) -> float:
     """The least that the sign-flip test of n pairs can ever give, two-sided."""
-    return min(1.0, 2.0 / 2**n)
+    return min(1.0, 2.0 ** (1 - n))
 
 
 def seeds_for_significance(comparisons: int, level: float = 0.05) -> int:
