@@ -7,6 +7,7 @@ ledger. Ray's usage statistics are turned off: bearcnn phones no one.
 
 import os
 import shutil
+import socket
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -75,6 +76,7 @@ def _connect(resources: Resources) -> Any:
         raise MissingPackageError(
             '--engine ray needs Ray: pip install "bearcnn[ray]", on every node of the cluster'
         ) from None
+    _check_address(resources.ray_address)
     try:
         ray.init(
             address=resources.ray_address or "local", include_dashboard=None if resources.ray_address else False,
@@ -87,6 +89,18 @@ def _connect(resources: Resources) -> Any:
         reason = " ".join(str(error).split())[:200]
         raise SweepError(f"can't connect to {where}: {reason}; check --ray-address") from None
     return ray
+
+
+def _check_address(address: str) -> None:
+    """Whether anyone answers at host:port; Ray itself would try for many minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdigit():
+        return  # a name such as "auto", which Ray looks up
+    try:
+        socket.create_connection((host, int(port)), 5).close()
+    except OSError as error:
+        reason = error.strerror or error
+        raise SweepError(f"no Ray cluster answers at {address} ({reason}); check --ray-address") from None
 
 
 def _slots(node: dict[str, Any], resources: Resources) -> int:

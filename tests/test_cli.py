@@ -57,7 +57,9 @@ def loaded_by(*arguments: object, cwd: Path) -> set[str]:
 class TestLight:
     """What people wait for never loads what they don't need."""
 
-    @pytest.mark.parametrize("command", [["--help"], ["train", "--help"], ["config", "show"], ["data", "cache"]])
+    @pytest.mark.parametrize(
+        "command", [["--help"], ["train", "--help"], ["sweep", "--help"], ["config", "show"], ["data", "cache"]]
+    )
     def test_help_and_configuration_load_nothing_heavy(self, command, tmp_path):
         loaded = loaded_by(*command, cwd=tmp_path)
         assert "typer" in loaded
@@ -76,7 +78,7 @@ class TestHelp:
     @pytest.mark.parametrize(
         "command",
         [
-            [], ["train"], ["predict"], ["evaluate"], ["export"], ["data"], ["data", "synth"], ["data", "fetch"],
+            [], ["train"], ["predict"], ["evaluate"], ["export"], ["sweep-dropout"], ["sweep"], ["data"], ["data", "synth"], ["data", "fetch"],
             ["data", "cache"], ["config"], ["config", "show"], ["config", "check"],
         ],
     )  # fmt: skip
@@ -86,7 +88,9 @@ class TestHelp:
         assert len(text.splitlines()) > 8
         assert all(len(line) <= 80 for line in text.splitlines())
 
-    @pytest.mark.parametrize("command", [["train"], ["predict"], ["evaluate"], ["export"], ["data", "synth"]])
+    @pytest.mark.parametrize(
+        "command", [["train"], ["predict"], ["evaluate"], ["export"], ["sweep"], ["data", "synth"]]
+    )
     def test_the_main_commands_show_examples(self, command):
         assert f"bearcnn {' '.join(command)}" in bearcnn_command(*command, "--help").stdout.partition("Examples:")[2]
 

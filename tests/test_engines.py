@@ -193,7 +193,7 @@ class TestRay:
         plan, dataset, sweep = small
         resources = Resources("ray", ray_address="127.0.0.1:1")
         with (
-            pytest.raises(SweepError, match=r"can't connect to the Ray cluster at 127\.0\.0\.1:1"),
+            pytest.raises(SweepError, match=r"no Ray cluster answers at 127\.0\.0\.1:1"),
             open_engine(resources, sweep, dataset, plan.config.data, Quiet()),
         ):
             pass
