@@ -147,6 +147,8 @@ def _validation(findings: Findings) -> str:
             ]
             chance = f": among {len(signs)} comparisons such a thing also comes by chance" if len(signs) > 1 else ""
             parts.append(f"A hint, not more, that it was {verb} by {_list(ranges)}{chance}.")
+    if all(not sign.comparison.difference.deviation for sign in signs):
+        return f"{start} All settings score the same with every seed: these photos can't tell them apart."
     none = [sign.label for sign in signs if sign.evidence == "none"]
     if len(none) == len(signs):
         widest = max(

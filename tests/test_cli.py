@@ -78,7 +78,8 @@ class TestHelp:
     @pytest.mark.parametrize(
         "command",
         [
-            [], ["train"], ["predict"], ["evaluate"], ["export"], ["sweep-dropout"], ["sweep"], ["data"], ["data", "synth"], ["data", "fetch"],
+            [], ["train"], ["predict"], ["evaluate"], ["export"], ["sweep-dropout"], ["sweep"],
+            ["data"], ["data", "synth"], ["data", "fetch"],
             ["data", "cache"], ["config"], ["config", "show"], ["config", "check"],
         ],
     )  # fmt: skip

@@ -105,6 +105,7 @@ class TestVerdict:
     def test_trials_that_are_all_perfect_say_nothing(self):
         findings, _ = find(dropout(3), lambda r, s: 1.0)
         words = write_verdict(findings)
+        assert "these photos can't tell them apart" in words
         assert "raised" not in words
         assert "Chosen: dropout 0" in words
 
