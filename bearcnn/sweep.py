@@ -201,11 +201,11 @@ def tried_cells(sweep: Sweep, plan: Plan) -> list[Cell]:
 
 def _mean_scores(sweep: Sweep, cells: Sequence[Cell]) -> list[tuple[Cell, float | None]]:
     section, _, name = SCORE.partition(".")
-    scored = []
+    scored, records = [], sweep.records().values()
     for cell in cells:
         found = [
             record.scores[section][name]
-            for record in sweep.records().values()
+            for record in records
             if record.settings == cell.settings and record.status == "done"
         ]
         scored.append((cell, sum(found) / len(found) if found else None))
@@ -221,9 +221,9 @@ def run_trials(sweep: Sweep, trials: Sequence[Trial], engine: Engine, watcher: S
     for trial in trials:
         if trial.id in done and done[trial.id].config != digest_config(trial.config):
             raise SweepError(f"the trial {trial.id} in {sweep.ledger_file} was run with another configuration")
-    missing = [trial for trial in trials if trial.id not in done]
-    for result in engine(missing) if missing else ():
-        keep_result(sweep, result, next(trial for trial in missing if trial.id == result.record.id))
+    missing = {trial.id: trial for trial in trials if trial.id not in done}
+    for result in engine(list(missing.values())) if missing else ():
+        keep_result(sweep, result, missing[result.record.id])
         watcher.trial_finished(result.record)
 
 

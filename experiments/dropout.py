@@ -6,7 +6,7 @@
 Writes its block of docs/findings.md, and docs/pictures/dropout.png.
 """
 
-from common import arguments, change, draw, draw_changes, hours, mean, publish, sweep, table
+from common import NETWORK, arguments, change, draw, draw_changes, mean, publish, sweep, table, tally
 
 PLACES = ("head", "conv", "input", "all")
 RATES = "0,0.2,0.4,0.6"
@@ -27,12 +27,11 @@ def main() -> None:
             name = f"{size} photos" if size else "your photos"
             data = options.data or draw(options.work / f"train-{size}", size, OTHERS)
             epochs = options.epochs or EPOCHS.get(size, 15)
-            extra = () if options.data else ("data.image_size=64", "model.widths=[16,32,64]", "train.lr=5e-3",
-                                             f"train.batch_size={BATCH[size]}")  # fmt: skip
+            network = () if options.data else (*NETWORK, f"train.batch_size={BATCH[size]}")
             rates = ALL_RATES if options.data else RATES
             directory = options.work / f"dropout-{place}-{size or options.data.name}"
             content = sweep(
-                directory, options, ["sweep-dropout", "--where", place, "--rates", rates], data, epochs, extra
+                directory, options, ["sweep-dropout", "--where", place, "--rates", rates], data, epochs, network
             )
             panels[place][name] = content
             for setting in content["settings"]:
@@ -58,7 +57,7 @@ def main() -> None:
         options,
         "dropout",
         [
-            f"{sum(len(content['trials']) for content in contents)} trainings, {hours(contents):.1f} hours of one process.",
+            tally(contents),
             f"![change of validation AUC and training loss against no dropout](pictures/{picture.name})",
             table(headings, rows),
             *verdicts,

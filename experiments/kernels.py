@@ -8,11 +8,12 @@ Writes its block of docs/findings.md, and docs/pictures/kernels.png. All differe
 
 from pathlib import Path
 
+from common import NETWORK, arguments, change, draw, mean, publish, sweep, table, tally
+
 from bearcnn.config import load_config
 from bearcnn.model import build_model, describe_model
-from common import NETWORK, arguments, change, draw, hours, mean, publish, sweep, table
 
-KERNELS, STRIDES = (3, 1, 5, 7), (2, 1)
+KERNELS, STRIDES = (3, 5, 7), (2, 1)
 TRAIN, OTHERS, EPOCHS = 800, 400, 15
 
 
@@ -47,7 +48,7 @@ def main() -> None:
         options,
         "kernels",
         [
-            f"{len(content['trials'])} trainings, {hours([content]):.1f} hours of one process.",
+            tally([content]),
             f"![validation AUC against multiply-adds](pictures/{picture.name})",
             table(headings, rows),
             " ".join(content["verdict"][1:-1]),

@@ -6,7 +6,7 @@
 Writes its block of docs/findings.md, and docs/pictures/pooling.png. All differences are from max.
 """
 
-from common import NETWORK, arguments, change, draw, draw_changes, hours, mean, publish, sweep, table
+from common import NETWORK, arguments, change, draw, draw_changes, mean, publish, sweep, table, tally
 
 SCALES = {"large": "0.5-0.6", "middle": "0.25-0.3", "small": "0.12-0.15"}  # the animal's share of the picture's side
 CLUTTERS = {"open": 0.1, "busy": 0.9}
@@ -19,7 +19,7 @@ def main() -> None:
     command = ["sweep", "--vary", "model.pooling=max,avg,concat"]
     panels, rows, verdicts = {}, [], []
     cases = [("your photos", "", options.data)] if options.data else [
-        (bear, scene, draw(options.work / f"scale-{scale}-clutter-{clutter:g}", TRAIN, OTHERS, scale=scale, clutter=clutter))
+        (bear, scene, draw(options.work / f"{bear}-{scene}", TRAIN, OTHERS, scale=scale, clutter=clutter))
         for scene, clutter in CLUTTERS.items()
         for bear, scale in SCALES.items()
     ]  # fmt: skip
@@ -41,7 +41,7 @@ def main() -> None:
         options,
         "pooling",
         [
-            f"{sum(len(content['trials']) for content in contents)} trainings, {hours(contents):.1f} hours of one process.",
+            tally(contents),
             f"![change of validation AUC and training loss against max pooling](pictures/{picture.name})",
             table(headings, rows),
             *verdicts,
