@@ -416,9 +416,10 @@ def sweep_dropout(
 ) -> None:
     """Measure what dropout does for your photos and your network, with error bars, and say it in words.
 
-    Trains the network anew for each rate and seed. The same seeds under each rate (first weights, order of the photos,
-    augmentation) make the differences comparable pair by pair. The other dropouts are 0 unless --set says otherwise.
-    Exit code 1 if a training failed.
+    Trains the network anew for each rate and seed. All rates get the same seeds
+    (first weights, order of the photos, augmentation), so that they differ pair
+    by pair. Dropouts that aren't swept are 0 unless --set says otherwise. Exit
+    code 1 if a training failed.
 
     Examples:
         bearcnn sweep-dropout --data photos --epochs 15
@@ -470,8 +471,9 @@ def sweep(
 ) -> None:
     """Compare values of any key, in every combination, with several seeds each.
 
-    The first value of each key is what the others are compared with. Lists are written as in TOML:
-    --vary 'model.widths=[16, 32],[32, 64]'. Exit code 1 if a training failed.
+    The first value of each key is what the others are compared with. Lists are
+    written as in TOML: --vary 'model.widths=[16,32],[32,64]'. Exit code 1 if a
+    training failed.
 
     Examples:
         bearcnn sweep --vary model.pooling=max,avg,concat --data photos

@@ -152,9 +152,10 @@ class SweepDisplay:
         failures = sum(record.status == "failed" for record in self._records.values())
         running = ", ".join(f"{trial} ({epoch}/{epochs})" for trial, (epoch, epochs) in list(self._epochs.items())[:3])
         more = f" and {len(self._epochs) - 3} more" if len(self._epochs) > 3 else ""
+        under_way = f"{len(self._epochs)} running, " if self._epochs else ""
         head = Text.from_markup(
             f"[bold]{self._before + self._finished} of {self._total}[/] finished, {failures} failed, "
-            f"{len(self._epochs)} running, about {self._time_left()} left"
+            f"{under_way}about {self._time_left()} left"
         )
         parts: list[Text | Table] = [head, table]
         if hidden:

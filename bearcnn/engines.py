@@ -73,7 +73,7 @@ def open_engine(
     if resources.kind == "ray":
         from bearcnn.ray_engine import count_slots, on_ray  # needs an optional package
 
-        with on_ray(resources, config, dataset.fingerprint, watcher) as engine:
+        with on_ray(resources, config, dataset.fingerprint) as engine:
             yield engine, count_slots(resources)
     elif resources.workers > 1:
         with in_processes(sweep, dataset.fingerprint, resources.workers, watcher) as engine:

@@ -20,7 +20,7 @@ from bearcnn.config import DataConfig
 from bearcnn.engines import Photos, Resources, lost_trial, run_here
 from bearcnn.errors import BearcnnError, MissingPackageError, SweepError
 from bearcnn.plans import Trial
-from bearcnn.sweep import Engine, SweepWatcher, TrialResult
+from bearcnn.sweep import Engine, TrialResult
 
 RETRIES = 3
 """Times that a trial runs again when its process or its whole node is lost."""
@@ -30,8 +30,10 @@ _CHECK_SECONDS = 1800.0
 
 
 @contextmanager
-def on_ray(resources: Resources, data: DataConfig, fingerprint: str, watcher: SweepWatcher) -> Iterator[Engine]:
+def on_ray(resources: Resources, data: DataConfig, fingerprint: str) -> Iterator[Engine]:
     """As many trials at a time as the cluster has room for; a lost worker's trial runs again elsewhere.
+
+    Which of them are under way is Ray's business: the sweep hears of a trial when it is finished.
 
     Raises:
         MissingPackageError: Ray isn't installed.
@@ -44,8 +46,6 @@ def on_ray(resources: Resources, data: DataConfig, fingerprint: str, watcher: Sw
 
         def run(trials: Sequence[Trial]) -> Iterator[TrialResult]:
             pending = {task.remote(trial, fingerprint, resources.cpus): trial for trial in trials}
-            for trial in trials:
-                watcher.trial_started(trial.id, trial.config.train.epochs)
             while pending:
                 ready, _ = ray.wait(list(pending), num_returns=1)
                 trial = pending.pop(ready[0])

@@ -21,7 +21,7 @@ NETWORK = (
     "data.image_size=64", "model.widths=[16,32,64]", "train.lr=5e-3", "train.batch_size=32", "model.dropout=0",
     "augment.crop=0.9", "augment.rotation=0", "augment.stretch=1", "train.label_smoothing=0.05",
 )  # fmt: skip
-"""A small network on small pictures, so that many trainings fit into minutes; varied gently, as in configs/demo.toml."""
+"""A small network on small pictures, so that many trainings fit into minutes; varied as in configs/demo.toml."""
 
 
 def arguments(description: str) -> argparse.Namespace:
@@ -120,8 +120,11 @@ def publish(options: argparse.Namespace, name: str, parts: Sequence[str]) -> Non
     pattern = re.compile(rf"(<!-- {block} -->\n).*?(<!-- /{block} -->)", re.DOTALL)
     if not pattern.search(text):
         raise SystemExit(f"{options.out} has no block <!-- {block} --> ... <!-- /{block} -->")
-    command = " ".join(["python", *sys.argv]) if not options.data else f"python {sys.argv[0]} --data PHOTOS"
-    stamp = f"Written by `{command}` on {time.strftime('%Y-%m-%d')}."
+    words = ["python", f"experiments/{name}.py"]
+    if options.data:
+        words += ["--data", "PHOTOS", *(["--config", options.config.name] if options.config else [])]
+    words += ["--seeds", str(options.seeds), *(["--epochs", str(options.epochs)] if options.epochs else [])]
+    stamp = f"Written by `{' '.join(words)}` on {time.strftime('%Y-%m-%d')}."
     body = "\n\n".join([stamp, *parts]) + "\n"
     options.out.write_text(pattern.sub(lambda found: found[1] + body + found[2], text), encoding="utf-8")
     print(f"{options.out}: block {block} written", file=sys.stderr)

@@ -72,6 +72,7 @@ def draw_cost(file: Path, points: list) -> None:
         for work, kernel, auc in found:
             axes.annotate(f"{kernel} x {kernel}", (work, auc["mean"]), (6, 6), textcoords="offset points", color=color)
     axes.set(xscale="log", xlabel="million multiply-adds for one picture", ylabel="validation AUC")
+    axes.margins(x=0.12)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
     file.parent.mkdir(parents=True, exist_ok=True)
