@@ -684,7 +684,7 @@ def _sweep(
         console_sweep.show_findings(findings, folder)
     if findings.failed:
         console.note(
-            f"[yellow]{len(findings.failed)} trainings failed (trials/*/error.txt says why).[/] Run them again with: "
+            f"[yellow]failed trainings: {len(findings.failed)} (trials/*/error.txt says why).[/] Run them again with: "
             f"[bold]bearcnn {command} --resume {folder.directory}[/]"
         )
         raise typer.Exit(1)

@@ -54,6 +54,8 @@ def show_estimate(seconds: float, slots: int) -> None:
 
 def format_time(seconds: float) -> str:
     """A duration as people say it."""
+    if seconds < 10:
+        return "a few seconds"
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
@@ -97,9 +99,11 @@ class SweepDisplay:
         self._records[record.id] = record
         self._finished += 1
         if self._live is None:
-            what = f"AUC {record.scores['valid']['roc_auc']:.3f} valid, {record.scores['train']['roc_auc']:.3f} train"
             if record.status == "failed":
                 what = f"[red]failed: {escape(record.reason)}[/]"
+            else:
+                auc = {split: record.scores[split]["roc_auc"] for split in ("valid", "train")}
+                what = f"AUC {auc['valid']:.3f} valid, {auc['train']:.3f} train"
             left = f"; {self._time_left()} left" if self._finished < self._missing else ""
             note(f"{self._before + self._finished}/{self._total}  {escape(record.id)}: {what}{left}")
         elif record.status == "failed":
@@ -183,22 +187,25 @@ def conduct(sweep: "Sweep", plan: "Plan", dataset: "Dataset", resources: "Resour
     show_plan(plan, len(cells), len(done), total - len(done), sweep)
     if len(done) < total:
         missing = [trial for trial in make_trials(plan, cells) if trial.id not in done]
-        seconds = _calibrate(missing, dataset, resources)
+        seconds, loading = _calibrate(missing, dataset, resources)
         display = SweepDisplay(cells, {name: record for name, record in records.items() if name in done}, total)
         with open_engine(resources, sweep, dataset, plan.config.data, display) as (engine, slots):
-            estimate = seconds * -(-(total - len(done)) // slots)
+            estimate = loading + seconds * -(-(total - len(done)) // slots)
             show_estimate(estimate, slots)
             with display.shown(estimate):
                 run_sweep(sweep, plan, engine, display, slots)
     return write_findings(sweep, plan, dataset)
 
 
-def _calibrate(trials: "Sequence[Trial]", dataset: "Dataset", resources: "Resources") -> float:
-    """About how long one of these trials takes, in seconds."""
+def _calibrate(trials: "Sequence[Trial]", dataset: "Dataset", resources: "Resources") -> tuple[float, float]:
+    """About how long one of these trials takes, and how long other processes need to begin, in seconds."""
+    start = time.perf_counter()
     with err.status("timing a few training steps"):
         from bearcnn.trials import estimate_seconds  # loads torch: a moment by itself
 
-        return estimate_seconds(trials, dataset, resources.threads)
+        loading = time.perf_counter() - start  # as long as each process of its own will take for it
+        others = resources.kind == "ray" or resources.workers > 1
+        return estimate_seconds(trials, dataset, resources.threads), loading if others else 0.0
 
 
 def show_findings(findings: "Findings", sweep: "Sweep") -> None:

@@ -438,6 +438,20 @@ class TestCommands:
         assert len(process.stderr.strip().splitlines()) == 1
         assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
+    def test_a_training_that_fails_has_its_reason_and_exit_code_1_and_the_others_their_say(self, photos, tmp_path):
+        # With this decay every step multiplies the weights by -9 until they are infinite.
+        process = self.sweep(
+            "sweep", "--vary", "train.weight_decay=0.01,1.0", "--set", "train.lr=10", "--seeds", 1, "--epochs", 30,
+            *TINY, "--data", photos, "--out", "s", cwd=tmp_path, code=1,
+        )  # fmt: skip
+        assert "weight-decay-1_seed-0: failed: the loss became infinite" in " ".join(process.stderr.split())
+        assert "failed trainings: 1" in process.stderr
+        assert "Run them again with: bearcnn sweep --resume s" in " ".join(process.stderr.split())
+        assert "1 trial failed and is left out" in " ".join(process.stdout.split())
+        again = self.sweep("sweep", "--resume", "s", cwd=tmp_path, code=1)
+        assert "1 done, 1 to run" in again.stderr
+        assert "weight-decay-0.01" not in again.stderr
+
     @pytest.mark.parametrize("workers", [1, 2])
     def test_killed_at_random_moments_nothing_is_lost_and_nothing_runs_twice(self, photos, tmp_path, workers):
         command = [sys.executable, "-m", "bearcnn", "sweep-dropout", "--workers", str(workers)]
