@@ -29,6 +29,13 @@ demo: $(STAMP)  ## Draw scenes, train, evaluate, export, predict: the whole way,
 test: lint types  ## Lint, types and all tests
 	$(VENV)/bin/python -m pytest
 
+.PHONY: bench
+bench: $(STAMP)  ## The quick benchmarks: start-up, prediction and training beside plain fastai, in about 10 minutes
+	$(VENV)/bin/python benchmarks/import_time.py --rounds 3
+	$(VENV)/bin/python benchmarks/cold_predict.py --rounds 3
+	$(VENV)/bin/python benchmarks/folder_predict.py --small 300 --large 60
+	$(VENV)/bin/python benchmarks/training_speed.py --sizes 32,128 --photos 512
+
 .PHONY: lint
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .

@@ -29,7 +29,7 @@ class Manifest(BaseModel):
     Keys that a later version adds are ignored as long as that version leaves `format` as it is.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
     format: int = FORMAT
     """The manifest's format; it grows when an older bearcnn would misuse the model."""
@@ -41,6 +41,8 @@ class Manifest(BaseModel):
     """The side of the square of pixels that the network takes."""
     fit: Fit
     """How a photo becomes that square."""
+    kinds: tuple[tuple[int, str], ...] = ((0, ""), (1, ""))
+    """Class and name of each output of the network's head; each class is the sum of its own."""
     threshold: float = Field(default=0.5, ge=0, le=1)
     """The probability from which on a photo is called positive."""
     temperature: float = Field(default=1.0, gt=0)

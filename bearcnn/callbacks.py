@@ -20,7 +20,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from bearcnn.config import Monitor
+from bearcnn.config import Config, Monitor
 from bearcnn.errors import ResumeError
 from bearcnn.evaluation import score
 from bearcnn.files import write_atomically
@@ -35,6 +35,7 @@ class Progress:
     records: list[EpochRecord] = field(default_factory=list)
     best_epoch: int = 0
     best_score: float = -math.inf
+    best_size: int = 0  # of the training pictures in the best epoch
     stopped_early: bool = False
 
     @property
@@ -50,18 +51,25 @@ class _EpochCallback(Callback):
         return bool(self.epoch < getattr(self.learn, "start_epoch", 0))
 
 
-class SeedEpoch(_EpochCallback):
-    """Make everything random in an epoch a function of (seed, epoch): the loader's batches, and the dropout masks."""
+class PrepareEpoch(_EpochCallback):
+    """Make everything random in an epoch a function of (seed, epoch): the loader's batches, and the dropout masks.
+
+    And set the size of its pictures. Before the last size is reached, validation is no larger than training: it is
+    there to be watched, and would take longer than the training.
+    """
 
     order = -20
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, config: Config) -> None:
         super().__init__()
-        self.seed = seed
+        self.config = config
 
     def before_epoch(self) -> None:
-        self.dls.train.epoch = self.epoch
-        torch.manual_seed(self.seed * 1_000_003 + self.epoch)
+        train, valid = self.dls.train, self.dls.valid
+        train.epoch, train.size = self.epoch, self.config.training_size(self.epoch)
+        last = train.size == self.config.training_size(self.config.train.epochs - 1)
+        valid.size = self.config.data.image_size if last else train.size
+        torch.manual_seed(self.config.train.seed * 1_000_003 + self.epoch)
 
 
 class CountBatches(Callback):
@@ -100,13 +108,14 @@ class ScoreEpoch(_EpochCallback):
 
     def after_batch(self) -> None:
         if self.training:
-            self._losses.append(self.loss.detach())
-            self._photos += len(self.y)
-            if not torch.isfinite(self._losses[-1]):
+            # Of the two classes, so that it can be compared with validation, whatever the training looks at.
+            self._losses.append(self.loss_func(self.pred.detach(), self.yb[0]))
+            self._photos += len(self.pred)
+            if not torch.isfinite(self.loss):
                 raise CancelFitException("the loss is not a number")
         else:
             self._logits.append(self.pred.detach())
-            self._labels.append(self.y)
+            self._labels.append(self.yb[0])
 
     def after_epoch(self) -> None:
         if self.is_skipped:
@@ -114,17 +123,20 @@ class ScoreEpoch(_EpochCallback):
         logits, labels = torch.cat(self._logits).float(), torch.cat(self._labels)
         if not torch.isfinite(logits).all():
             raise CancelFitException("the network gives no numbers any more")
-        probabilities = bear_logit(logits).double().sigmoid().cpu().numpy()
+        probabilities = bear_logit(logits, self.loss_func.kinds).double().sigmoid().cpu().numpy()
         scores = score(labels.cpu().numpy(), probabilities)
         valid_loss = float(self.loss_func(logits, labels))
         reached = -valid_loss if self.monitor == "valid_loss" else scores[self.monitor]
-        best = reached > self.progress.best_score
+        size = self.dls.train.size
+        # A network that has seen the pictures larger is the better one, though its first score may be lower.
+        best = reached > self.progress.best_score or size > self.progress.best_size
         if best:
-            self.progress.best_score, self.progress.best_epoch = reached, self.epoch + 1
+            self.progress.best_score, self.progress.best_epoch, self.progress.best_size = reached, self.epoch + 1, size
         now = time.perf_counter()
         self.progress.records.append(
             EpochRecord(
                 epoch=self.epoch + 1,
+                size=size,
                 train_loss=float(torch.stack(self._losses).mean()),
                 valid_loss=valid_loss,
                 accuracy=scores["accuracy"],
@@ -170,16 +182,18 @@ class Checkpoint(_EpochCallback):
 
 
 class StopEarly(_EpochCallback):
-    """End the training after `patience` epochs without a better score."""
+    """End the training after `patience` epochs without a better score at the last size of the pictures."""
 
     order = 15  # before the checkpoint, which has to know
 
-    def __init__(self, progress: Progress, patience: int) -> None:
+    def __init__(self, progress: Progress, patience: int, last_size: int) -> None:
         super().__init__()
-        self.progress, self.patience = progress, patience
+        self.progress, self.patience, self.last_size = progress, patience, last_size
 
     def after_epoch(self) -> None:
-        if not self.is_skipped and self.progress.epochs - self.progress.best_epoch >= self.patience:
+        if self.is_skipped or self.dls.train.size != self.last_size:
+            return
+        if self.progress.epochs - self.progress.best_epoch >= self.patience:
             self.progress.stopped_early = True
 
     def before_epoch(self) -> None:

@@ -7,6 +7,8 @@ are reported at once. Validators are pure: they read no files. Imports no torch,
 import difflib
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from itertools import accumulate
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -36,6 +38,7 @@ def _list_of_one(names: Any) -> Any:
 
 Rate = Annotated[float, AfterValidator(_rate_below_one)]
 Pooling = Literal["max", "avg", "concat"]
+Precision = Literal["auto", "float32", "bfloat16"]
 Monitor = Literal["average_precision", "roc_auc", "accuracy", "balanced_accuracy", "f1", "valid_loss"]
 
 
@@ -87,8 +90,9 @@ class ModelConfig(Section):
     blocks and for the last map."""
     pool_size: int = Field(2, ge=2, le=8)
     """Side of the pooling windows between blocks, where stride = 1."""
-    residual: bool = False
-    """A second convolution in each block whose result is added to its input (He et al. 2015)."""
+    residual: int | tuple[int, ...] = 0
+    """Further convolutions in each block, each added to its own input (He et al. 2015); one number for all blocks or a
+    list with one for each."""
     input_dropout: Rate = 0.0
     """Share of the picture's pixels set to 0, all channels of a pixel together; a new mask every batch."""
     conv_dropout: Rate = 0.0
@@ -106,8 +110,18 @@ class ModelConfig(Section):
                 raise ValueError(f"{size} is too large: at most 31")
         return value
 
+    @field_validator("residual")
+    @classmethod
+    def _not_too_many(cls, value: int | tuple[int, ...]) -> int | tuple[int, ...]:
+        for count in value if isinstance(value, tuple) else (value,):
+            if not 0 <= count <= 20:
+                raise ValueError(f"{count} further convolutions in a block: expected 0 to 20")
+        return value
+
     @model_validator(mode="after")
-    def _one_kernel_a_block(self) -> "ModelConfig":
+    def _one_number_a_block(self) -> "ModelConfig":
+        if isinstance(self.residual, tuple) and len(self.residual) != len(self.widths):
+            raise ValueError(f"residual has {len(self.residual)} numbers for {len(self.widths)} blocks (widths)")
         if isinstance(self.kernel_size, tuple) and len(self.kernel_size) != len(self.widths):
             raise ValueError(f"kernel_size has {len(self.kernel_size)} numbers for {len(self.widths)} blocks (widths)")
         return self
@@ -116,6 +130,11 @@ class ModelConfig(Section):
     def kernel_sizes(self) -> tuple[int, ...]:
         """The kernel size of each block."""
         return self.kernel_size if isinstance(self.kernel_size, tuple) else (self.kernel_size,) * len(self.widths)
+
+    @property
+    def residuals(self) -> tuple[int, ...]:
+        """The further convolutions of each block."""
+        return self.residual if isinstance(self.residual, tuple) else (self.residual,) * len(self.widths)
 
 
 class AugmentConfig(Section):
@@ -138,9 +157,15 @@ class AugmentConfig(Section):
 class TrainConfig(Section):
     """The training itself."""
 
-    epochs: int = Field(30, ge=1, le=100_000)
+    epochs: int = Field(60, ge=1, le=100_000)
     """Times that every training photo is seen."""
-    batch_size: int = Field(64, ge=2, le=8192)
+    sizes: Literal["auto"] | tuple[Annotated[int, Field(ge=8)], ...] = "auto"
+    """Sides of the training pictures, one after the other, up to data.image_size: small pictures first are a quick
+    start (progressive resizing; Howard 2018). auto: a half, three quarters and all of data.image_size, if that is 64 or
+    more; [] for data.image_size all along."""
+    size_shares: tuple[Annotated[float, Field(gt=0)], ...] = ()
+    """Shares of the epochs at each of train.sizes; empty for equal ones."""
+    batch_size: int = Field(32, ge=2, le=8192)
     """Photos in one step."""
     lr: float = Field(3e-3, gt=0, le=10)
     """Highest learning rate of the one-cycle schedule (Smith 2018); `bearcnn train --lr-find` suggests one."""
@@ -148,6 +173,11 @@ class TrainConfig(Section):
     """AdamW's decoupled weight decay (Loshchilov & Hutter 2019)."""
     label_smoothing: float = Field(0.1, ge=0, lt=1)
     """How far the targets are moved from 0 and 1 towards each other (Szegedy et al. 2016)."""
+    subclasses: bool = True
+    """Learn to tell the kinds of bear and of something else apart (the folders within a class), and sum them into the
+    two classes: what a wolf looks like helps to know that it is no bear."""
+    precision: Precision = "auto"
+    """Numbers that the blocks compute with in training: bfloat16 is faster where the processor has it (auto knows)."""
     balance: Literal["weights", "sampling", "none"] = "weights"
     """What is done when one class is rarer: weights in the loss, sampling (the rarer class drawn as often), or none."""
     monitor: Monitor = "average_precision"
@@ -172,8 +202,47 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _map_never_shrinks_away(self) -> "Config":
-        map_sizes(self.data.image_size, len(self.model.widths), self.model.stride, self.model.pool_size)
+        for size in {self.data.image_size, *self._explicit_sizes}:
+            map_sizes(size, len(self.model.widths), self.model.stride, self.model.pool_size)
         return self
+
+    @model_validator(mode="after")
+    def _sizes_lead_to_the_image_size(self) -> "Config":
+        sizes, shares, largest = self.training_sizes, self.train.size_shares, self.data.image_size
+        if max(sizes) > largest:
+            raise ValueError(f"train.sizes goes up to {max(sizes)}, more than data.image_size ({largest}) has")
+        if list(sizes) != sorted(set(sizes)):
+            raise ValueError(f"train.sizes has to grow from number to number (got {list(sizes)})")
+        if shares and len(shares) != len(sizes):
+            raise ValueError(f"train.size_shares has {len(shares)} numbers for {len(sizes)} train.sizes")
+        return self
+
+    @property
+    def _explicit_sizes(self) -> tuple[int, ...]:
+        return () if self.train.sizes == "auto" else self.train.sizes
+
+    @property
+    def training_sizes(self) -> tuple[int, ...]:
+        """Sides of the training pictures, one after the other."""
+        largest, model = self.data.image_size, self.model
+        if self.train.sizes != "auto":
+            return self.train.sizes or (largest,)
+        sizes = []
+        for size in (largest // 2, largest * 3 // 4) if largest >= 64 else ():
+            with suppress(ValueError):  # too small for that many blocks
+                map_sizes(size, len(model.widths), model.stride, model.pool_size)
+                sizes.append(size)
+        return (*sizes, largest)
+
+    def training_size(self, epoch: int) -> int:
+        """Side of the training pictures in an epoch, counted from 0."""
+        sizes = self.training_sizes
+        shares = self.train.size_shares or (1.0,) * len(sizes)
+        passed = (epoch + 0.5) / self.train.epochs * sum(shares)
+        for size, until in zip(sizes, accumulate(shares), strict=True):
+            if passed < until:
+                return size
+        return sizes[-1]
 
 
 def map_sizes(image_size: int, blocks: int, stride: int, pool_size: int) -> tuple[int, ...]:

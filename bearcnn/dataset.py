@@ -34,6 +34,8 @@ from bearcnn.photos import Fit
 from bearcnn.runs import Run
 
 Progress = Callable[[int, int], None]
+Kinds = tuple[tuple[int, str], ...]
+"""Label and subclass of each kind of photo that training tells apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,18 @@ class Dataset:
         """Rows of the pixels and labels of one split, each (photos,)."""
         chosen = self.select(split)
         return np.array([example.row for example in chosen], np.int64), np.array([e.label for e in chosen], np.int64)
+
+    def kinds(self, at_least: int = 5) -> tuple[Kinds, NDArray[np.int64]]:
+        """The kinds of photo to tell apart in training, and the kind of each training photo, (photos,).
+
+        What has fewer than `at_least` training photos is too rare to be learnt: within a class it counts as one, "".
+        """
+        chosen = self.select("train")
+        counts = Counter((example.label, example.subclass) for example in chosen)
+        names = [(each.label, each.subclass) for each in chosen]
+        names = [name if counts[name] >= at_least else (name[0], "") for name in names]
+        kinds = tuple(sorted(set(names)))
+        return kinds, np.array([kinds.index(name) for name in names], np.int64)
 
     def best_to_judge(self) -> Split:
         """The split whose scores mean most: test, else valid, else train."""

@@ -31,7 +31,7 @@ from bearcnn.dataset import Dataset
 from bearcnn.errors import BearcnnError
 from bearcnn.evaluation import score
 from bearcnn.files import write_atomically
-from bearcnn.model import BearCNN, bear_logit, build_model, load_weights
+from bearcnn.model import BearCNN, bear_logit, build_model, class_logits, load_weights
 from bearcnn.runs import Run
 
 Format = Literal["onnx", "int8", "pt2", "safetensors", "fastai"]
@@ -78,8 +78,9 @@ class ShippedModel(nn.Module):
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         last_map = self.network.last_map(pixels.permute(0, 3, 1, 2))
-        whole = bear_logit(self.network.logits(last_map)) / self.temperature
-        windows = bear_logit(self.network.window_logits(last_map)) / self.temperature
+        kinds = self.network.kinds
+        whole = bear_logit(self.network.logits(last_map), kinds) / self.temperature
+        windows = bear_logit(self.network.window_logits(last_map), kinds) / self.temperature
         return whole.sigmoid(), windows.sigmoid()
 
 
@@ -128,7 +129,7 @@ def to_int8(onnx_model: bytes, manifest: Manifest, calibration: NDArray[np.uint8
             result,
             Photos(),
             quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=["Conv", "MaxPool", "AveragePool", "Add", "Concat"],
+            op_types_to_quantize=["Conv", "Relu", "MaxPool", "AveragePool", "Add", "Concat"],
             per_channel=True,
             # Unsigned activations and 7-bit weights stay exact on processors without VNNI too.
             reduce_range=True,
@@ -158,6 +159,17 @@ def to_pt2(network: BearCNN, manifest: Manifest) -> bytes:
     return buffer.getvalue()
 
 
+class _FastaiModel(nn.Module):
+    """The network as fastai expects it: pixels float (batch, 3, n, n) of 0 to 1 in, logits (batch, 2) out."""
+
+    def __init__(self, network: BearCNN, temperature: float) -> None:
+        super().__init__()
+        self.network, self.temperature = network, temperature
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return class_logits(self.network(pixels * 255), self.network.kinds) / self.temperature
+
+
 def to_fastai(network: BearCNN, manifest: Manifest, photos: list[Path]) -> bytes:
     """A pickled fastai Learner for `load_learner`, whose `predict` takes a photo's path.
 
@@ -178,7 +190,9 @@ def to_fastai(network: BearCNN, manifest: Manifest, photos: list[Path]) -> bytes
         y_block=CategoryBlock(vocab=list(manifest.classes), sort=False),
         item_tfms=Resize(manifest.image_size, method), batch_tfms=IntToFloatTensor(),
     )  # fmt: skip
-    learner = Learner(loaders, network, loss_func=CrossEntropyLossFlat(), default_cbs=False)
+    learner = Learner(
+        loaders, _FastaiModel(network, manifest.temperature), loss_func=CrossEntropyLossFlat(), default_cbs=False
+    )
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         path = Path(folder) / "learner.pkl"
@@ -211,9 +225,10 @@ def export_run(run: Run, dataset: Dataset, target: Format, out: Path) -> ExportR
     if out.exists():
         raise BearcnnError(f"{out} exists already; nothing is ever overwritten: choose another --out")
     config = run.config()
-    network = build_model(config.model).eval()
-    load_weights(run.weights_file, network)
     manifest = read_manifest(run.weights_file)
+    kinds = [label for label, _ in manifest.kinds]
+    network = build_model(config.model, kinds).eval()
+    load_weights(run.weights_file, network)
     rows, labels = dataset.arrays("valid")
     chosen = np.random.default_rng(0).permutation(len(rows))[:PARITY_PHOTOS]
     rows, labels = rows[np.sort(chosen)], labels[np.sort(chosen)]
@@ -229,7 +244,7 @@ def export_run(run: Run, dataset: Dataset, target: Format, out: Path) -> ExportR
         answer = _torch_runner(torch.export.load(io.BytesIO(content)).module())
     elif target == "safetensors":
         content = to_safetensors(network, manifest)
-        again = build_model(config.model).eval()
+        again = build_model(config.model, kinds).eval()
         again.load_state_dict(load(content))
         answer = _torch_runner(ShippedModel(again, manifest.temperature))
     else:

@@ -21,26 +21,25 @@ from torch.nn import functional as F
 from bearcnn.config import ModelConfig, Pooling
 from bearcnn.errors import ModelFileError
 
-# The usual statistics of photos (ImageNet's training set): fixed, so that a model never depends on a data set's own.
-PHOTO_MEAN = (0.485, 0.456, 0.406)
-PHOTO_STD = (0.229, 0.224, 0.225)
+# About the statistics of photos (ImageNet's training set): fixed, so that a model never depends on a data set's own.
+# One number for all channels: an 8-bit network then computes with the pixels as they come (see export.to_int8).
+PHOTO_MEAN = 115
+PHOTO_STD = 58
 
 
 class Normalize(nn.Module):
-    """Pixels to numbers around 0: uint8 of 0 to 255, or float of 0 to 1, both (batch, 3, height, width)."""
+    """Pixels to numbers around 0: uint8 (batch, 3, height, width) to float."""
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, mean: Sequence[float] = PHOTO_MEAN, std: Sequence[float] = PHOTO_STD) -> None:
+    def __init__(self, mean: float = PHOTO_MEAN, std: float = PHOTO_STD) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
-        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
+        self.register_buffer("mean", torch.tensor(float(mean)))
+        self.register_buffer("std", torch.tensor(float(std)))
 
     def forward(self, pixels: Tensor) -> Tensor:
-        if pixels.dtype == torch.uint8:
-            pixels = pixels.float() / 255
-        return (pixels - self.mean) / self.std
+        return (pixels.float() - self.mean) / self.std
 
 
 class PixelDropout(nn.Module):
@@ -105,7 +104,7 @@ def pooled_width(pooling: Pooling, width: int) -> int:
 
 
 class Block(nn.Module):
-    """Convolution, norm, activation; an optional second convolution beside a shortcut; then pooling and dropout.
+    """Convolution, norm, activation; further ones each beside a shortcut; then pooling and dropout.
 
     With `stride = 2` the convolution halves the map; with `stride = 1` the pooling windows do.
     """
@@ -119,36 +118,39 @@ class Block(nn.Module):
         stride: int,
         pooling: Pooling,
         pool_size: int,
-        residual: bool,
+        residual: int,
         dropout: float,
     ) -> None:
         super().__init__()
         self.convolution = ConvLayer(in_width, width, ks=kernel_size, stride=stride)
-        self.residual = ConvLayer(width, width, ks=kernel_size) if residual else None
+        self.residuals = nn.ModuleList(ConvLayer(width, width, ks=kernel_size) for _ in range(residual))
         self.pooling = window_pooling(pooling, pool_size) if stride == 1 else nn.Identity()
         self.dropout = nn.Dropout2d(dropout)
         self.out_width = pooled_width(pooling, width) if stride == 1 else width
 
     def forward(self, maps: Tensor) -> Tensor:  # (batch, in_width, n, n)
         maps = self.convolution(maps)
-        if self.residual is not None:
-            maps = maps + self.residual(maps)
+        for convolution in self.residuals:
+            maps = maps + convolution(maps)
         return self.dropout(self.pooling(maps))  # (batch, out_width, n / 2, n / 2)
 
 
 class BearCNN(nn.Module):
-    """A small convolutional network: pixels (batch, 3, n, n) in, logits (batch, 2) of not-bear and bear out.
+    """A small convolutional network: pixels uint8 (batch, 3, n, n) in, logits (batch, kinds) out.
 
-    The head is one linear layer on the pooled features, so that every window of the last map has a bear score of its
-    own: what the head says where that window is all there is (`window_logits`; Zhou et al. 2016).
+    It tells apart kinds of bear and kinds of something else, as fine as the training photos are sorted; the two classes
+    are their sums (`class_logits`). The head is one linear layer on the pooled features, so that every window of the
+    last map has a bear score of its own: what the head says where that window is all there is (`window_logits`; Zhou et
+    al. 2016).
 
     Args:
         widths: channels of each block.
+        kinds: the class of each output of the head, 0 (not bear) before 1 (bear).
         kernel_sizes: odd side of each block's convolution window.
         stride: 2 to halve the map in the convolution, 1 to halve it in pooling windows.
         pooling: "max", "avg" or "concat", for the windows and for the last map.
         pool_size: side of the pooling windows.
-        residual: a second convolution in each block, added to its input.
+        residuals: further convolutions of each block, each added to its input; none unless given.
         input_dropout: share of pixels dropped, all channels of a pixel together.
         conv_dropout: share of whole channels dropped between blocks.
         dropout: share of pooled features dropped before the head.
@@ -159,10 +161,11 @@ class BearCNN(nn.Module):
         widths: Sequence[int] = (32, 64, 128, 256),
         kernel_sizes: Sequence[int] = (3, 3, 3, 3),
         *,
+        kinds: Sequence[int] = (0, 1),
         stride: int = 2,
         pooling: Pooling = "concat",
         pool_size: int = 2,
-        residual: bool = False,
+        residuals: Sequence[int] = (),
         input_dropout: float = 0.0,
         conv_dropout: float = 0.0,
         dropout: float = 0.0,
@@ -172,7 +175,8 @@ class BearCNN(nn.Module):
         self.input_dropout = PixelDropout(input_dropout)
         self.blocks = nn.Sequential()
         in_width = 3
-        for number, (width, kernel_size) in enumerate(zip(widths, kernel_sizes, strict=True), 1):
+        residuals = residuals or (0,) * len(widths)
+        for number, (width, kernel_size, residual) in enumerate(zip(widths, kernel_sizes, residuals, strict=True), 1):
             block = Block(
                 in_width,
                 width,
@@ -188,7 +192,8 @@ class BearCNN(nn.Module):
             in_width = block.out_width
         self.pooling = MapPool(pooling)
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(pooled_width(pooling, in_width), 2)
+        self.head = nn.Linear(pooled_width(pooling, in_width), len(kinds))
+        self.kinds = tuple(sorted(kinds))
 
     def forward(self, pixels: Tensor) -> Tensor:
         return self.logits(self.last_map(pixels))
@@ -199,34 +204,42 @@ class BearCNN(nn.Module):
         return maps
 
     def logits(self, last_map: Tensor) -> Tensor:
-        """Not-bear and bear of the whole picture: (batch, 2)."""
-        answer: Tensor = self.head(self.dropout(self.pooling(last_map)))
+        """Each kind in the whole picture: (batch, kinds)."""
+        # In full precision, whatever the blocks computed with: rounded answers would rank photos as equal.
+        answer: Tensor = self.head(self.dropout(self.pooling(last_map.float())))
         return answer
 
     def window_logits(self, last_map: Tensor) -> Tensor:
-        """Not-bear and bear of each window alone: (batch, 2, rows, columns).
+        """Each kind in each window alone: (batch, kinds, rows, columns).
 
         One window's maximum and average are the window itself, so its features stand once for each.
         """
-        copies = self.head.in_features // last_map.shape[1]
-        features = torch.cat([last_map] * copies, 1)
-        return torch.einsum("bchw,kc->bkhw", features, self.head.weight) + self.head.bias.view(1, -1, 1, 1)
+        weight = self.head.weight.view(len(self.kinds), -1, last_map.shape[1]).sum(1)
+        return torch.einsum("bchw,kc->bkhw", last_map, weight) + self.head.bias.view(1, -1, 1, 1)
 
 
-def bear_logit(logits: Tensor) -> Tensor:
-    """How much more bear than not (log odds): (batch, 2, ...) to (batch, ...)."""
-    return logits[:, 1] - logits[:, 0]
+def class_logits(logits: Tensor, kinds: tuple[int, ...]) -> Tensor:
+    """Not-bear and bear, each the sum of its kinds' shares: (batch, kinds, ...) to (batch, 2, ...)."""
+    parts = logits.split([kinds.count(0), kinds.count(1)], 1)
+    return torch.stack([part.logsumexp(1) for part in parts], 1)
 
 
-def build_model(config: ModelConfig) -> BearCNN:
+def bear_logit(logits: Tensor, kinds: tuple[int, ...] = (0, 1)) -> Tensor:
+    """How much more bear than not (log odds): (batch, kinds, ...) to (batch, ...)."""
+    classes = class_logits(logits, kinds)
+    return classes[:, 1] - classes[:, 0]
+
+
+def build_model(config: ModelConfig, kinds: Sequence[int] = (0, 1)) -> BearCNN:
     """The network of a configuration, with fresh weights from torch's random numbers."""
     return BearCNN(
         config.widths,
         config.kernel_sizes,
+        kinds=kinds,
         stride=config.stride,
         pooling=config.pooling,
         pool_size=config.pool_size,
-        residual=config.residual,
+        residuals=config.residuals,
         input_dropout=config.input_dropout,
         conv_dropout=config.conv_dropout,
         dropout=config.dropout,
@@ -278,8 +291,7 @@ def describe_model(model: BearCNN, image_size: int) -> list[LayerRow]:
         for number, block in enumerate(model.blocks, 1):
             assert isinstance(block, Block)
             named.append((f"block {number}", block.convolution))
-            if block.residual is not None:
-                named.append((f"block {number} +", block.residual))
+            named += [(f"block {number} +", convolution) for convolution in block.residuals]
             named += [(f"block {number}", block.pooling), (f"block {number}", block.dropout)]
         return [*named, ("pooling", model.pooling), ("dropout", model.dropout), ("head", model.head)]
 

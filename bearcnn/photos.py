@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from bearcnn.errors import DataError, PhotoError
+from bearcnn.jpeg import drop_details, has_end
 
 Fit = Literal["squish", "crop", "pad"]
 
@@ -110,6 +111,8 @@ def load_photo(source: Path | BinaryIO, at_least: int | None = None) -> Image.Im
                 raise PhotoError(f"too large: {width}x{height} px, more than {PIXEL_LIMIT // 10**6} megapixels")
             if at_least is not None:
                 image.draft(None, (at_least, at_least))  # does something for JPEG alone
+                if "progressive" in image.info and image.width < width / 4:  # at 1/8
+                    image.fp = BytesIO(drop_details(data))
             image.load()
             if not _has_end(image.format, data):
                 raise PhotoError("file is truncated")
@@ -209,16 +212,9 @@ def _has_end(file_format: str | None, data: bytes) -> bool:
 
     A memory card that lost the rest of a photo leaves zeros, which decode as a grey rest without any error.
     """
-    position = 0
     if file_format in ("JPEG", "MPO"):
-        position = 2
-        while data[position : position + 2] != b"\xff\xda":  # start of scan; an end before it is the thumbnail's
-            if data[position : position + 1] != b"\xff":
-                return True  # junk between the segments: what Pillow decoded has to do
-            position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-    elif file_format != "JPEG2000":
-        return True
-    return data.find(b"\xff\xd9", position) >= 0
+        return has_end(data)
+    return file_format != "JPEG2000" or b"\xff\xd9" in data
 
 
 def _name_unreadable(data: bytes) -> str:

@@ -194,6 +194,8 @@ def find_model(model: Path | None) -> Path:
     Raises:
         RunError: there is no finished run, or the run has no model yet.
     """
+    if model is not None and not model.is_dir():
+        return model
     from bearcnn.runs import Run, latest_directory  # not at the top: with --model FILE a prediction starts without it
 
     place = latest_directory() if model is None else model

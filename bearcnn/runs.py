@@ -20,6 +20,7 @@ class EpochRecord:
     """One line of history.jsonl. Scores are of the validation photos; a score without both classes is NaN."""
 
     epoch: int  # 1 for the first
+    size: int  # side of the training pictures
     train_loss: float
     valid_loss: float
     accuracy: float

@@ -16,7 +16,6 @@ import torch
 from fastai.callback.core import Callback, TrainEvalCallback
 from fastai.callback.schedule import ParamScheduler, combined_cos, valley
 from fastai.learner import Learner
-from fastai.losses import CrossEntropyLossFlat
 from fastai.optimizer import OptimWrapper
 from numpy.typing import NDArray
 from torch import nn
@@ -26,14 +25,14 @@ from bearcnn.callbacks import (
     Checkpoint,
     CountBatches,
     GrowingRate,
+    PrepareEpoch,
     Progress,
     ScoreEpoch,
-    SeedEpoch,
     StopEarly,
     load_progress,
     restore,
 )
-from bearcnn.config import Config, TrainConfig
+from bearcnn.config import Config, Precision, TrainConfig
 from bearcnn.dataset import Dataset
 from bearcnn.errors import ResumeError, RunError
 from bearcnn.evaluation import Evaluation
@@ -41,6 +40,7 @@ from bearcnn.examples import Split
 from bearcnn.export import to_onnx, to_safetensors
 from bearcnn.files import write_atomically
 from bearcnn.loaders import build_loaders
+from bearcnn.losses import KindLoss
 from bearcnn.model import BearCNN, LayerRow, build_model, describe_model, load_weights
 from bearcnn.prediction import Predictor, evaluate_pixels
 from bearcnn.runs import EpochRecord, Run, link_latest
@@ -85,10 +85,10 @@ def train(run: Run, dataset: Dataset, watcher: Watcher, *, resume: bool = False,
     _write_dataset(run, dataset, resume)
     progress = load_progress(run) if resume else Progress()
     torch.manual_seed(config.train.seed)
-    network = build_model(config.model)
+    network = build_model(config.model, classes_of_outputs(config, dataset))
     watcher.model_built(describe_model(network, config.data.image_size))
     callbacks = [
-        SeedEpoch(config.train.seed),
+        PrepareEpoch(config),
         CountBatches(watcher.batch_done),
         ScoreEpoch(progress, config.train.monitor, watcher.epoch_done),
         Checkpoint(run, progress),
@@ -104,8 +104,9 @@ def train(run: Run, dataset: Dataset, watcher: Watcher, *, resume: bool = False,
     _check_reached(run, config, progress, interrupted)
     if not export:
         return Outcome(progress, interrupted, {})
-    load_weights(run.checkpoints / "best.safetensors", network)
-    evaluations = _finish(run, config, dataset, network.cpu().eval(), progress, not interrupted, watcher)
+    best = build_model(config.model, network.kinds).eval()
+    load_weights(run.checkpoints / "best.safetensors", best)
+    evaluations = _finish(run, config, dataset, best, progress, not interrupted, watcher)
     return Outcome(progress, interrupted, evaluations)
 
 
@@ -120,10 +121,14 @@ def build_learner(
 ) -> Learner:
     """fastai's Learner with nothing global in it: only the callbacks named here; one cycle unless `schedule` is off."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    settings = config.train
     # Convolutions are faster when a pixel's channels lie side by side (163 to 219 images/s at 128 px).
     model = model.to(device)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's own types
-    settings = config.train
+    if computes_in_bfloat16(settings.precision, device):
+        # The blocks alone: they are nearly all of the work, and what is left stays exact.
+        blocks = torch.autocast(device.type, torch.bfloat16)(model.blocks.forward)
+        model.blocks.forward = blocks  # type: ignore[method-assign]
     _, labels = dataset.arrays("train")
     callbacks = [TrainEvalCallback(), *callbacks]
     if schedule:
@@ -131,13 +136,11 @@ def build_learner(
         lr = combined_cos(0.25, settings.lr / 25, settings.lr, settings.lr / 1e5)
         callbacks.append(ParamScheduler({"lr": lr, "mom": combined_cos(0.25, 0.95, 0.85, 0.95)}))
     if settings.patience:
-        callbacks.append(StopEarly(progress, settings.patience))
+        callbacks.append(StopEarly(progress, settings.patience, config.training_size(settings.epochs - 1)))
     learner = Learner(
         build_loaders(config, dataset, device),
         model,
-        loss_func=CrossEntropyLossFlat(
-            weight=_class_weights(labels, settings).to(device), label_smoothing=settings.label_smoothing
-        ),
+        loss_func=KindLoss(model.kinds, _class_weights(labels, settings), settings.label_smoothing).to(device),
         opt_func=lambda _, lr: build_optimizer(model, lr, settings.weight_decay),
         lr=settings.lr,
         default_cbs=False,
@@ -145,6 +148,21 @@ def build_learner(
     )
     learner.create_opt()
     return learner
+
+
+def computes_in_bfloat16(precision: Precision, device: torch.device) -> bool:
+    """Whether the blocks are trained in bfloat16: 2 to 2.5 times as fast on a processor that has it, slower without."""
+    if precision != "auto":
+        return precision == "bfloat16"
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    has = torch.cpu.get_capabilities()
+    return bool(has.get("avx512_bf16") or has.get("amx_bf16") or has.get("bf16"))
+
+
+def classes_of_outputs(config: Config, dataset: Dataset) -> list[int]:
+    """The class of each output that the network needs."""
+    return [label for label, _ in dataset.kinds()[0]] if config.train.subclasses else [0, 1]
 
 
 def build_optimizer(model: nn.Module, lr: float, weight_decay: float) -> OptimWrapper:
@@ -237,6 +255,7 @@ def build_manifest(config: Config, dataset: Dataset, progress: Progress) -> Mani
         classes=dataset.classes,
         image_size=config.data.image_size,
         fit=config.data.fit,
+        kinds=dataset.kinds()[0] if config.train.subclasses else ((0, ""), (1, "")),
         config=config.model_dump(mode="json"),
         data={"fingerprint": dataset.fingerprint, "counts": dataset.counts(), "best_epoch": progress.best_epoch},
         versions={
@@ -263,7 +282,7 @@ def find_lr(config: Config, dataset: Dataset, on_batch: Callable[[int, int], Non
     The suggestion is fastai's "valley": inside the longest stretch in which the loss falls.
     """
     torch.manual_seed(config.train.seed)
-    model = build_model(config.model)
+    model = build_model(config.model, classes_of_outputs(config, dataset))
     growth = GrowingRate(1e-6, 3.0, steps, on_batch)
     learner = build_learner(config, dataset, model, Progress(), [growth], schedule=False)
     learner.fit(steps)  # as many epochs as could be needed; GrowingRate ends it

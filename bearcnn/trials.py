@@ -33,7 +33,7 @@ from bearcnn.model import BearCNN, LayerRow, bear_logit, build_model
 from bearcnn.plans import Trial, digest_config
 from bearcnn.runs import EpochRecord, Run, create_run
 from bearcnn.sweep import TrialResult
-from bearcnn.training import build_learner, train
+from bearcnn.training import build_learner, classes_of_outputs, train
 
 METRICS = ("log_loss", "accuracy", "balanced_accuracy", "roc_auc", "average_precision")
 
@@ -71,7 +71,7 @@ def run_trial(
     try:
         run, progress = _train(trial, dataset, folder, on_epoch)
         trained = time.perf_counter()
-        network = build_model(trial.config.model).to(_device())
+        network = build_model(trial.config.model, classes_of_outputs(trial.config, dataset)).to(_device())
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's own types
         restore_last_weights(run, network)
         scores: dict[str, Scores] = {}
@@ -99,7 +99,7 @@ def predict_rows(
     """The probability of a bear in some rows of the pixels, in evaluation mode: (photos,)."""
     loader = PixelLoader(dataset.pixels, rows, labels, batch_size=batch_size, device=_device())
     with torch.inference_mode():
-        logits = [bear_logit(network.eval()(pixels)) for pixels, _ in loader]
+        logits = [bear_logit(network.eval()(pixels), network.kinds) for pixels, _ in loader]
     probabilities: NDArray[np.float32] = torch.cat(logits).double().sigmoid().float().cpu().numpy()
     return probabilities
 
@@ -107,7 +107,7 @@ def predict_rows(
 def time_trial(config: Config, dataset: Dataset, seconds: float = 2.0) -> float:
     """About how long a trial will take, in seconds: real training steps after a warm-up, and one pass of evaluation."""
     torch.manual_seed(config.train.seed)
-    network = build_model(config.model)
+    network = build_model(config.model, classes_of_outputs(config, dataset))
     stopwatch = _Stopwatch(seconds)
     learner = build_learner(config, dataset, network, Progress(), [stopwatch], schedule=False)
     learner.fit(1000)  # the stopwatch ends it
@@ -119,7 +119,9 @@ def time_trial(config: Config, dataset: Dataset, seconds: float = 2.0) -> float:
     photos = {split: len(found) for split, (found, _) in _splits(dataset).items()}
     steps = len(learner.dls.train)
     epoch = steps * stopwatch.step + photos["valid"] * photo
-    return config.train.epochs * epoch + sum(photos.values()) * photo
+    # Epochs on smaller pictures take as much less time as these have fewer pixels.
+    sizes = [config.training_size(number) / config.data.image_size for number in range(config.train.epochs)]
+    return epoch * sum(size**2 for size in sizes) + sum(photos.values()) * photo
 
 
 def estimate_seconds(trials: Sequence[Trial], dataset: Dataset, threads: int) -> float:

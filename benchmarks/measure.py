@@ -8,9 +8,13 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
+from multiprocessing import get_context
 from pathlib import Path
+from subprocess import Popen
+from tempfile import TemporaryFile
 from typing import Any
 
 
@@ -20,6 +24,13 @@ class Sample:
 
     seconds: float
     peak_mb: float = float("nan")
+    values: dict[str, Any] = field(default_factory=dict)  # what the process measured itself
+
+
+def time_script(script: str, *arguments: object, **environment: str) -> Sample:
+    """Run Python source in a fresh process; what it prints last is a JSON object with what it measured itself."""
+    sample, output = _run([sys.executable, "-c", script, *map(str, arguments)], environment)
+    return replace(sample, values=json.loads(output.splitlines()[-1]))
 
 
 def time_process(command: Sequence[str], **environment: str) -> Sample:
@@ -28,6 +39,35 @@ def time_process(command: Sequence[str], **environment: str) -> Sample:
     Raises:
         RuntimeError: it failed; with what it said.
     """
+    return _run(command, environment)[0]
+
+
+def watch_process(command: Sequence[str], look: Callable[[int], None], **environment: str) -> float:
+    """Run a fresh process and look at it (by its id) 20 times a second until it ends; its seconds.
+
+    Raises:
+        RuntimeError: it failed; with what it said.
+    """
+    start = time.perf_counter()
+    with TemporaryFile("w+") as said:
+        with Popen(command, stdout=said, stderr=said, env={**os.environ, **environment}) as process:
+            while process.poll() is None:
+                look(process.pid)
+                time.sleep(0.05)
+        seconds = time.perf_counter() - start
+        if process.returncode:
+            said.seek(0)
+            raise RuntimeError(f"{' '.join(command)} failed:\n{said.read()[-2000:]}")
+    return seconds
+
+
+def bearcnn_train(data: Path, run: Path, settings: Sequence[str]) -> list[str]:
+    """The command that trains on `data`, with settings such as train.epochs=3."""
+    command = [sys.executable, "-m", "bearcnn", "train", "--data", str(data), "--out", str(run), "--json"]
+    return [*command, *(word for setting in settings for word in ("--set", setting))]
+
+
+def _run(command: Sequence[str], environment: dict[str, str]) -> tuple[Sample, str]:
     read, write = os.pipe()
     start = time.perf_counter()
     child = os.fork()
@@ -43,7 +83,7 @@ def time_process(command: Sequence[str], **environment: str) -> Sample:
     if status:
         raise RuntimeError(f"{' '.join(command)} failed:\n{output.decode(errors='replace')[-2000:]}")
     per_mb = 1024 if sys.platform != "darwin" else 1024**2  # ru_maxrss is in KB on Linux, in bytes on macOS
-    return Sample(seconds, usage.ru_maxrss / per_mb)
+    return Sample(seconds, usage.ru_maxrss / per_mb), output.decode(errors="replace")
 
 
 def alternate(sides: dict[str, Callable[[], Sample]], rounds: int, warm_up: bool = True) -> dict[str, list[Sample]]:
@@ -55,8 +95,30 @@ def alternate(sides: dict[str, Callable[[], Sample]], rounds: int, warm_up: bool
     for number in range(rounds):
         for name, run in sides.items():
             samples[name].append(run())
-            print(f"  round {number + 1} of {rounds}, {name}: {samples[name][-1].seconds:.2f} s", file=sys.stderr)
+            say(f"round {number + 1} of {rounds}, {name}: {samples[name][-1].seconds:.2f} s")
     return samples
+
+
+def in_own_process(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a function returns, called in another process: the memory of this one would count as its children's."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def say(text: str) -> None:
+    """How far it is."""
+    print(f"  {text}", file=sys.stderr, flush=True)
+
+
+def cores() -> int:
+    """The processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def share(base: Sequence[float], other: Sequence[float]) -> str:
+    """How much of `other` is reached, pair by pair: median, and the range of all pairs."""
+    pairs = [one / two for one, two in zip(base, other, strict=True)]
+    return f"{statistics.median(pairs):.0%} ({min(pairs):.0%} to {max(pairs):.0%})"
 
 
 def ratios(base: Sequence[float], other: Sequence[float]) -> str:
@@ -77,11 +139,10 @@ def machine() -> dict[str, Any]:
     if cpuinfo.exists():
         names = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
         model = names[0] if names else model
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     packages = ("bearcnn", "fastai", "torch", "onnxruntime", "pillow", "numpy")
     return {
         "processor": model,
-        "cores": cores,
+        "cores": cores(),
         "system": platform.platform(),
         "python": platform.python_version(),
         **{name: version(name) for name in packages},
@@ -102,10 +163,11 @@ def finish(name: str, out: Path, lines: Sequence[str], samples: dict[str, list[S
     print(f"  every number: {out}")
 
 
-def arguments(description: str, rounds: int) -> argparse.ArgumentParser:
+def arguments(description: str, rounds: int, data: bool = True) -> argparse.ArgumentParser:
     """Options that every benchmark has."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--data", type=Path, help="folder of class folders (default: the built-in scenes)")
+    if data:
+        parser.add_argument("--data", type=Path, help="folder of photos (default: drawn scenes)")
     parser.add_argument("--rounds", type=int, default=rounds, help="times that each side is measured")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"), help="folder for the JSON")
     return parser

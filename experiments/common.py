@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FINDINGS = ROOT / "docs" / "findings.md"
 NETWORK = (
     "data.image_size=64", "model.widths=[16,32,64]", "train.lr=5e-3", "train.batch_size=32", "model.dropout=0",
-    "augment.crop=0.9", "augment.rotation=0", "augment.stretch=1", "train.label_smoothing=0.05",
+    "augment.crop=0.9", "augment.rotation=0", "augment.stretch=1", "train.sizes=[]", "train.label_smoothing=0.05",
 )  # fmt: skip
 """A small network on small pictures, so that many trainings fit into minutes; varied as in configs/demo.toml."""
 

@@ -6,13 +6,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from bearcnn.config import Config, load_config
 from bearcnn.dataset import Dataset, open_dataset
 from bearcnn.runs import EpochRecord, Run, choose_directory, create_run
 from bearcnn.scenes import draw_scene
 
-SMALL = ["data.image_size=32", "model.widths=[8, 16]", "train.epochs=2", "train.batch_size=8"]
+# How long an example takes depends on what else the machine does; that says nothing about the code.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
+
+# In float32, so that the scores of a training are to the last digit those of what it exports.
+SMALL = [
+    "data.image_size=32",
+    "model.widths=[8, 16]",
+    "train.epochs=2",
+    "train.batch_size=8",
+    "train.precision=float32",
+]
 
 
 class Recorder:

@@ -34,7 +34,7 @@ def test_overrides_win_over_the_file_and_later_ones_over_earlier(tmp_path):
     [
         ("model.kernel_size=5", 5),
         ("model.kernel_size=[7, 5, 3, 1]", (7, 5, 3, 1)),
-        ("model.residual=true", True),
+        ("model.residual=[0,0,1,2]", (0, 0, 1, 2)),
         ('data.positive=["bear", "cub"]', ("bear", "cub")),
         ("data.positive=bear", ("bear",)),
         ("train.name=my-bear", "my-bear"),
@@ -120,7 +120,7 @@ text = st.text(st.characters(codec="utf-8"), max_size=20)
     lr=st.floats(1e-9, 10),
     epochs=st.integers(1, 1000),
     positive=st.lists(text, min_size=1, max_size=4),
-    residual=st.booleans(),
+    residual=st.integers(0, 20),
     explained=st.booleans(),
 )
 def test_a_dumped_config_reads_back_the_same(tmp_path_factory, name, lr, epochs, positive, residual, explained):
@@ -146,6 +146,43 @@ def test_map_sizes_halve_or_are_refused(size, blocks, stride, pool_size):
     assert len(sizes) == blocks
     assert all(side >= 1 for side in sizes)
     assert all(after < before for before, after in zip((size, *sizes), sizes, strict=False))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sizes"),
+    [
+        ([], [64, 64, 96, 96, 128, 128]),
+        (["train.sizes=[]"], [128] * 6),
+        (["data.image_size=48"], [48] * 6),
+        (["data.image_size=64"], [32, 32, 48, 48, 64, 64]),
+        (["train.sizes=[32, 128]"], [32, 32, 32, 128, 128, 128]),
+        (["train.sizes=[32, 128]", "train.size_shares=[2, 1]"], [32, 32, 32, 32, 128, 128]),
+        (["model.widths=[4,4,4,4,4,4]", "data.image_size=64", "model.stride=1"], [64] * 6),
+    ],
+)
+def test_the_pictures_grow_as_configured(overrides, sizes):
+    config = load_config(None, ["train.epochs=6", *overrides])
+    assert [config.training_size(epoch) for epoch in range(6)] == sizes
+
+
+@pytest.mark.parametrize(
+    ("override", "complaint"),
+    [
+        ("train.sizes=[64, 256]", "goes up to 256, more than data.image_size"),
+        ("train.sizes=[96, 64]", "has to grow"),
+        ("train.size_shares=[1, 2]", "2 numbers for 3 train.sizes"),
+        ("train.sizes=[8, 128]", "8 px is down to"),
+        ("model.residual=[1, 2]", "residual has 2 numbers for 4 blocks"),
+        ("model.residual=-1", "expected 0 to 20"),
+    ],
+)
+def test_sizes_that_can_not_work_are_refused(override, complaint):
+    overrides = [override, "model.widths=[4,4,4,4]"]
+    assert any(complaint in line for line in problems(*overrides)), problems(*overrides)
+
+
+def test_the_default_file_is_the_default():
+    assert load_config(CONFIGS / "small.toml") == Config()
 
 
 def test_every_file_under_configs_loads_and_explains_itself():

@@ -26,7 +26,7 @@ def pixels(rng):
     [
         {},
         {"stride": 1, "pooling": "max", "kernel_size": 5},
-        {"stride": 1, "pooling": "concat", "residual": True},
+        {"stride": 1, "pooling": "concat", "residual": (0, 1, 2)},
         {"pooling": "avg", "input_dropout": 0.5, "conv_dropout": 0.5, "dropout": 0.5},
         {"stride": 1, "pooling": "avg", "pool_size": 3, "widths": (4, 8)},
     ],

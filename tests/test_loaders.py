@@ -1,4 +1,4 @@
-import math
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bearcnn.config import AugmentConfig
-from bearcnn.loaders import PixelLoader, augment_batch, batch_generator
+from bearcnn.loaders import PixelLoader, augment_batch
 
 STILL = AugmentConfig(flip=0, crop=1, stretch=1, rotation=0, brightness=0, contrast=0)
 
@@ -28,7 +28,16 @@ def make_loader(count=40, **options) -> PixelLoader:
 
 
 def seen(loader) -> list[int]:
-    return [round(float(photo.mean()) * 255) for pixels, _ in loader for photo in pixels]
+    return [round(float(photo.float().mean())) for pixels, _ in loader for photo in pixels]
+
+
+def vary(pixels: torch.Tensor, config: AugmentConfig, size: int | None = None) -> torch.Tensor:
+    """Augmented pixels (batch, 3, size, size) as shares of 1."""
+    photos = np.ascontiguousarray(pixels.permute(0, 2, 3, 1).numpy())
+    with ThreadPoolExecutor(2) as threads:
+        varied = augment_batch(photos, size or pixels.shape[-1], config, np.random.default_rng(0), threads)
+    assert varied.dtype == np.uint8
+    return torch.from_numpy(varied).permute(0, 3, 1, 2).float() / 255
 
 
 def test_training_shows_each_photo_once_an_epoch_in_a_new_order_with_its_label():
@@ -37,7 +46,7 @@ def test_training_shows_each_photo_once_an_epoch_in_a_new_order_with_its_label()
     for loader.epoch in range(3):
         for pixels, labels in loader:
             assert pixels.shape == (8, 3, 8, 8)
-            numbers = (pixels.mean((1, 2, 3)) * 255).round()
+            numbers = pixels.float().mean((1, 2, 3)).round()
             assert labels.tolist() == (numbers % 4 == 0).long().tolist()
         epochs.append(seen(loader))
         assert sorted(epochs[-1]) == list(range(40))
@@ -83,19 +92,19 @@ def random_photos(count=4, size=16) -> torch.Tensor:
 
 def test_no_augmentation_changes_nothing():
     pixels = random_photos()
-    assert torch.equal(augment_batch(pixels, STILL, batch_generator(0, 0, 0)), pixels.float() / 255)
+    torch.testing.assert_close(vary(pixels, STILL), pixels.float() / 255)
 
 
 def test_a_certain_flip_mirrors_left_to_right():
     pixels = random_photos()
-    flipped = augment_batch(pixels, only(flip=1), batch_generator(0, 0, 0))
-    torch.testing.assert_close(flipped, (pixels.float() / 255).flip(3), atol=1e-5, rtol=0)
+    flipped = vary(pixels, only(flip=1))
+    torch.testing.assert_close(flipped, (pixels.float() / 255).flip(3), atol=1e-2, rtol=0)
 
 
 def test_about_the_asked_share_is_flipped():
     pixels = random_photos(400)
-    flipped = augment_batch(pixels, only(flip=0.3), batch_generator(0, 0, 0))
-    share = torch.isclose(flipped, (pixels.float() / 255).flip(3), atol=1e-4).all((1, 2, 3)).float().mean()
+    flipped = vary(pixels, only(flip=0.3))
+    share = torch.isclose(flipped, (pixels.float() / 255).flip(3), atol=1e-2).all((1, 2, 3)).float().mean()
     assert 0.2 < share < 0.4
 
 
@@ -109,7 +118,7 @@ def corners(size=65) -> torch.Tensor:
 
 def test_a_crop_keeps_at_least_the_asked_area_and_stays_inside():
     pixels = corners().expand(200, -1, -1, -1)
-    cropped = augment_batch(pixels, only(crop=0.25), batch_generator(0, 0, 0))
+    cropped = vary(pixels, only(crop=0.25))
     width = cropped[:, 0].amax((1, 2)) - cropped[:, 0].amin((1, 2))
     height = cropped[:, 1].amax((1, 2)) - cropped[:, 1].amin((1, 2))
     area = width * height
@@ -120,7 +129,7 @@ def test_a_crop_keeps_at_least_the_asked_area_and_stays_inside():
 
 def test_stretch_changes_the_aspect_ratio_within_its_bound():
     pixels = corners().expand(200, -1, -1, -1)
-    stretched = augment_batch(pixels, only(crop=0.3, stretch=1.5), batch_generator(0, 0, 0))
+    stretched = vary(pixels, only(crop=0.3, stretch=1.5))
     width = stretched[:, 0].amax((1, 2)) - stretched[:, 0].amin((1, 2))
     height = stretched[:, 1].amax((1, 2)) - stretched[:, 1].amin((1, 2))
     ratio = width / height
@@ -131,7 +140,7 @@ def test_stretch_changes_the_aspect_ratio_within_its_bound():
 
 def test_rotation_stays_within_its_bound():
     pixels = corners().expand(200, -1, -1, -1)
-    turned = augment_batch(pixels, only(rotation=20), batch_generator(0, 0, 0))
+    turned = vary(pixels, only(rotation=20))
     centre = slice(28, 37)
     across = turned[:, 0, 32, centre].diff(dim=1).mean(1)
     down = turned[:, 0, centre, 32].diff(dim=1).mean(1)
@@ -143,15 +152,15 @@ def test_rotation_stays_within_its_bound():
 
 def test_brightness_and_contrast_stay_within_their_bounds():
     grey = torch.full((300, 3, 4, 4), 128, dtype=torch.uint8)
-    brighter = augment_batch(grey, only(brightness=0.2), batch_generator(0, 0, 0)).mean((1, 2, 3)) - 128 / 255
-    assert brighter.abs().max() <= 0.2 + 1e-6
+    brighter = vary(grey, only(brightness=0.2)).mean((1, 2, 3)) - 128 / 255
+    assert brighter.abs().max() <= 0.2 + 1 / 255
     assert brighter.max() > 0.15
     assert brighter.min() < -0.15
     stripes = torch.cat([grey[..., :2] - 28, grey[..., 2:] + 28], 3)
-    contrasted = augment_batch(stripes, only(contrast=0.2), batch_generator(0, 0, 0))
+    contrasted = vary(stripes, only(contrast=0.2))
     factor = (contrasted[..., 3] - contrasted[..., 0]).mean((1, 2)) / (56 / 255)
-    assert 0.8 - 1e-3 <= factor.min() < 0.85
-    assert 1.18 < factor.max() <= 1.25 + 1e-3
+    assert 0.78 <= factor.min() < 0.85
+    assert 1.18 < factor.max() <= 1.27
 
 
 @settings(deadline=None, max_examples=30)
@@ -163,16 +172,58 @@ def test_augmented_pixels_are_always_pixels(flip, crop, stretch, rotation, brigh
     config = AugmentConfig(
         flip=flip, crop=crop, stretch=stretch, rotation=rotation, brightness=brightness, contrast=contrast
     )
-    augmented = augment_batch(random_photos(), config, batch_generator(0, 0, 0))
+    augmented = vary(random_photos(), config)
     assert augmented.shape == (4, 3, 16, 16)
-    assert torch.isfinite(augmented).all()
-    assert augmented.min() >= -1e-6
-    assert augmented.max() <= 1 + 1e-6
+    assert augmented.std() >= 0
 
 
-@pytest.mark.parametrize("different", [(1, 0, 0), (0, 1, 0), (0, 0, 1)])
-def test_each_batch_has_random_numbers_of_its_own(different):
-    numbers = torch.rand(4, generator=batch_generator(0, 0, 0))
-    assert torch.equal(numbers, torch.rand(4, generator=batch_generator(0, 0, 0)))
-    assert not torch.equal(numbers, torch.rand(4, generator=batch_generator(*different)))
-    assert not math.isnan(numbers.sum())
+@pytest.mark.parametrize("size", [8, 12, 16, 24, 32])
+def test_smaller_training_pictures_show_the_same_places(size):
+    pixels = corners(64)[None]
+    smaller = vary(pixels, STILL, size)
+    assert smaller.shape == (1, 3, size, size)
+    # Bands of equal width: the mean of each is that of the same band of the large picture.
+    for channel, axis in ((0, 1), (1, 0)):
+        bands = smaller[0, channel].mean(1 - axis).view(4, -1).mean(1)
+        wanted = (pixels[0, channel].float() / 255).mean(1 - axis).view(4, -1).mean(1)
+        torch.testing.assert_close(bands, wanted, atol=0.01, rtol=0)
+
+
+def test_shrinking_averages_and_skips_no_pixel():
+    checks = (torch.arange(32)[:, None] + torch.arange(32)) % 2 * 255
+    pixels = checks.to(torch.uint8).expand(1, 3, 32, 32)
+    assert (vary(pixels, STILL, 8) - 0.5).abs().max() < 0.02
+
+
+def test_evaluation_shrinks_too():
+    loader = make_loader(augment=None)
+    loader.size = 4
+    pixels, labels = next(iter(loader))
+    assert pixels.shape == (8, 3, 4, 4)
+    assert pixels[:, 0, 0, 0].tolist() == list(range(8))
+    assert len(labels) == 8
+
+
+def test_kinds_stay_with_their_photos():
+    kinds = np.arange(40) % 5
+    loader = make_loader(kinds=kinds)
+    for pixels, labels, batch_kinds in loader:
+        numbers = pixels.float().mean((1, 2, 3)).round().long()
+        assert torch.equal(batch_kinds, numbers % 5)
+        assert torch.equal(labels, (numbers % 4 == 0).long())
+
+
+@pytest.mark.parametrize("different", [{"seed": 1}, {"epoch": 1}])
+def test_each_batch_is_varied_in_its_own_way(different):
+    def first_batches(seed=0, epoch=0):
+        loader = PixelLoader(
+            np.repeat(corners(16).permute(1, 2, 0).numpy()[None], 16, 0), np.arange(16), np.arange(16) % 2,
+            batch_size=8, augment=AugmentConfig(), seed=seed,
+        )  # fmt: skip
+        loader.epoch = epoch
+        return [pixels for pixels, _ in loader]
+
+    first, second = first_batches()
+    assert torch.equal(first, first_batches()[0])
+    assert not torch.equal(first, second)
+    assert not torch.equal(first, first_batches(**different)[0])

@@ -17,6 +17,7 @@ from bearcnn.model import (
     PixelDropout,
     bear_logit,
     build_model,
+    class_logits,
     describe_model,
     window_pooling,
 )
@@ -36,10 +37,11 @@ def random_pixels(count: int = 2, size: int = 32, seed: int = 0) -> torch.Tensor
     pooling=st.sampled_from(POOLINGS),
     pool_size=st.integers(2, 3),
     blocks=st.integers(1, 3),
-    residual=st.booleans(),
+    residual=st.sampled_from([0, 1, (2,), (0, 1), (1, 0, 2)]),
     size=st.integers(28, 40),
 )
 def test_maps_have_the_size_of_the_formula(kernel_size, stride, pooling, pool_size, blocks, residual, size):
+    blocks = len(residual) if isinstance(residual, tuple) else blocks
     widths = (4, 6, 8)[:blocks]
     model = build_model(
         ModelConfig(
@@ -108,11 +110,18 @@ def test_average_pooling_makes_the_answer_the_mean_of_the_window_scores():
     torch.testing.assert_close(model.logits(last_map), model.window_logits(last_map).mean((2, 3)))
 
 
-def test_normalization_is_part_of_the_network_and_the_same_for_bytes_and_shares():
-    pixels = random_pixels()
-    torch.testing.assert_close(Normalize()(pixels), Normalize()(pixels.float() / 255))
-    flat = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1).expand(1, 3, 2, 2)
-    assert Normalize()(flat).abs().max() == 0
+def test_normalization_is_part_of_the_network():
+    pixels = torch.tensor([0, 115, 173, 255], dtype=torch.uint8).view(1, 1, 2, 2)
+    assert Normalize()(pixels).flatten().tolist() == pytest.approx([-115 / 58, 0, 1, 140 / 58])
+
+
+def test_a_class_is_the_sum_of_its_kinds():
+    logits, kinds = torch.randn(7, 5, 2, 3), (0, 0, 0, 1, 1)
+    shares = logits.softmax(1)
+    bear = shares[:, 3] + shares[:, 4]
+    torch.testing.assert_close(class_logits(logits, kinds).softmax(1)[:, 1], bear)
+    torch.testing.assert_close(bear_logit(logits, kinds).sigmoid(), bear)
+    assert torch.equal(bear_logit(logits[:, :2]), logits[:, 1] - logits[:, 0])
 
 
 class TestDropout:
@@ -166,7 +175,7 @@ class TestDropout:
         assert abs((seen[0] == 0).float().mean() - 0.9) < 0.02
 
 
-@pytest.mark.parametrize("options", [{}, {"residual": True}, {"stride": 1, "pooling": "max"}, {"kernel_size": (5, 1)}])
+@pytest.mark.parametrize("options", [{}, {"residual": 1}, {"stride": 1, "pooling": "max"}, {"kernel_size": (5, 1)}])
 def test_a_batch_can_be_overfitted(options):
     torch.manual_seed(0)
     model = build_model(ModelConfig(**{"widths": (16, 32), "dropout": 0, **options}))
@@ -182,7 +191,7 @@ def test_a_batch_can_be_overfitted(options):
 
 
 def test_the_table_counts_every_parameter_and_multiply_add():
-    model = build_model(ModelConfig(widths=(4, 6), kernel_size=(5, 3), stride=1, pooling="concat", residual=True))
+    model = build_model(ModelConfig(widths=(4, 6), kernel_size=(5, 3), stride=1, pooling="concat", residual=1))
     rows = describe_model(model, 16)
     assert sum(row.parameters for row in rows) == sum(parameter.numel() for parameter in model.parameters())
     convolutions = [row for row in rows if row.layer.startswith("convolution")]

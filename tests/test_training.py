@@ -183,6 +183,42 @@ def test_the_best_epoch_is_kept_by_the_chosen_score(photos, tmp_path, monkeypatc
     assert run.metrics()["best_epoch"] == best.epoch
 
 
+def test_growing_pictures_are_judged_at_their_own_size_and_the_best_is_of_the_last(photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = small_config(photos, "train.epochs=5", "train.sizes=[16, 24]", "train.size_shares=[3, 2]")
+    run, _, watcher = train_small(config, tmp_path / "run")
+    assert [record.size for record in watcher.records] == [16, 16, 16, 24, 24]
+    assert run.metrics()["best_epoch"] in (4, 5)
+    last = watcher.records[run.metrics()["best_epoch"] - 1]
+    value = run.metrics()["evaluations"]["valid"]["estimates"]["roc_auc"]["value"]
+    assert value == pytest.approx(last.roc_auc, abs=1e-6), "the last size is judged as the model is used"
+
+
+def test_bfloat16_trains_to_nearly_the_same_and_resumes_to_the_bit(photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = small_config(photos, "train.precision=bfloat16")
+    whole, dataset, watcher = train_small(config, tmp_path / "whole")
+    exact, _, _ = train_small(small_config(photos), tmp_path / "exact")
+    assert not torch.equal(weights(whole)["head.weight"], weights(exact)["head.weight"])
+    assert watcher.records[-1].valid_loss == pytest.approx(exact.history()[-1].valid_loss, abs=0.05)
+    run, _, _ = train_small(config, tmp_path / "broken", StopAfter(1))
+    train(run, dataset, Recorder(), resume=True)
+    assert_same_weights(whole, run)
+
+
+def test_kinds_have_outputs_of_their_own_and_the_model_file_names_them(photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run, dataset, _ = train_small(small_config(photos), tmp_path / "kinds")
+    kinds, of_photos = dataset.kinds()
+    assert read_manifest(run.onnx_file).kinds == kinds
+    assert len(kinds) > 2
+    assert len(weights(run)["head.bias"]) == len(kinds)
+    assert len(of_photos) == len(dataset.select("train"))
+    plain, _, _ = train_small(small_config(photos, "train.subclasses=false"), tmp_path / "plain")
+    assert len(weights(plain)["head.bias"]) == 2
+    assert read_manifest(plain.onnx_file).kinds == ((0, ""), (1, ""))
+
+
 def test_a_rate_that_explodes_is_named(photos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = small_config(photos, "train.lr=10", "train.epochs=30", "train.weight_decay=1", "model.widths=[64,64]")
@@ -199,7 +235,7 @@ def test_a_rate_that_explodes_is_named(photos, tmp_path, monkeypatch):
 
     NETWORK = []
     build = training.build_model
-    monkeypatch.setattr(training, "build_model", lambda config: NETWORK.append(build(config)) or NETWORK[0])
+    monkeypatch.setattr(training, "build_model", lambda *arguments: NETWORK.append(build(*arguments)) or NETWORK[0])
     with pytest.raises(RunError, match="lower --lr"):
         train(run, dataset, Poison())
 

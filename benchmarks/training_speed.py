@@ -1,0 +1,193 @@
+"""Images a second in training: plain fastai, bearcnn, and the ceiling (the same network fed one batch from memory).
+
+    python benchmarks/training_speed.py [--sizes 32,64,128,224] [--data PHOTOS]
+    python benchmarks/training_speed.py --camera [--data PHOTOS]
+
+All three train the same network with the same batch size, in processes of their own, in turn. The fastai side is what
+its users write: `ImageDataLoaders.from_folder` with `Resize(n, squish)` and `aug_transforms`, one worker for each core,
+`Learner.fit_one_cycle`. bearcnn is `bearcnn train`, with an empty cache each time; the ceiling has its loss, optimizer
+and number format too. The first epoch is told apart: in it workers and allocators start, and bearcnn fills its cache.
+Start-up and imports count for neither. On a busy machine set OMP_NUM_THREADS=1: threads that wait for each other suffer
+far more from other programs than plain fastai's processes do.
+
+`--camera` measures photos of 8 megapixels and more at 128 px; there the first epoch is a result of its own.
+"""
+
+import json
+import tempfile
+import time
+from argparse import Namespace
+from dataclasses import replace
+from pathlib import Path
+
+from measure import (
+    Sample,
+    alternate,
+    arguments,
+    bearcnn_train,
+    cores,
+    finish,
+    in_own_process,
+    middle,
+    ratios,
+    share,
+    time_process,
+    time_script,
+)
+from pictures import camera_photos, class_folders, small_photos
+
+NETWORK = ("model.widths=[32, 64, 128, 256]", "model.kernel_size=3", "model.stride=2", "model.pooling=concat")
+
+PLAIN_FASTAI = """
+import bearcnn.compatibility
+import json, sys, time, warnings
+warnings.simplefilter("ignore")
+from fastai.vision.all import *
+from bearcnn.config import load_config
+from bearcnn.model import build_model
+folder, size, batch_size, epochs, workers, *settings = sys.argv[1:]
+
+class Clock(Callback):
+    run_valid = False
+    def before_fit(self): self.epochs, self.trainings = [], []
+    def before_epoch(self): self.start = time.perf_counter()
+    def after_batch(self): self.photos = (self.iter + 1) * len(self.x)
+    def after_train(self): self.trainings.append(self.photos / (time.perf_counter() - self.start))
+    def after_epoch(self): self.epochs.append(time.perf_counter() - self.start)
+
+if __name__ == "__main__":
+    resize = Resize(int(size), ResizeMethod.Squish)
+    loaders = ImageDataLoaders.from_folder(
+        folder, train="train", valid="valid", item_tfms=resize, batch_tfms=aug_transforms(), bs=int(batch_size),
+        num_workers=int(workers),
+    )
+    clock = Clock()
+    network = build_model(load_config(None, settings).model)
+    learner = Learner(loaders, network, loss_func=CrossEntropyLossFlat(), cbs=clock)
+    with learner.no_bar(), learner.no_logging():
+        learner.fit_one_cycle(int(epochs), 3e-3)
+    print(json.dumps({"first_epoch": clock.epochs[0], "images_per_second": clock.trainings}))
+"""
+
+# What bearcnn trains with, by its own builders: network, loss, optimizer, number format, and one batch as it comes.
+CEILING = """
+import json, sys, time
+from bearcnn.callbacks import Progress
+from bearcnn.config import load_config
+from bearcnn.dataset import open_dataset
+from bearcnn.model import build_model
+from bearcnn.training import build_learner
+seconds, *settings = sys.argv[1:]
+config = load_config(None, settings)
+learner = build_learner(config, open_dataset(config.data), build_model(config.model), Progress(), [], schedule=False)
+network, loss_of, optimizer = learner.model.train(), learner.loss_func, learner.opt
+photos, *targets = next(iter(learner.dls.train))
+
+def train(steps):
+    start = time.perf_counter()
+    for _ in range(steps):
+        loss = loss_of(network(photos), *targets)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    loss.item()
+    return time.perf_counter() - start
+
+train(5)
+steps = max(5, int(float(seconds) / 4 * 5 / train(5)))
+print(json.dumps({"images_per_second": [steps * len(photos) / train(steps) for _ in range(4)]}))
+"""
+
+
+def main() -> None:
+    """Measure, print, keep."""
+    parser = arguments(__doc__.splitlines()[0], rounds=3)
+    parser.add_argument("--sizes", help="sides in px, with commas (default: 32,64,128,224; with --camera: 128)")
+    parser.add_argument("--camera", action="store_true", help="photos of 8 megapixels and more")
+    parser.add_argument("--photos", type=int, help="to train on (default: 1024; with --camera: 128)")
+    parser.add_argument("--epochs", type=int, default=3, help="of each side, the first of which is told apart")
+    parser.add_argument("--batch-size", type=int, help="default: 64; with --camera: 32")
+    parser.add_argument("--workers", type=int, default=cores(), help="processes of plain fastai (default: the cores)")
+    parser.add_argument("--seconds", type=float, default=8, help="that the ceiling is measured for")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for bearcnn; can be repeated")
+    options = parser.parse_args()
+    if options.epochs < 2:
+        parser.error("--epochs: the first is told apart, so there must be another")
+    options.photos = options.photos or (128 if options.camera else 1024)
+    options.batch_size = options.batch_size or (32 if options.camera else 64)
+    sizes = [int(size) for size in (options.sizes or ("128" if options.camera else "32,64,128,224")).split(",")]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        photos = in_own_process(camera_photos if options.camera else small_photos, folder, options.data)
+        data = class_folders(photos, folder / "photos", options.photos, max(16, options.photos // 8))
+        for size in sizes:
+            _measure(size, data, folder, options)
+
+
+def _measure(size: int, data: Path, folder: Path, options: Namespace) -> None:
+    # One size all along: what is compared is the speed, not the recipe.
+    sizes = (
+        f"data.image_size={size}",
+        "train.sizes=[]",
+        f"train.epochs={options.epochs}",
+        f"train.batch_size={options.batch_size}",
+    )
+    settings = [*NETWORK, *sizes, *options.set]
+    plain = (data, size, options.batch_size, options.epochs, options.workers, *NETWORK)
+    ceiling = (options.seconds, f"data.path={data}", *settings)
+    samples = alternate(
+        {
+            "plain fastai": lambda: time_script(PLAIN_FASTAI, *plain),
+            "bearcnn": lambda: _train_bearcnn(data, folder, settings),
+            "ceiling": lambda: time_script(CEILING, *ceiling, BEARCNN_CACHE=str(folder / "cache")),
+        },
+        options.rounds,
+        warm_up=False,  # the first epoch is that
+    )
+    speeds = {
+        side: [_later(sample.values["images_per_second"], side) for sample in found] for side, found in samples.items()
+    }
+    theirs, ours, limit = speeds
+    lines = [f"{side:13} {middle(speeds[side], 'images/s', 0)}" for side in speeds]
+    lines.append(f"bearcnn trains {ratios(speeds[ours], speeds[theirs])} as fast as plain fastai")
+    lines.append(f"bearcnn reaches {share(speeds[ours], speeds[limit])} of the ceiling")
+    first = {side: [sample.values["first_epoch"] for sample in samples[side]] for side in (theirs, ours)}
+    lines.append(f"first epoch, validation too: plain fastai {middle(first[theirs], 's')}")
+    lines.append(f"first epoch with filling the cache: bearcnn {middle(first[ours], 's')}")
+    lines.append(f"bearcnn is {ratios(first[theirs], first[ours])} as fast in it")
+    kind = "camera photos" if options.camera else "small photos"
+    name = f"training_speed-{'camera' if options.camera else 'small'}-{size}"
+    given = {key: str(value) for key, value in vars(options).items()}
+    finish(
+        f"training at {size} px, {options.photos} {kind}, batch size {options.batch_size}",
+        options.out / f"{name}.json",
+        lines,
+        samples,
+        options=given,
+    )
+
+
+def _later(speeds: list[float], side: str) -> float:
+    """The mean after the first epoch; the ceiling has no first."""
+    later = speeds if side == "ceiling" else speeds[1:]
+    return len(later) / sum(1 / speed for speed in later)
+
+
+def _train_bearcnn(data: Path, folder: Path, settings: list[str]) -> Sample:
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        run = Path(name) / "run"
+        command = bearcnn_train(data, run, settings)
+        start = time.time()
+        sample = time_process(command, BEARCNN_CACHE=name)
+        records = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
+        # The configuration is written when the photos are decoded and before torch is imported.
+        decoding = (run / "config.toml").stat().st_mtime - start
+    values = {
+        "first_epoch": decoding + records[0]["seconds"],
+        "images_per_second": [record["images_per_second"] for record in records],
+    }
+    return replace(sample, values=values)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+"""The benchmarks run: each by its options, the shared parts as they are, one from end to end; the others on request."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bearcnn.dataset import load_dataset
+from bearcnn.photos import load_pixels
+
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+COMMANDS = sorted(
+    file.stem for file in BENCHMARKS.glob("*.py") if 'if __name__ == "__main__"' in file.read_text(encoding="utf-8")
+)
+slow = pytest.mark.skipif(not os.environ.get("BEARCNN_BENCHMARKS"), reason="BEARCNN_BENCHMARKS is not set: slow")
+
+
+@pytest.fixture(autouse=True)
+def _benchmarks_on_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+
+
+def run(name: str, *arguments: object) -> str:
+    command = [sys.executable, str(BENCHMARKS / f"{name}.py"), *map(str, arguments)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_every_benchmark_is_known() -> None:
+    assert set(COMMANDS) == {
+        "cold_predict", "folder_predict", "import_time", "memory", "time_to_quality", "training_speed",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_benchmark_explains_itself(name: str) -> None:
+    assert "--rounds" in run(name, "--help")
+
+
+def test_sides_are_measured_in_turn() -> None:
+    from measure import Sample, alternate
+
+    order: list[str] = []
+
+    def side(name: str) -> Sample:
+        order.append(name)
+        return Sample(len(order))
+
+    samples = alternate({"a": lambda: side("a"), "b": lambda: side("b")}, rounds=3)
+    assert order == ["a", "b"] * 4  # the first of each warms up and doesn't count
+    assert [sample.seconds for sample in samples["b"]] == [4, 6, 8]
+
+
+def test_ratios_are_of_pairs_and_have_a_spread() -> None:
+    from measure import ratios, share
+
+    assert ratios([2, 30, 8], [1, 10, 2]) == "3.0 x (2.0 to 4.0)"
+    assert share([1, 9, 4], [2, 10, 5]) == "80% (50% to 90%)"
+
+
+def test_a_process_that_fails_says_why() -> None:
+    from measure import time_script, watch_process
+
+    with pytest.raises(RuntimeError, match="no such luck"):
+        time_script("raise SystemExit('no such luck')")
+    with pytest.raises(RuntimeError, match="no such luck"):
+        watch_process([sys.executable, "-c", "raise SystemExit('no such luck')"], lambda process: None)
+
+
+def test_a_process_is_looked_at_until_it_ends() -> None:
+    from measure import watch_process
+
+    seen: list[int] = []
+    seconds = watch_process([sys.executable, "-c", "import time; time.sleep(0.3)"], seen.append)
+    assert seconds > 0.3
+    assert len(seen) >= 2 and len(set(seen)) == 1
+
+
+def test_a_script_reports_what_it_measured_and_its_memory() -> None:
+    from measure import in_own_process, time_script
+
+    # In a process of its own, as in the benchmarks: this one's memory would count as its children's.
+    small = in_own_process(time_script, "import json, sys; print('noise'); print(json.dumps(sys.argv[1:]))", 1, "b")
+    large = in_own_process(time_script, "import json; held = b'1' * 200_000_000; print(json.dumps(1))")
+    assert small.values == ["1", "b"]
+    assert large.peak_mb > small.peak_mb + 100
+
+
+def test_time_until_an_auc() -> None:
+    from time_to_quality import first_reached
+
+    reached = [[10.0, 0.5], [20.0, 0.9], [30.0, 0.8]]
+    assert first_reached(reached, 0.7) == 20
+    assert first_reached(reached, 0.95) is None
+
+
+def test_copies_are_other_files_with_the_same_pixels(photos: Path, tmp_path: Path) -> None:
+    from pictures import class_folders, multiply
+
+    originals = sorted(photos.rglob("*.jpg"))[:3]
+    files = multiply(originals, 7, tmp_path / "many")
+    assert len({file.read_bytes() for file in files}) == 7
+    np.testing.assert_array_equal(load_pixels(files[4], 32, "squish"), load_pixels(originals[1], 32, "squish"))
+    folder = class_folders(originals, tmp_path / "classes", 20, 10)
+    dataset = load_dataset(folder, image_size=8, fit="squish", cache_root=tmp_path)
+    assert (len(dataset.select("train")), len(dataset.select("valid")), dataset.left_out) == (20, 10, ())
+
+
+def test_drawn_camera_photos_are_as_large_as_a_camera_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import pictures
+
+    monkeypatch.setattr(pictures, "DRAWN", 1)
+    (photo,) = pictures.camera_photos(tmp_path, None)
+    with pictures.Image.open(photo) as image:
+        assert image.width * image.height >= 7_900_000
+    assert photo.stat().st_size > 1_000_000  # as much to decode as in a photo
+
+
+def test_training_speed_from_end_to_end(photos: Path, tmp_path: Path) -> None:
+    said = run(
+        "training_speed", "--data", photos, "--sizes", 16, "--photos", 32, "--batch-size", 8, "--epochs", 2,
+        "--rounds", 1, "--seconds", 0.1, "--workers", 0, "--out", tmp_path,
+    )  # fmt: skip
+    assert "as fast as plain fastai" in said
+    kept = json.loads((tmp_path / "training_speed-small-16.json").read_text())
+    assert set(kept["samples"]) == {"plain fastai", "bearcnn", "ceiling"}
+    assert len(kept["samples"]["bearcnn"][0]["values"]["images_per_second"]) == 2
+
+
+@slow
+def test_memory_from_end_to_end(photos: Path, tmp_path: Path) -> None:
+    run("memory", "--data", photos, "--photos", 40, "--size", 16, "--out", tmp_path)
+    ((sample,),) = json.loads((tmp_path / "memory.json").read_text())["samples"].values()
+    assert 50 < sample["values"]["anonymous_mb"] < 5000
+
+
+@slow
+def test_time_to_quality_from_end_to_end(photos: Path, tmp_path: Path) -> None:
+    few = ("--plain-epochs", 1, "--epochs", 1, "--seeds", 1, "--workers", 0, "--set", "data.image_size=16")
+    said = run("time_to_quality", "--data", photos, *few, "--out", tmp_path)
+    assert "of 1 trainings of bearcnn" in said
+
+
+@slow
+def test_folder_prediction_from_end_to_end(photos: Path, tmp_path: Path) -> None:
+    few = ("--small", 6, "--large", 4, "--rounds", 1)
+    said = run("folder_predict", "--data", photos, "--large-data", photos, *few, "--out", tmp_path)
+    assert "of decoding alone" in said
+
+
+@slow
+@pytest.mark.parametrize("name", ["cold_predict", "import_time"])
+def test_start_up_from_end_to_end(name: str, tmp_path: Path) -> None:
+    run(name, "--rounds", 1, "--out", tmp_path)
+    assert (tmp_path / f"{name}.json").is_file()
