@@ -277,6 +277,12 @@ def restore(run: Run, model: torch.nn.Module, optimizer: Any) -> None:
         raise ResumeError(f"the checkpoint in {run.checkpoints} doesn't fit the model: {error}") from None
 
 
+def restore_last_weights(run: Run, model: torch.nn.Module) -> None:
+    """Put the last epoch's weights, as they were validated, into a model of the same shape."""
+    tensors = load_file(run.checkpoints / "last.safetensors")
+    model.load_state_dict({name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model.")})
+
+
 def _lay_out_like_parameters(optimizer: torch.optim.Optimizer) -> None:
     # The fused optimizer steps through memory and expects a parameter and its averages in the same layout.
     for parameter, state in optimizer.state.items():

@@ -7,6 +7,7 @@
     ├── ModelFileError    a model file that is missing, damaged or not ours
     ├── RunError          a run folder that is missing, unfinished or in the way
     │   └── ResumeError   a run that can't be continued exactly
+    ├── SweepError        a sweep that can't be planned, continued or run
     └── MissingPackageError  an optional package that the user has to install first
 
 A message says what is wrong, where, and how to mend it, in one line. Only `cli.main` turns these into that line
@@ -40,6 +41,10 @@ class RunError(BearcnnError):
 
 class ResumeError(RunError):
     """A run that can't be continued to the same result as an uninterrupted one."""
+
+
+class SweepError(BearcnnError):
+    """A sweep that can't be planned, continued or run as asked."""
 
 
 class MissingPackageError(BearcnnError):

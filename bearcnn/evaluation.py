@@ -128,6 +128,44 @@ def evaluate(
     return Evaluation(ranking.n, positives, threshold, estimates, confusion, resamples, confidence, seed)
 
 
+def evaluate_repeats(
+    labels: ArrayLike,
+    repeats: ArrayLike,
+    *,
+    threshold: float = 0.5,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> dict[str, Estimate]:
+    """What one more training of the same kind is worth: every metric's mean over repeated trainings, with its interval.
+
+    `labels` (n,) are 0 or 1, `repeats` (trainings, n) the probabilities that each training gives the same photos.
+    Each bootstrap resample draws photos, the same for all trainings, and trainings: the interval covers both the chance
+    in the photos and the chance in the seed (Owen 2007; it errs on the wide side). With few trainings the second part
+    is a rough one.
+
+    Raises ValueError as `evaluate` does.
+    """
+    scores = np.atleast_2d(np.asarray(repeats, dtype=np.float64))  # (trainings, n)
+    rankings = [_rank(labels, each, threshold) for each in scores]
+    orders = [np.argsort(-each, kind="stable") for each in scores]
+    n, trainings = rankings[0].n, len(rankings)
+    whole = [_measure(ranking, np.ones((1, n), np.int64)) for ranking in rankings]
+    drawn: dict[str, list[NDArray[np.float64]]] = {name: [] for name in METRICS}
+    generator = np.random.default_rng([seed, 1])
+    for counts in _resample(n, resamples, seed):  # (rows, n)
+        chosen = generator.multinomial(trainings, np.full(trainings, 1 / trainings), len(counts)) / trainings
+        measured = [_measure(ranking, counts[:, order]) for ranking, order in zip(rankings, orders, strict=True)]
+        for name, values in drawn.items():
+            values.append((chosen * np.stack([each[name] for each in measured], axis=1)).sum(axis=1))
+    estimates = {}
+    for name, values in drawn.items():
+        low, high = _percentile_interval(np.concatenate(values), confidence)
+        mean = float(np.mean([each[name][0] for each in whole]))
+        estimates[name] = Estimate(_defined(mean), _defined(low), _defined(high))
+    return estimates
+
+
 def score(labels: ArrayLike, probabilities: ArrayLike, threshold: float = 0.5) -> dict[str, float]:
     """Every metric without an interval, fast enough for each epoch of training; NaN where undefined.
 

@@ -134,7 +134,7 @@ def choose_directory(config: Config, now: datetime, purpose: str = "") -> Path:
     """
     if not config.train.out:
         name = f"{now:%Y%m%d-%H%M%S}-{config.train.name}" + (f"-{purpose}" if purpose else "")
-        return _free_name(RUNS / name)
+        return free_name(RUNS / name)
     directory = Path(config.train.out)
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise RunError(f"{directory} exists and is not empty; nothing is ever overwritten: choose another --out")
@@ -206,7 +206,7 @@ def link_latest(run: Run) -> None:
     temporary.replace(LATEST)
 
 
-def _free_name(directory: Path) -> Path:
+def free_name(directory: Path) -> Path:
     """The name, or with -2, -3, ... behind it: two runs may start in one second."""
     taken, number = directory, 1
     while taken.exists():

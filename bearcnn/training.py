@@ -71,10 +71,11 @@ class Outcome:
     evaluations: dict[Split, Evaluation]  # of the exported model, by split
 
 
-def train(run: Run, dataset: Dataset, watcher: Watcher, *, resume: bool = False) -> Outcome:
+def train(run: Run, dataset: Dataset, watcher: Watcher, *, resume: bool = False, export: bool = True) -> Outcome:
     """Train a run's configuration, keep the best epoch, export it, and judge what was exported.
 
-    Ctrl-C ends it after the last finished epoch, with a model made of the best so far.
+    Ctrl-C ends it after the last finished epoch, with a model made of the best so far. Without `export` (a trial of a
+    sweep) all ends with the last epoch's checkpoint, and Ctrl-C is KeyboardInterrupt.
 
     Raises:
         ResumeError: `resume` was asked for and can't give what an uninterrupted run would have given.
@@ -84,7 +85,7 @@ def train(run: Run, dataset: Dataset, watcher: Watcher, *, resume: bool = False)
     _write_dataset(run, dataset, resume)
     progress = load_progress(run) if resume else Progress()
     torch.manual_seed(config.train.seed)
-    network = build_model(config.model, _classes_of_outputs(config, dataset))
+    network = build_model(config.model, classes_of_outputs(config, dataset))
     watcher.model_built(describe_model(network, config.data.image_size))
     callbacks = [
         PrepareEpoch(config),
@@ -96,9 +97,13 @@ def train(run: Run, dataset: Dataset, watcher: Watcher, *, resume: bool = False)
     if resume:
         restore(run, network, learner.opt)
     interrupted = _fit(learner, config, progress)
+    if interrupted and not export:
+        raise KeyboardInterrupt
     if interrupted and progress.epochs:
         progress = load_progress(run)  # what is on disk: Ctrl-C may have come between an epoch and its checkpoint
     _check_reached(run, config, progress, interrupted)
+    if not export:
+        return Outcome(progress, interrupted, {})
     best = build_model(config.model, network.kinds).eval()
     load_weights(run.checkpoints / "best.safetensors", best)
     evaluations = _finish(run, config, dataset, best, progress, not interrupted, watcher)
@@ -155,7 +160,7 @@ def computes_in_bfloat16(precision: Precision, device: torch.device) -> bool:
     return bool(has.get("avx512_bf16") or has.get("amx_bf16") or has.get("bf16"))
 
 
-def _classes_of_outputs(config: Config, dataset: Dataset) -> list[int]:
+def classes_of_outputs(config: Config, dataset: Dataset) -> list[int]:
     """The class of each output that the network needs."""
     return [label for label, _ in dataset.kinds()[0]] if config.train.subclasses else [0, 1]
 
@@ -277,7 +282,7 @@ def find_lr(config: Config, dataset: Dataset, on_batch: Callable[[int, int], Non
     The suggestion is fastai's "valley": inside the longest stretch in which the loss falls.
     """
     torch.manual_seed(config.train.seed)
-    model = build_model(config.model, _classes_of_outputs(config, dataset))
+    model = build_model(config.model, classes_of_outputs(config, dataset))
     growth = GrowingRate(1e-6, 3.0, steps, on_batch)
     learner = build_learner(config, dataset, model, Progress(), [growth], schedule=False)
     learner.fit(steps)  # as many epochs as could be needed; GrowingRate ends it

@@ -57,7 +57,9 @@ def loaded_by(*arguments: object, cwd: Path) -> set[str]:
 class TestLight:
     """What people wait for never loads what they don't need."""
 
-    @pytest.mark.parametrize("command", [["--help"], ["train", "--help"], ["config", "show"], ["data", "cache"]])
+    @pytest.mark.parametrize(
+        "command", [["--help"], ["train", "--help"], ["sweep", "--help"], ["config", "show"], ["data", "cache"]]
+    )
     def test_help_and_configuration_load_nothing_heavy(self, command, tmp_path):
         loaded = loaded_by(*command, cwd=tmp_path)
         assert "typer" in loaded
@@ -77,8 +79,9 @@ class TestHelp:
     @pytest.mark.parametrize(
         "command",
         [
-            [], ["train"], ["predict"], ["evaluate"], ["export"], ["explain"], ["data"], ["data", "synth"],
-            ["data", "fetch"],            ["data", "cache"], ["config"], ["config", "show"], ["config", "check"],
+            [], ["train"], ["predict"], ["evaluate"], ["export"], ["explain"], ["sweep-dropout"], ["sweep"],
+            ["data"], ["data", "synth"], ["data", "fetch"],
+            ["data", "cache"], ["config"], ["config", "show"], ["config", "check"],
         ],
     )  # fmt: skip
     def test_every_command_explains_itself(self, command):
@@ -88,7 +91,21 @@ class TestHelp:
         assert all(len(line) <= 80 for line in text.splitlines())
 
     @pytest.mark.parametrize(
-        "command", [["train"], ["predict"], ["evaluate"], ["export"], ["explain"], ["data", "synth"]]
+        [],
+        ["train"],
+        ["predict"],
+        ["evaluate"],
+        ["export"],
+        ["explain"],
+        ["sweep-dropout"],
+        ["sweep"],
+        ["data"],
+        ["data", "synth"],
+        ["data", "fetch"],
+        ["data", "cache"],
+        ["config"],
+        ["config", "show"],
+        ["config", "check"],
     )
     def test_the_main_commands_show_examples(self, command):
         assert f"bearcnn {' '.join(command)}" in bearcnn_command(*command, "--help").stdout.partition("Examples:")[2]

@@ -11,7 +11,16 @@ from scipy.stats import binomtest, norm
 from sklearn import metrics as sk
 
 from bearcnn import evaluation
-from bearcnn.evaluation import METRICS, Confusion, Estimate, Evaluation, evaluate, score, wilson_interval
+from bearcnn.evaluation import (
+    METRICS,
+    Confusion,
+    Estimate,
+    Evaluation,
+    evaluate,
+    evaluate_repeats,
+    score,
+    wilson_interval,
+)
 
 # Few distinct probabilities make ties, and hits exactly on the threshold, common.
 PROBABILITIES = st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.5000001, 0.75, 1.0]) | st.floats(0, 1)
@@ -260,3 +269,46 @@ def test_values_outside_their_range_are_refused(labels: Any, probabilities: Any,
 def test_impossible_intervals_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must"):
         evaluate([0, 1], [0.5, 0.5], **options)
+
+
+class TestRepeats:
+    """Several trainings' predictions for the same photos."""
+
+    def test_the_value_is_the_mean_of_the_single_ones(self, rng):
+        labels = rng.integers(0, 2, 60)
+        repeats = np.clip(labels * 0.3 + rng.uniform(0, 0.7, (4, 60)), 0, 1)
+        found = evaluate_repeats(labels, repeats, resamples=50)
+        for name, estimate in found.items():
+            assert estimate.value == pytest.approx(np.mean([score(labels, each)[name] for each in repeats]))
+            assert estimate.low <= estimate.value <= estimate.high
+
+    def test_one_training_alone_is_the_plain_bootstrap(self, rng):
+        labels = rng.integers(0, 2, 80)
+        one = np.clip(labels * 0.2 + rng.uniform(0, 0.8, 80), 0, 1)
+        found = evaluate_repeats(labels, one, resamples=400)["roc_auc"]
+        plain = evaluate(labels, one, resamples=400).estimates["roc_auc"]
+        assert (found.low, found.high) == pytest.approx((plain.low, plain.high), abs=0.03)
+
+    def test_trainings_that_differ_widen_the_interval(self, rng):
+        labels = rng.integers(0, 2, 300)
+        good, bad = labels * 0.5 + rng.uniform(0, 0.5, 300), rng.uniform(0, 1, 300)
+        alike = evaluate_repeats(labels, [bad, bad, bad, bad], resamples=300)["roc_auc"]
+        mixed = evaluate_repeats(labels, [good, good, bad, bad], resamples=300)["roc_auc"]
+        assert mixed.high - mixed.low > 1.5 * (alike.high - alike.low)
+
+    def test_covers_the_truth_of_photos_and_seeds_together(self):
+        # Scores of seed s: separation 1 + 0.2 * z_s, so that the true mean AUC is that of all seeds and photos.
+        random = np.random.default_rng(3)
+        spread = np.linspace(-3, 3, 601)
+        truth = np.average(norm.cdf((1 + 0.2 * spread) / np.sqrt(2)), weights=norm.pdf(spread))
+        hits = 0
+        for _ in range(120):
+            labels = np.repeat([0, 1], 60)
+            noise = random.normal(0, 1, 120)
+            scores = [
+                norm.cdf(noise * 0.7 + random.normal(0, 0.714, 120) + labels * (1 + 0.2 * random.normal()))
+                for _ in range(8)
+            ]
+            found = evaluate_repeats(labels, scores, resamples=200)["roc_auc"]
+            hits += found.low <= truth <= found.high
+        assert hits / 120 > 0.88

@@ -1,0 +1,167 @@
+"""What the experiments share: drawn photos of any number and kind, sweeps by the command line, and docs/findings.md.
+
+An experiment that was broken off goes on where it was when it is started again.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+FINDINGS = ROOT / "docs" / "findings.md"
+NETWORK = (
+    "data.image_size=64", "model.widths=[16,32,64]", "train.lr=5e-3", "train.batch_size=32", "model.dropout=0",
+    "augment.crop=0.9", "augment.rotation=0", "augment.stretch=1", "train.sizes=[]", "train.label_smoothing=0.05",
+)  # fmt: skip
+"""A small network on small pictures, so that many trainings fit into minutes; varied as in configs/demo.toml."""
+
+
+def arguments(description: str) -> argparse.Namespace:
+    """The options that every experiment has."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--work", type=Path, default=Path("experiments-work"), help="folder for photos and sweeps")
+    parser.add_argument("--data", type=Path, help="photos of your own instead of drawn ones; goes into its own block")
+    parser.add_argument("--config", type=Path, help="configuration for --data, such as configs/tiny.toml")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--epochs", type=int, help="for every training, instead of the experiment's own")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--out", type=Path, default=FINDINGS, help="file whose block is rewritten")
+    options = parser.parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
+    return options
+
+
+def draw(
+    folder: Path, train: int, others: int, *, scale: str = "0.5-0.6", clutter: float = 0.25, seed: int = 0
+) -> Path:
+    """Scenes of 64 px: so many to train on, and `others` each for validation and test, the same whatever `train` is."""
+    if folder.is_dir():
+        return folder
+    count = max(-(-train * 10 // 6), others * 5)
+    pool = folder.parent / f"pool-{scale}-{clutter:g}-{seed}-{-(-count // 20) * 20}"
+    if not pool.is_dir():
+        bearcnn("data", "synth", pool, "--count", -(-count // 20) * 20, "--size", 64, "--seed", seed,
+                "--bear-scale", scale, "--clutter", clutter)  # fmt: skip
+    building = folder.with_name(f".{folder.name}")
+    shutil.rmtree(building, ignore_errors=True)
+    for split, wanted in (("train", train), ("valid", others), ("test", others)):
+        # By their number: bears and others take turns, so that the first ones are half and half.
+        for file in sorted((pool / split).rglob("*.jpg"), key=lambda file: file.name)[:wanted]:
+            place = building / file.relative_to(pool)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, place)
+    building.rename(folder)
+    return folder
+
+
+def sweep(directory: Path, options: argparse.Namespace, command: Sequence[object], data: Path, epochs: int,
+          settings: Sequence[str] = NETWORK) -> dict[str, Any]:  # fmt: skip
+    """Run or finish one sweep; the content of its sweep.json."""
+    common = ["--workers", options.workers, "--seeds", options.seeds]
+    if (directory / "plan.json").is_file():
+        bearcnn(command[0], "--resume", directory, *common)
+    else:
+        keys = [part for setting in settings for part in ("--set", setting)]
+        config = ["--config", options.config] if options.data and options.config else []
+        bearcnn(*command, "--data", data, *config, "--epochs", epochs, *keys, "--out", directory, *common)
+    content: dict[str, Any] = json.loads((directory / "sweep.json").read_text(encoding="utf-8"))
+    return content
+
+
+def bearcnn(*command: object) -> None:
+    """Run a command of bearcnn; its results are read from its files, its progress is shown."""
+    words = [sys.executable, "-m", "bearcnn", *map(str, command)]
+    print("$ bearcnn " + " ".join(words[3:]), file=sys.stderr, flush=True)
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+
+
+def change(setting: dict[str, Any], score: str) -> str:
+    """A paired difference with its 95% interval, as a table's cell."""
+    if not setting["against_baseline"]:
+        return "–"
+    difference = setting["against_baseline"][score]["difference"]
+    if difference["low"] is None:
+        return f"{difference['mean']:+.3f}"
+    return f"{difference['mean']:+.3f} ({difference['low']:+.3f} to {difference['high']:+.3f})"
+
+
+def mean(setting: dict[str, Any], name: str) -> str:
+    """A mean with its 95% interval, as a table's cell."""
+    found = setting["means"][name]
+    reach = "" if found["high"] is None else f" ± {found['high'] - found['mean']:.3f}"
+    return f"{found['mean']:.3f}{reach}"
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A Markdown table."""
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def tally(contents: Sequence[dict[str, Any]]) -> str:
+    """How many trainings there were, and what they took together."""
+    trials = [trial for content in contents for trial in content["trials"]]
+    hours = sum(trial["seconds"] for trial in trials) / 3600
+    return f"{len(trials)} trainings, {hours:.1f} hours of one process."
+
+
+def publish(options: argparse.Namespace, name: str, parts: Sequence[str]) -> None:
+    """Write the results between the markers of this experiment in the findings."""
+    block = name + ("-photos" if options.data else "")
+    text = options.out.read_text(encoding="utf-8") if options.out.exists() else f"<!-- {block} -->\n<!-- /{block} -->\n"
+    pattern = re.compile(rf"(<!-- {block} -->\n).*?(<!-- /{block} -->)", re.DOTALL)
+    if not pattern.search(text):
+        raise SystemExit(f"{options.out} has no block <!-- {block} --> ... <!-- /{block} -->")
+    words = ["python", f"experiments/{name}.py"]
+    if options.data:
+        words += ["--data", "PHOTOS", *(["--config", options.config.name] if options.config else [])]
+    words += ["--seeds", str(options.seeds), *(["--epochs", str(options.epochs)] if options.epochs else [])]
+    stamp = f"Written by `{' '.join(words)}` on {time.strftime('%Y-%m-%d')}."
+    body = "\n\n".join([stamp, *parts]) + "\n"
+    options.out.write_text(pattern.sub(lambda found: found[1] + body + found[2], text), encoding="utf-8")
+    print(f"{options.out}: block {block} written", file=sys.stderr)
+
+
+def draw_changes(file: Path, panels: dict[str, dict[str, dict[str, Any]]], axis: str) -> None:
+    """Changes against the baseline with 95% intervals: a column for each panel, a line for each of its sweeps."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    colors, marks = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#56B4E9"), "os^Dv*"
+    scores = (("valid.roc_auc", "change of validation AUC"), ("train.log_loss", "change of training loss"))
+    size = (1 + 2.7 * len(panels), 6)
+    figure, grid = plt.subplots(2, len(panels), figsize=size, layout="constrained", sharey="row", squeeze=False)
+    for column, (title, sweeps) in enumerate(panels.items()):
+        for row, (score, name) in enumerate(scores):
+            axes = grid[row, column]
+            axes.axhline(0, color="grey", linewidth=0.8)
+            for number, (label, content) in enumerate(sweeps.items()):
+                found = [(setting["label"], setting["against_baseline"][score]["difference"])
+                         for setting in content["settings"] if setting["against_baseline"]]  # fmt: skip
+                places = [index + 0.14 * (number - (len(sweeps) - 1) / 2) for index in range(len(found))]
+                middle = [difference["mean"] for _, difference in found]
+                reach = [(difference["high"] or difference["mean"]) - difference["mean"] for _, difference in found]
+                axes.errorbar(places, middle, reach, color=colors[number % 6], marker=marks[number % 6], capsize=2,
+                              linestyle="", markersize=5, label=label)  # fmt: skip
+                axes.set_xticks(range(len(found)), [label for label, _ in found])
+            axes.grid(alpha=0.3)
+            if row == 0:
+                axes.set_title(title)
+            else:
+                axes.set_xlabel(axis)
+            if column == 0:
+                axes.set_ylabel(name)
+    grid[0, 0].legend(frameon=False, fontsize=8)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(file, dpi=110, metadata={"Software": None})
+    plt.close(figure)

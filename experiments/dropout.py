@@ -1,0 +1,69 @@
+"""More dropout: worse on training data, better on unseen data? Drawn scenes, 50, 200 and 800 to train on.
+
+    python experiments/dropout.py
+    python experiments/dropout.py --data PHOTOS --config configs/tiny.toml
+
+Writes its block of docs/findings.md, and docs/pictures/dropout.png.
+"""
+
+from common import NETWORK, arguments, change, draw, draw_changes, mean, publish, sweep, table, tally
+
+PLACES = ("head", "conv", "input", "all")
+RATES = "0,0.2,0.4,0.6"
+ALL_RATES = "0,0.1,0.2,0.3,0.4,0.5,0.6,0.7"
+EPOCHS = {50: 80, 200: 40, 800: 16}  # about as many steps for each: small sets need more passes
+BATCH = {50: 16, 200: 32, 800: 32}
+OTHERS = 400  # photos for validation, and as many for the test
+
+
+def main() -> None:
+    """Run it, and write down what it says."""
+    options = arguments(__doc__.splitlines()[0])
+    panels, rows, verdicts = {}, [], []
+    sizes = [0] if options.data else list(EPOCHS)
+    for place in PLACES if not options.data else PLACES[:1]:
+        panels[place] = {}
+        for size in sizes:
+            name = f"{size} photos" if size else "your photos"
+            data = options.data or draw(options.work / f"train-{size}", size, OTHERS)
+            epochs = options.epochs or EPOCHS.get(size, 15)
+            network = () if options.data else (*NETWORK, f"train.batch_size={BATCH[size]}")
+            rates = ALL_RATES if options.data else RATES
+            directory = options.work / f"dropout-{place}-{size or options.data.name}"
+            content = sweep(
+                directory, options, ["sweep-dropout", "--where", place, "--rates", rates], data, epochs, network
+            )
+            panels[place][name] = content
+            for setting in content["settings"]:
+                rows.append(
+                    [place, name, setting["label"], mean(setting, "train.log_loss"), change(setting, "train.log_loss"),
+                     mean(setting, "valid.roc_auc"), change(setting, "valid.roc_auc"), mean(setting, "gap.roc_auc")]
+                )  # fmt: skip
+            verdicts.append(f"**{place}, {name}.** " + " ".join(content["verdict"][1:4]) + " " + content["verdict"][-2])
+    contents = [content for sweeps in panels.values() for content in sweeps.values()]
+    picture = options.out.parent / "pictures" / ("dropout-photos.png" if options.data else "dropout.png")
+    draw_changes(picture, panels, "dropout")
+    headings = [
+        "where",
+        "trained on",
+        "rate",
+        "training loss",
+        "its change",
+        "validation AUC",
+        "its change",
+        "gap (AUC)",
+    ]
+    publish(
+        options,
+        "dropout",
+        [
+            tally(contents),
+            f"![change of validation AUC and training loss against no dropout](pictures/{picture.name})",
+            table(headings, rows),
+            *verdicts,
+        ],
+    )
+
+
+if __name__ == "__main__":
+    main()
