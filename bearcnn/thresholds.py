@@ -17,10 +17,10 @@ class Choice:
     """A threshold and why it is that one."""
 
     threshold: float
-    rule: str  # target_recall, max_false_alarms_per_day, given or default
+    rule: str  # target_recall, max_false_alarms_per_day, given (by the user), model (the file's own)
     wanted: float  # the recall, the false alarms a day, or the threshold itself
-    reached: float  # the same number on the photos that it was chosen on; NaN never: the rule is always reached
-    photos: int  # how many photos it was chosen on
+    reached: float  # the same number on the photos that it was chosen on
+    photos: int  # how many photos it was chosen on; 0 where it wasn't chosen by photos
     bears: int
 
     def to_json(self) -> dict[str, Any]:
@@ -71,8 +71,7 @@ def choose_for_false_alarms(
 ) -> Choice:
     """The lowest threshold with at most `per_day` false alarms a day, so the one that finds most bears.
 
-    Just above 1, nothing is ever called a bear: that is the answer where no lower threshold is quiet enough. Raises
-    ValueError without a negative.
+    Where even 1 isn't quiet enough, `reached` of the answer is above `wanted`. Raises ValueError without a negative.
     """
     truth, scores = _arrays(labels, probabilities)
     negatives = np.sort(scores[truth == 0])[::-1]
@@ -86,7 +85,7 @@ def choose_for_false_alarms(
         # Above the first negative that must stay quiet, and with it above all that score the same.
         loudest = float(negatives[allowed])
         above = scores[scores > loudest]
-        threshold = (loudest + float(above.min())) / 2 if len(above) else min(1.0, float(np.nextafter(loudest, 2.0)))
+        threshold = (loudest + (float(above.min()) if len(above) else 1.0)) / 2
     reached = float((negatives >= threshold).mean()) * quiet_photos
     return Choice(threshold, "max_false_alarms_per_day", per_day, reached, len(truth), int(truth.sum()))
 
