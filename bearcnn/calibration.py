@@ -126,9 +126,7 @@ def measure_reliability(labels: ArrayLike, probabilities: ArrayLike, bins: int =
     )
 
 
-def _calibration_error(
-    truth: NDArray[Any], scores: NDArray[np.float64], place: NDArray[np.int64], bins: int
-) -> float:
+def _calibration_error(truth: NDArray[Any], scores: NDArray[np.float64], place: NDArray[np.int64], bins: int) -> float:
     gaps = np.bincount(place, weights=scores - truth, minlength=bins)
     return float(np.abs(gaps).sum() / len(scores)) if len(scores) else 0.0
 

@@ -343,7 +343,8 @@ def _write_report(run: "Run") -> None:
 @app.command(rich_help_panel="Main")
 def report(
     run_folders: Annotated[
-        list[Path] | None, typer.Argument(metavar="RUNS...", help="One run, or several to compare. Default: the newest.")
+        list[Path] | None,
+        typer.Argument(metavar="RUNS...", help="One run, or several to compare. Default: the newest."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Page to write. Default: report.html in the run; compare.html.")

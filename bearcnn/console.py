@@ -285,7 +285,9 @@ def show_judgement(judgement: "Judgement", title: str, classes: tuple[str, str])
         out.print("\n[bold]worst mistakes[/]")
         for photo in judgement.mistakes:
             kind = f"missed {positive}" if photo.label else "false alarm"
-            out.print(f"{escape(kind):{len(positive) + 7}}  {photo.probability:5.3f}  {escape(photo.path)}", soft_wrap=True)
+            out.print(
+                f"{escape(kind):{len(positive) + 7}}  {photo.probability:5.3f}  {escape(photo.path)}", soft_wrap=True
+            )
     for remark in judgement.notes:
         note(f"[yellow]{escape(remark)}[/]")
 

@@ -258,4 +258,3 @@ def _percentile_interval(values: NDArray[np.float64], confidence: float) -> tupl
         return math.nan, math.nan
     low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
-

@@ -207,9 +207,7 @@ def choose(rule: Rule, validation: Sequence[PhotoScore], own: float) -> Choice:
     return Choice(own, "model", own, own, 0, 0)
 
 
-def judge(
-    scores: Sequence[PhotoScore], split: str, choice: Choice, rule: Rule, *, trained_on: str | None
-) -> Judgement:
+def judge(scores: Sequence[PhotoScore], split: str, choice: Choice, rule: Rule, *, trained_on: str | None) -> Judgement:
     """What the answers are worth at the chosen threshold; `trained_on` is what the photos were to the run's training."""
     labels, probabilities = as_arrays(scores)
     evaluation = evaluate(labels, probabilities, threshold=choice.threshold)
@@ -301,7 +299,10 @@ def judge_calibration(scores: Iterable[PhotoScore], temperature: float) -> dict[
 def keep_scores(run: Run, predictor: "Predictor", dataset: "Dataset", known: Sequence[PhotoScore]) -> None:
     """Write predictions.jsonl for a run that lacks it; `known` are the answers of one split."""
     split = known[0].split
-    write_scores(run, [score for each in JUDGED for score in (known if each == split else score_photos(predictor, dataset, each))])
+    write_scores(
+        run,
+        [score for each in JUDGED for score in (known if each == split else score_photos(predictor, dataset, each))],
+    )
 
 
 def validation_scores(run: Run) -> list[PhotoScore]:

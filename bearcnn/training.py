@@ -40,7 +40,16 @@ from bearcnn.evaluation import Evaluation, evaluate
 from bearcnn.examples import Split
 from bearcnn.export import to_onnx, to_safetensors
 from bearcnn.files import write_atomically
-from bearcnn.judging import JUDGED, as_arrays, for_manifest, group, in_split, judge_calibration, score_photos, write_scores
+from bearcnn.judging import (
+    JUDGED,
+    as_arrays,
+    for_manifest,
+    group,
+    in_split,
+    judge_calibration,
+    score_photos,
+    write_scores,
+)
 from bearcnn.loaders import build_loaders
 from bearcnn.losses import KindLoss
 from bearcnn.model import BearCNN, LayerRow, bear_logit, build_model, describe_model, load_weights
