@@ -132,4 +132,5 @@ def _calibration_error(truth: NDArray[Any], scores: NDArray[np.float64], place: 
 
 
 def _sigmoid(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.where(logits >= 0, 1, np.exp(-np.abs(logits))) / (1 + np.exp(-np.abs(logits)))
+    small = np.exp(-np.abs(logits))  # never overflows
+    return np.asarray(np.where(logits >= 0, 1, small) / (1 + small), np.float64)

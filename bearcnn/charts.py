@@ -15,7 +15,7 @@ STYLES = ("first", "second", "third", "fourth", "fifth", "sixth")
 
 _WIDTH, _HEIGHT = 360, 230
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 352, 10, 190
-_LABEL = 6.2  # width of a letter, in the chart's units
+_LABEL = 6.8  # width of a letter, in the chart's units
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +186,7 @@ def _frame(
     ).format(
         title, _WIDTH, height, f"{title}. {description}", description, Markup("").join(parts),
         _text((_LEFT + _RIGHT) / 2, _BOTTOM + 30, x, "middle"),
-        Markup('<text class="label" transform="translate(11 {:.0f}) rotate(-90)" text-anchor="middle">{}</text>').format(
+        Markup('<text transform="translate(11 {:.0f}) rotate(-90)" text-anchor="middle">{}</text>').format(
             (_TOP + _BOTTOM) / 2, y
         ),
         Markup("").join(legend),
@@ -217,6 +217,4 @@ def _line(x1: float, y1: float, x2: float, y2: float, style: str) -> Markup:
 
 
 def _text(x: float, y: float, text: str, anchor: str) -> Markup:
-    return Markup('<text class="label" x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>').format(
-        x, y, anchor, escape(text)
-    )
+    return Markup('<text x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>').format(x, y, anchor, escape(text))

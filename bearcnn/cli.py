@@ -362,7 +362,7 @@ def report(
     from bearcnn.report import write_report
     from bearcnn.runs import open_run
 
-    runs = [open_run(folder) for folder in run_folders or [None]]
+    runs = [open_run(folder) for folder in run_folders] if run_folders else [open_run(None)]
     file = write_report(runs[0], out) if len(runs) == 1 else write_comparison(runs, out or Path("compare.html"))
     if as_json:
         console.print_json({"report": str(file), "bytes": file.stat().st_size})

@@ -88,7 +88,7 @@ def find_changes(configs: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
 def render_comparison(comparison: Comparison) -> str:
     """The page as HTML."""
     runs = comparison.runs
-    return template("compare.html").render(
+    page: str = template("compare.html").render(
         comparison=comparison,
         runs=runs,
         names=[Path(data.place).name for data in runs],
@@ -99,6 +99,7 @@ def render_comparison(comparison: Comparison) -> str:
         charts=_draw(comparison),
         judge_difference=judge_difference,
     )
+    return page
 
 
 def judge_difference(difference: Estimate, higher_is_better: bool) -> str:

@@ -242,7 +242,7 @@ def show_evaluation(evaluation: "Evaluation", title: str, classes: tuple[str, st
 
 def show_judgement(judgement: "Judgement", title: str, classes: tuple[str, str]) -> None:
     """The scores, what the threshold costs, which kinds of photo are judged wrongly, the worst of them."""
-    negative, positive = classes
+    positive = classes[1]
     show_evaluation(judgement.evaluation, title, classes)
     choice, point = judgement.choice, judgement.point
     if choice.photos:

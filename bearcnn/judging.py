@@ -1,7 +1,7 @@
 """A model file's answer to each labelled photo, kept in the run, and what follows from them.
 
-`predictions.jsonl` holds what every number of a run is made of, so that thresholds, reports and comparisons need neither
-the model nor the photos again. It must never import torch, fastai or matplotlib.
+`predictions.jsonl` holds what every number of a run is made of, so that thresholds, reports and comparisons need
+neither the model nor the photos again. It must never import torch, fastai or matplotlib.
 """
 
 import json
@@ -154,7 +154,7 @@ def score_photos(
 
 
 def is_grey(pixels: NDArray[np.uint8]) -> bool:
-    """Whether a photo (size, size, 3) has no colour: by the median pixel, so that a coloured date line doesn't count."""
+    """Whether a photo (size, size, 3) has no colour; by its median pixel, so that a coloured date line counts little."""
     return bool(np.median(pixels.max(axis=2) - pixels.min(axis=2)) <= _COLOURLESS)
 
 
@@ -208,7 +208,7 @@ def choose(rule: Rule, validation: Sequence[PhotoScore], own: float) -> Choice:
 
 
 def judge(scores: Sequence[PhotoScore], split: str, choice: Choice, rule: Rule, *, trained_on: str | None) -> Judgement:
-    """What the answers are worth at the chosen threshold; `trained_on` is what the photos were to the run's training."""
+    """What the answers are worth at the chosen threshold; `trained_on` is the photos' split in the run's training."""
     labels, probabilities = as_arrays(scores)
     evaluation = evaluate(labels, probabilities, threshold=choice.threshold)
     point = operating_point(

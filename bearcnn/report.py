@@ -7,7 +7,7 @@ import math
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from markupsafe import Markup
@@ -33,8 +33,14 @@ from bearcnn.runs import EpochRecord, Run
 from bearcnn.thresholds import Choice, OperatingPoint, choose_for_recall, operating_point
 from bearcnn.thumbnails import Thumbnail, make_thumbnails
 
+if TYPE_CHECKING:
+    from jinja2 import Template
+
 GOOD_RECALL = 0.95
 """The share of bears from which the verdict calls a model fit for use."""
+
+USEFUL_ALARMS = 0.5
+"""The share of false alarms above which it isn't: most photos would have to be looked at all the same."""
 
 _SLIDER_STEPS = 400
 
@@ -100,7 +106,7 @@ def render(data: ReportData) -> str:
     """The page as HTML; everything that isn't ours is escaped by the template."""
     judgement, manifest = data.judgement, data.manifest
     point = judgement.point
-    return template("report.html").render(
+    page: str = template("report.html").render(
         data=data,
         manifest=manifest,
         negative=manifest.classes[0],
@@ -121,9 +127,10 @@ def render(data: ReportData) -> str:
         command=shlex.quote(data.place),
         whisker=_whisker,
     )
+    return page
 
 
-def template(name: str) -> Any:
+def template(name: str) -> "Template":
     """A page's template, which escapes every value and fails on a name that doesn't exist."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -134,7 +141,13 @@ def template(name: str) -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "per_thousand": per_thousand, "share": share, "names": metric_name}
+    environment.filters |= {
+        "percent": percent,
+        "per_thousand": per_thousand,
+        "share": share,
+        "names": metric_name,
+        "breakable": breakable,
+    }
     environment.globals["estimate"] = lambda fields: Estimate(**fields)
     return environment.get_template(name)
 
@@ -146,20 +159,32 @@ def verdict(evaluation: Evaluation, point: OperatingPoint, positive: str) -> tup
     if recall.value is None or recall.low is None or alarms.value is None:
         return "unsure", "Can't tell.", f"The photos that judge it need some with a {positive} and some without."
     cost = f"and calls {percent(alarms.value)} of the other photos a {positive}"
+    # Rounded down: what is proven must not be made more of.
+    proven = percent(math.floor(recall.low * 1000) / 1000)
     if auc.low is not None and auc.low <= 0.5:
-        return "bad", "No.", f"It can't be shown to tell a {positive} from the rest any better than a coin."
+        return "bad", "No.", f"Nothing shows that it tells a {positive} from the rest any better than a coin would."
+    if recall.value >= GOOD_RECALL and alarms.value > USEFUL_ALARMS:
+        return (
+            "bad",
+            "Little help.",
+            (
+                f"It finds {percent(recall.value)} of the photos with a {positive}, but only by calling "
+                f"{percent(alarms.value)} of all others so."
+            ),
+        )
     if recall.low >= GOOD_RECALL:
         return "good", "Yes, on photos like these.", (
-            f"It finds {percent(recall.value)} of the photos with a {positive} (at least {percent(recall.low)}, "
+            f"It finds {percent(recall.value)} of the photos with a {positive} (at least {proven}, "
             f"counting chance) {cost}."
         )  # fmt: skip
     if recall.value >= GOOD_RECALL:
         return "unsure", "Perhaps.", (
             f"It found {found:,} of {bears:,} photos with a {positive}, but so few can't prove more than "
-            f"{percent(recall.low)}; it {cost.removeprefix('and ')}."
+            f"{proven}; it {cost.removeprefix('and ')}."
         )  # fmt: skip
     return "bad", "Not at this threshold.", (
-        f"It misses {percent(1 - recall.value)} of the photos with a {positive} ({bears - found:,} of {bears:,}) {cost}."
+        f"It misses {percent(1 - recall.value)} of the photos with a {positive} ({bears - found:,} of {bears:,}) "
+        f"{cost}."
     )  # fmt: skip
 
 
@@ -265,7 +290,7 @@ def _draw_scores(data: ReportData) -> Markup:
     negative, positive = data.manifest.classes
     return draw_histogram(
         "Scores", f"Of the {positive} photos {shares[0][-1]:.0%} score over 0.95, of the {negative} photos "
-        f"{shares[1][0]:.0%} under 0.05.", Axis(f"probability of {positive}", 0, 1), *shares, (positive, negative),
+        f"{shares[1][0]:.0%} under 0.05.", Axis(f"probability of {positive}", 0, 1), shares[0], shares[1], (positive, negative),
         data.judgement.choice.threshold,
     )  # fmt: skip
 
@@ -345,7 +370,12 @@ def share(estimate: Estimate) -> str:
 
 def per_thousand(value: float | None) -> str:
     """A share as a number of 1,000 photos."""
-    return "undefined" if value is None else f"{value * 1000:,.0f}"
+    return "undefined" if value is None else f"{math.floor(value * 1000 + 0.5 + 1e-9):,}"
+
+
+def breakable(path: str) -> Markup:
+    """A path that may be broken into lines after each of its folders."""
+    return Markup("/<wbr>").join(path.split("/"))
 
 
 def metric_name(name: str) -> str:
