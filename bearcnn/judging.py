@@ -154,7 +154,7 @@ def score_photos(
 
 
 def is_grey(pixels: NDArray[np.uint8]) -> bool:
-    """Whether a photo (size, size, 3) has no colour; by its median pixel, so that a coloured date line counts little."""
+    """Whether a photo (size, size, 3) has no colour, by its median pixel: a coloured date line counts little."""
     return bool(np.median(pixels.max(axis=2) - pixels.min(axis=2)) <= _COLOURLESS)
 
 

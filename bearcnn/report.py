@@ -283,14 +283,14 @@ def draw_reliability(calibration: dict[str, Any]) -> Markup:
 
 def _draw_scores(data: ReportData) -> Markup:
     labels, probabilities = as_arrays(data.scores)
-    shares = [
+    bears, others = [
         (np.histogram(probabilities[labels == label], 20, (0, 1))[0] / max(1, (labels == label).sum())).tolist()
         for label in (1, 0)
     ]
     negative, positive = data.manifest.classes
     return draw_histogram(
-        "Scores", f"Of the {positive} photos {shares[0][-1]:.0%} score over 0.95, of the {negative} photos "
-        f"{shares[1][0]:.0%} under 0.05.", Axis(f"probability of {positive}", 0, 1), shares[0], shares[1], (positive, negative),
+        "Scores", f"Of the {positive} photos {bears[-1]:.0%} score over 0.95, of the {negative} photos "
+        f"{others[0]:.0%} under 0.05.", Axis(f"probability of {positive}", 0, 1), bears, others, (positive, negative),
         data.judgement.choice.threshold,
     )  # fmt: skip
 

@@ -10,7 +10,8 @@ function update() {
   show("at", label); show("found", number(hits)); show("missed", number(bears - hits));
   show("alarms", number(wrong)); show("look", number(hits + wrong));
   show("counted", `Here it finds ${found} of ${known.bears} and calls ${alarms} of the ${known.others} others so.`);
-  show("save", `bearcnn evaluate ${known.run} --threshold ${label} --save-threshold`);
+  // In full: rounded up, it would miss the bear that it was set for.
+  show("save", `bearcnn evaluate ${known.run} --threshold ${threshold} --save-threshold`);
   slider.setAttribute("aria-valuetext", `threshold ${label}`);
 }
 slider.addEventListener("input", update); frequency.addEventListener("input", update);
