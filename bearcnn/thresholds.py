@@ -136,7 +136,7 @@ def explain_proof(target: float, found: int, bears: int, confidence: float = 0.9
     needed = photos_to_prove(target, confidence) if target < 1 else None
     if needed is None:
         return "no number of photos can prove that no bear is ever missed"
-    start = f"to prove {target:.4g} recall with no miss you need about {needed:,} test bears; you have {bears:,}"
+    start = f"to prove {target * 100:.4g}% recall with no miss you need about {needed:,} test bears; you have {bears:,}"
     if bears < needed:
         return start
     return f"{start}, of which {bears - found:,} {'is' if bears - found == 1 else 'are'} missed"

@@ -186,7 +186,7 @@ def test_saving_needs_a_threshold() -> None:
         (Rule(target_recall=0.98), "valid", "flatter"),
         (Rule(), "valid", "best epoch"),
         (Rule(), "train", "say nothing about others"),
-        (Rule(target_recall=0.98), "test", "to prove 0.98 recall with no miss you need about 149 test bears"),
+        (Rule(target_recall=0.98), "test", "to prove 98% recall with no miss you need about 149 test bears"),
     ],
 )
 def test_it_says_what_the_numbers_cant(rule: Rule, trained_on: str, said: str) -> None:

@@ -105,7 +105,7 @@ def test_intervals_of_an_operating_point_hold_the_truth_at_least_95_times_in_100
 @pytest.mark.parametrize(
     ("target", "found", "bears", "said"),
     [
-        (0.98, 40, 40, "to prove 0.98 recall with no miss you need about 149 test bears; you have 40"),
+        (0.98, 40, 40, "to prove 98% recall with no miss you need about 149 test bears; you have 40"),
         (0.98, 196, 200, "of which 4 are missed"),
         (0.98, 199, 200, "of which 1 is missed"),
         (1.0, 500, 500, "no number of photos can prove"),
