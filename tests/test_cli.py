@@ -77,8 +77,8 @@ class TestHelp:
     @pytest.mark.parametrize(
         "command",
         [
-            [], ["train"], ["predict"], ["evaluate"], ["report"], ["export"], ["data"], ["data", "synth"], ["data", "fetch"],
-            ["data", "cache"], ["config"], ["config", "show"], ["config", "check"],
+            [], ["train"], ["predict"], ["evaluate"], ["report"], ["export"], ["data"], ["data", "synth"],
+            ["data", "fetch"], ["data", "cache"], ["config"], ["config", "show"], ["config", "check"],
         ],
     )  # fmt: skip
     def test_every_command_explains_itself(self, command):
