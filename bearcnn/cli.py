@@ -254,7 +254,7 @@ def evaluate(
     run_folder: RunFolder = None,
     data: Annotated[str | None, typer.Option(metavar="DIR", help="Other labelled photos than the run's own.")] = None,
     split: Annotated[
-        Split | None, typer.Option(help="Which part. Default: test, or valid where there is none.")
+        Split | None, typer.Option(metavar="PART", help="train, valid or test. Default: test, or valid without one.")
     ] = None,
     target_recall: Annotated[
         float | None, typer.Option(metavar="SHARE", help="Choose the threshold that finds this share of the bears.")
