@@ -144,6 +144,14 @@ def test_a_run_without_calibration_and_layers_has_a_report_all_the_same(trained)
     assert "didn't write its layers down" in render(replace(data, metrics=metrics, history=[]))
 
 
+def test_it_says_how_often_the_windows_point_at_the_bear_where_that_is_known(trained) -> None:
+    data = gather(trained[0], thumbnails=False)
+    hits = {"photos": 40, "hits": 30, "rate": {"value": 0.75, "low": 0.6, "high": 0.86}, "chance": 0.3}
+    page = " ".join(render(replace(data, metrics={**data.metrics, "window_hits": {"all": hits}})).split())
+    assert "in 30 of 40 the best window lies on it, 75% (60% to 86%); a window chosen blindly would in 30%." in page
+    assert "the best window lies" not in render(data)
+
+
 def test_nobodys_file_is_overwritten(trained, tmp_path: Path) -> None:
     mine = tmp_path / "mine.html"
     mine.write_text("mine")
