@@ -11,10 +11,11 @@ from markupsafe import Markup
 from bearcnn.charts import STYLES, Axis, Series, draw_lines, nice_range
 from bearcnn.errors import BearcnnError
 from bearcnn.evaluation import METRICS, compare, score
+from bearcnn.figures import precision_recall_curve
 from bearcnn.files import write_atomically
 from bearcnn.intervals import Estimate
 from bearcnn.judging import PhotoScore, as_arrays, in_split, read_scores
-from bearcnn.report import ReportData, gather, precision_recall_curve, template
+from bearcnn.report import ReportData, gather, template
 from bearcnn.runs import Run
 
 

@@ -10,13 +10,13 @@ import pytest
 from bearcnn.charts import STYLES, Axis, Dot, Series, draw_histogram, draw_lines, draw_whisker, nice_range
 from bearcnn.errors import BearcnnError, RunError
 from bearcnn.evaluation import evaluate
+from bearcnn.figures import precision_recall_curve
 from bearcnn.judging import as_arrays, in_split, read_scores
 from bearcnn.report import (
     breakable,
     gather,
     per_thousand,
     percent,
-    precision_recall_curve,
     render,
     slider_steps,
     verdict,
