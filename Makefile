@@ -29,6 +29,11 @@ demo: $(STAMP)  ## Draw scenes, train, evaluate, export, predict: the whole way,
 test: lint types  ## Lint, types and all tests
 	$(VENV)/bin/python -m pytest
 
+.PHONY: browser
+browser: $(STAMP)  ## The report's pages in headless Chromium; skipped where there is none
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[browser]'
+	$(VENV)/bin/python -m pytest tests/test_browser.py
+
 .PHONY: bench
 bench: $(STAMP)  ## The quick benchmarks: start-up, prediction and training beside plain fastai, in about 10 minutes
 	$(VENV)/bin/python benchmarks/import_time.py --rounds 3

@@ -25,6 +25,8 @@ if TYPE_CHECKING:  # for the types alone: a command loads only what it uses
     from bearcnn.dataset import Dataset
     from bearcnn.evaluation import Evaluation
     from bearcnn.export import ExportReport
+    from bearcnn.intervals import Estimate
+    from bearcnn.judging import Judgement
     from bearcnn.model import LayerRow
     from bearcnn.prediction import Prediction
     from bearcnn.runs import EpochRecord, Run
@@ -42,6 +44,7 @@ NAMES = {
     "balanced_accuracy": "balanced accuracy",
     "precision": "precision",
     "recall": "recall",
+    "false_positive_rate": "false-positive rate",
     "f1": "F1",
     "roc_auc": "ROC AUC",
     "average_precision": "average precision",
@@ -54,6 +57,11 @@ NAMES = {
 def note(text: str) -> None:
     """A remark for people."""
     err.print(text, soft_wrap=True)
+
+
+def plain(text: str) -> str:
+    """Text that isn't ours, so that no bracket in it is read as a style."""
+    return escape(text)
 
 
 def say(text: str) -> None:
@@ -233,6 +241,71 @@ def show_evaluation(evaluation: "Evaluation", title: str, classes: tuple[str, st
     out.print(matrix)
 
 
+def show_judgement(judgement: "Judgement", title: str, classes: tuple[str, str]) -> None:
+    """The scores, what the threshold costs, which kinds of photo are judged wrongly, the worst of them."""
+    positive = classes[1]
+    show_evaluation(judgement.evaluation, title, classes)
+    choice, point = judgement.choice, judgement.point
+    if choice.photos:
+        what = (
+            f"finds {choice.reached:.1%} of the {choice.bears:,} there (wanted: {choice.wanted:.4g})"
+            if choice.rule == "target_recall"
+            else f"gives {choice.reached:.3g} false alarms a day there (wanted: at most {choice.wanted:.4g})"
+        )
+        out.print(f"\nthreshold [bold]{choice.threshold:.4g}[/], chosen on {choice.photos:,} validation photos: {what}")
+    else:
+        out.print(f"\nthreshold [bold]{choice.threshold:.4g}[/], {_ORIGINS[choice.rule]}")
+    out.print(
+        f"of {point.photos_per_day:,.0f} photos a day, if {point.prevalence:.2%} of them have a {escape(positive)}:"
+    )
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("what it means in use")
+    table.add_column("value", justify="right")
+    table.add_column(f"{judgement.evaluation.confidence:.0%} interval", justify="right")
+    for name, estimate, percent in (
+        (f"{positive}s found", point.recall, True),
+        ("others called so", point.false_positive_rate, True),
+        ("photos left to look at", point.photos_to_look_at, True),
+        ("alerts a day", point.alerts_per_day, False),
+        ("of these false alarms", point.false_alarms_per_day, False),
+        ("alerts that are right", point.precision, True),
+    ):
+        table.add_row(name, _number(estimate.value, percent), _interval(estimate, percent))
+    out.print(table)
+    wrong = Table(box=None, pad_edge=False, header_style="bold")
+    wrong.add_column("by kind of photo")
+    for heading in ("photos", "wrong", "share", "interval"):
+        wrong.add_column(heading, justify="right")
+    for row in judgement.groups:
+        name = f"{classes[row.label]}: {row.name}" if row.name != classes[row.label] else row.name
+        share = _number(row.rate.value, True)
+        wrong.add_row(escape(name), f"{row.photos:,}", f"{row.wrong:,}", share, _interval(row.rate, True))
+    out.print()
+    out.print(wrong)
+    if judgement.mistakes:
+        out.print("\n[bold]worst mistakes[/]")
+        for photo in judgement.mistakes:
+            kind = f"missed {positive}" if photo.label else "false alarm"
+            out.print(
+                f"{escape(kind):{len(positive) + 7}}  {photo.probability:5.3f}  {escape(photo.path)}", soft_wrap=True
+            )
+    for remark in judgement.notes:
+        note(f"[yellow]{escape(remark)}[/]")
+
+
+_ORIGINS = {"given": "as you gave it", "model": "the model file's own"}
+
+
+def _number(value: float | None, percent: bool) -> str:
+    return "undefined" if value is None else f"{value:.1%}" if percent else f"{value:,.1f}"
+
+
+def _interval(estimate: "Estimate", percent: bool) -> str:
+    if estimate.low is None or estimate.high is None:
+        return ""
+    return f"{_number(estimate.low, percent)} to {_number(estimate.high, percent)}"
+
+
 def show_finished(run: "Run", evaluation: "Evaluation", split: str, best_epoch: int) -> None:
     """What a training came to, where everything lies, and what to try next."""
     scores = evaluation.estimates
@@ -247,9 +320,11 @@ def show_finished(run: "Run", evaluation: "Evaluation", split: str, best_epoch: 
         note(f"[yellow]it gives all {evaluation.n:,} photos the same answer: train longer, or on more photos[/]")
     out.print(f"\nin {escape(str(run.directory))}:", soft_wrap=True)
     for file, what in (
+        (run.report_file, "all of this and more as a page: open it in a browser"),
         (run.onnx_file, "the model: this one file is all that predict needs"),
         (run.weights_file, "its weights, for training code"),
         (run.metrics_file, "every score with its interval"),
+        (run.predictions_file, "its answer to each validation and test photo"),
         (run.history_file, "one line an epoch"),
         (run.dataset_file, "each photo's split; what was left out, and why"),
         (run.config_file, "the configuration, explained"),

@@ -11,11 +11,12 @@ that has no meaning for the data (recall without a single positive, say) is NaN 
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from bearcnn.intervals import Estimate, auc_interval, estimate, f1_interval, proportion, weighted_sum, wilson_interval
 
 METRICS: dict[str, bool] = {
     "roc_auc": True,
@@ -24,6 +25,7 @@ METRICS: dict[str, bool] = {
     "balanced_accuracy": True,
     "precision": True,
     "recall": True,
+    "false_positive_rate": False,
     "f1": True,
     "brier": False,
     "log_loss": False,
@@ -32,23 +34,6 @@ METRICS: dict[str, bool] = {
 
 _CELLS_AT_ONCE = 1 << 16
 """Resamples are weighed in chunks of about this many numbers: a few megabytes, near the CPU's cache."""
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A number and its confidence interval; None where the data doesn't define it."""
-
-    value: float | None
-    low: float | None
-    high: float | None
-
-    def __str__(self) -> str:
-        """`0.943 (0.921–0.961)`, or `undefined`."""
-        if self.value is None:
-            return "undefined"
-        if self.low is None or self.high is None:
-            return f"{self.value:.3f}"
-        return f"{self.value:.3f} ({self.low:.3f}–{self.high:.3f})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,34 +83,46 @@ def evaluate(
 
     `labels` (n,) are 0 or 1, `probabilities` (n,) those of class 1.
 
-    Accuracy, precision and recall are proportions and get Wilson intervals, which stay honest at the edge: 20 bears
-    of 20 found is a recall of 1.000 (0.839–1.000), where resampling could only repeat the 1. The others get bootstrap
-    percentile intervals from resamples of the photos. The resampling is not stratified: how many bears come before
-    the camera is chance as well, and precision, F1 and average precision depend on it. A resample that leaves
-    a number undefined is left out of that number's interval. A perfect AUC, F1 or balanced accuracy resamples to
-    itself, so its interval has no width: read recall's interval beside it.
+    Accuracy, precision, recall and the false-positive rate are proportions and get Wilson intervals, which stay honest
+    at the edge: 20 bears of 20 found is a recall of 1.000 (0.839–1.000), where resampling could only repeat the 1.
+    Balanced accuracy and F1 are made of proportions, and their intervals of those. The others get bootstrap percentile
+    intervals from resamples of the photos. The resampling is not stratified: how many bears come before the camera is
+    chance as well, and average precision depends on it. A resample that leaves a number undefined is left out of that
+    number's interval. Where all resamples agree, as they must on a perfect ranking, the interval of the ROC AUC is
+    Newcombe's (2006) and that of average precision Wilson's with a trial for each bear (Boyd, Eng & Page 2013).
 
     Raises ValueError for arrays of the wrong shape or with values outside their range.
     """
     if resamples < 1 or not 0 < confidence < 1:
         raise ValueError(f"resamples={resamples} must be at least 1, confidence={confidence} between 0 and 1")
     ranking = _rank(labels, probabilities, threshold)
-    confusion = _count(ranking)
-    proportions = {
-        "accuracy": (confusion.true_positive + confusion.true_negative, ranking.n),
-        "precision": (confusion.true_positive, confusion.true_positive + confusion.false_positive),
-        "recall": (confusion.true_positive, confusion.true_positive + confusion.false_negative),
-    }
+    cells = _count(ranking)
+    positives, negatives = cells.true_positive + cells.false_negative, cells.true_negative + cells.false_positive
+    wrong = cells.false_positive + cells.false_negative
+    recall = proportion(cells.true_positive, positives, confidence)
+    specificity = proportion(cells.true_negative, negatives, confidence)
+    values = {name: value[0] for name, value in _measure(ranking, np.ones((1, ranking.n), np.int64)).items()}
     drawn = [_measure(ranking, counts) for counts in _resample(ranking.n, resamples, seed)]
+    by_formula = {
+        "accuracy": proportion(ranking.n - wrong, ranking.n, confidence),
+        "balanced_accuracy": weighted_sum((0.5, 0.5), (recall, specificity)),
+        "precision": proportion(cells.true_positive, cells.true_positive + cells.false_positive, confidence),
+        "recall": recall,
+        "false_positive_rate": proportion(cells.false_positive, negatives, confidence),
+        "f1": estimate(values["f1"], *f1_interval(cells.true_positive, wrong, confidence)),
+    }
     estimates = {}
-    for name, value in _measure(ranking, np.ones((1, ranking.n), np.int64)).items():
-        if name in proportions:
-            low, high = wilson_interval(*proportions[name], confidence)
-        else:
-            low, high = _percentile_interval(np.concatenate([chunk[name] for chunk in drawn]), confidence)
-        estimates[name] = Estimate(_defined(value[0]), _defined(low), _defined(high))
-    positives = int(ranking.labels.sum())
-    return Evaluation(ranking.n, positives, threshold, estimates, confusion, resamples, confidence, seed)
+    for name, value in values.items():
+        if name in by_formula:
+            estimates[name] = by_formula[name]
+            continue
+        low, high = _percentile_interval(np.concatenate([chunk[name] for chunk in drawn]), confidence)
+        if low == high and name == "roc_auc":
+            low, high = auc_interval(float(value), positives, negatives, confidence)
+        elif low == high and name == "average_precision":
+            low, high = wilson_interval(float(value) * positives, positives, confidence)
+        estimates[name] = estimate(value, low, high)
+    return Evaluation(ranking.n, positives, threshold, estimates, cells, resamples, confidence, seed)
 
 
 def evaluate_repeats(
@@ -148,21 +145,20 @@ def evaluate_repeats(
     """
     scores = np.atleast_2d(np.asarray(repeats, dtype=np.float64))  # (trainings, n)
     rankings = [_rank(labels, each, threshold) for each in scores]
-    orders = [np.argsort(-each, kind="stable") for each in scores]
     n, trainings = rankings[0].n, len(rankings)
     whole = [_measure(ranking, np.ones((1, n), np.int64)) for ranking in rankings]
     drawn: dict[str, list[NDArray[np.float64]]] = {name: [] for name in METRICS}
     generator = np.random.default_rng([seed, 1])
     for counts in _resample(n, resamples, seed):  # (rows, n)
         chosen = generator.multinomial(trainings, np.full(trainings, 1 / trainings), len(counts)) / trainings
-        measured = [_measure(ranking, counts[:, order]) for ranking, order in zip(rankings, orders, strict=True)]
+        measured = [_measure(ranking, counts[:, ranking.order]) for ranking in rankings]
         for name, values in drawn.items():
             values.append((chosen * np.stack([each[name] for each in measured], axis=1)).sum(axis=1))
     estimates = {}
     for name, values in drawn.items():
         low, high = _percentile_interval(np.concatenate(values), confidence)
         mean = float(np.mean([each[name][0] for each in whole]))
-        estimates[name] = Estimate(_defined(mean), _defined(low), _defined(high))
+        estimates[name] = estimate(mean, low, high)
     return estimates
 
 
@@ -175,25 +171,42 @@ def score(labels: ArrayLike, probabilities: ArrayLike, threshold: float = 0.5) -
     return {name: float(value[0]) for name, value in _measure(ranking, np.ones((1, ranking.n), np.int64)).items()}
 
 
-def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Wilson's score interval of a proportion (Wilson 1927), no continuity correction; NaN if nothing was tried."""
-    if not 0 <= successes <= trials:
-        raise ValueError(f"{successes} successes of {trials} trials")
-    if trials == 0:
-        return math.nan, math.nan
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    proportion = successes / trials
-    centre = proportion + z * z / (2 * trials)
-    spread = z * math.sqrt(proportion * (1 - proportion) / trials + z * z / (4 * trials * trials))
-    scale = 1 + z * z / trials
-    # Rounding must not push the ends past the proportion itself, at 0 and at 1.
-    return max(0.0, min(proportion, (centre - spread) / scale)), min(1.0, max(proportion, (centre + spread) / scale))
+def compare(
+    labels: ArrayLike,
+    before: ArrayLike,
+    after: ArrayLike,
+    *,
+    thresholds: tuple[float, float] = (0.5, 0.5),
+    resamples: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> dict[str, Estimate]:
+    """Every metric's difference, after minus before, of two models on the same photos, by a paired bootstrap.
+
+    `labels`, `before` and `after` (n,) are of the same photos in the same order. Both models are judged on the same
+    resamples, so what makes a resample easy for both cancels out. Raises ValueError as `evaluate` does.
+    """
+    first, second = _rank(labels, before, thresholds[0]), _rank(labels, after, thresholds[1])
+    whole = np.ones((1, first.n), np.int64)
+    drawn: dict[str, list[NDArray[np.float64]]] = {name: [] for name in METRICS}
+    for counts in _resample(first.n, resamples, seed):
+        old, new = _measure(first, counts[:, first.order]), _measure(second, counts[:, second.order])
+        for name in METRICS:
+            drawn[name].append(new[name] - old[name])
+    old, new = _measure(first, whole), _measure(second, whole)
+    return {
+        name: estimate(
+            float(new[name][0] - old[name][0]), *_percentile_interval(np.concatenate(drawn[name]), confidence)
+        )
+        for name in METRICS
+    }
 
 
 @dataclass(frozen=True, slots=True)
 class _Ranking:
     """The photos by falling probability, and what every weighting of them needs."""
 
+    order: NDArray[np.intp]  # (n,): the photos' places in what was given
     labels: NDArray[np.int64]  # (n,)
     ends: NDArray[np.intp]  # (groups,): the last photo of each group of equal probabilities
     above: int  # the number of photos at or above the threshold
@@ -220,7 +233,7 @@ def _rank(labels: ArrayLike, probabilities: ArrayLike, threshold: float) -> _Ran
     # The smallest step of a float keeps the loss of a certain, wrong answer finite, as in scikit-learn.
     certainty = np.clip(np.where(truth == 1, scores, 1 - scores), np.finfo(np.float64).eps, 1)
     above = int((scores >= threshold).sum())
-    return _Ranking(truth, ends, above, (scores - truth) ** 2, -np.log(certainty))
+    return _Ranking(order, truth, ends, above, (scores - truth) ** 2, -np.log(certainty))
 
 
 def _count(ranking: _Ranking) -> Confusion:
@@ -269,6 +282,7 @@ def _measure(ranking: _Ranking, counts: NDArray[np.int64]) -> dict[str, NDArray[
             "balanced_accuracy": (true_positive / positive + true_negative / negative) / 2,
             "precision": true_positive / (true_positive + false_positive),
             "recall": true_positive / positive,
+            "false_positive_rate": false_positive / negative,
             "f1": 2 * true_positive / (2 * true_positive + false_positive + false_negative),
             "brier": counts @ ranking.squares / total,
             "log_loss": counts @ ranking.logarithms / total,
@@ -281,7 +295,3 @@ def _percentile_interval(values: NDArray[np.float64], confidence: float) -> tupl
         return math.nan, math.nan
     low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
-
-
-def _defined(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)

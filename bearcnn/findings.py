@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bearcnn.evaluation import Estimate, evaluate_repeats
+from bearcnn.evaluation import evaluate_repeats
+from bearcnn.intervals import Estimate
 from bearcnn.ledger import Record
 from bearcnn.plans import Cell, Plan, Trial, list_cells
 from bearcnn.statistics import (

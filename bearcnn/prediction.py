@@ -24,7 +24,6 @@ from bearcnn.errors import DataError, ModelFileError, PhotoError, RunError
 from bearcnn.photos import find_photos, load_pixels
 
 if TYPE_CHECKING:
-    from bearcnn.evaluation import Evaluation
     from bearcnn.heatmaps import OnWindows
 
 BATCH_SIZE = 16
@@ -159,24 +158,20 @@ def predict_photos(
                 item[1].cancel()
 
 
-def evaluate_pixels(
+def predict_rows(
     predictor: Predictor,
     pixels: NDArray[np.uint8],
     rows: NDArray[np.integer[Any]],
-    labels: NDArray[np.integer[Any]],
-    *,
     progress: Callable[[int, int], None] | None = None,
-) -> "Evaluation":
-    """What the model file is worth at its own threshold, on some rows of a pixel cache (n, size, size, 3)."""
-    from bearcnn.evaluation import evaluate  # not at the top: a prediction starts without it
-
+) -> NDArray[np.float32]:
+    """The probability for some rows of a pixel cache (n, size, size, 3): (rows,)."""
     probabilities = np.zeros(len(rows), np.float32)
     for start in range(0, len(rows), BATCH_SIZE):
         batch = slice(start, start + BATCH_SIZE)
         probabilities[batch] = predictor.predict_pixels(np.asarray(pixels[rows[batch]]))[0]
         if progress:
             progress(min(batch.stop, len(rows)), len(rows))
-    return evaluate(labels, probabilities, threshold=predictor.manifest.threshold)
+    return probabilities
 
 
 def expand_paths(arguments: Iterable[str], stdin: BinaryIO) -> Iterator[Path]:

@@ -61,6 +61,16 @@ class Run:
         return self.directory / "metrics.json"
 
     @property
+    def predictions_file(self) -> Path:
+        """The exported model's answer to each validation and test photo, one JSON line each."""
+        return self.directory / "predictions.jsonl"
+
+    @property
+    def report_file(self) -> Path:
+        """The page for people."""
+        return self.directory / "report.html"
+
+    @property
     def onnx_file(self) -> Path:
         """The model that ships."""
         return self.directory / "model.onnx"

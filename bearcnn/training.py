@@ -6,7 +6,7 @@ import bearcnn.compatibility
 import json
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Protocol
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from bearcnn.artifact import Manifest, stamp_onnx
+from bearcnn.calibration import fit_temperature
 from bearcnn.callbacks import (
     Checkpoint,
     CountBatches,
@@ -35,14 +36,25 @@ from bearcnn.callbacks import (
 from bearcnn.config import Config, Precision, TrainConfig
 from bearcnn.dataset import Dataset
 from bearcnn.errors import ResumeError, RunError
-from bearcnn.evaluation import Evaluation
+from bearcnn.evaluation import Evaluation, evaluate
 from bearcnn.examples import Split
 from bearcnn.export import to_onnx, to_safetensors
 from bearcnn.files import write_atomically
+from bearcnn.judging import (
+    JUDGED,
+    as_arrays,
+    for_manifest,
+    group,
+    in_split,
+    judge_calibration,
+    score_photos,
+    write_scores,
+)
 from bearcnn.loaders import build_loaders
 from bearcnn.losses import KindLoss
-from bearcnn.model import BearCNN, LayerRow, build_model, describe_model, load_weights
-from bearcnn.prediction import Predictor, evaluate_pixels
+from bearcnn.model import BearCNN, LayerRow, bear_logit, build_model, describe_model, load_weights
+from bearcnn.prediction import Predictor
+from bearcnn.report import write_report
 from bearcnn.runs import EpochRecord, Run, link_latest
 
 
@@ -221,15 +233,16 @@ def _finish(
     """Export the best epoch, judge what was exported, and write down both."""
     watcher.stage("exporting the best epoch")
     manifest = build_manifest(config, dataset, progress)
+    manifest = manifest.model_copy(update={"temperature": calibrate(network, dataset)})
     write_atomically(run.onnx_file, to_onnx(network, manifest), overwrite=True)
     watcher.stage("evaluating the exported model")
     predictor = Predictor(run.onnx_file)
-    evaluations: dict[Split, Evaluation] = {}
-    splits: tuple[Split, ...] = ("valid", "test")
-    for split in splits:
-        rows, labels = dataset.arrays(split)
-        if len(rows):
-            evaluations[split] = evaluate_pixels(predictor, dataset.pixels, rows, labels)
+    scores = [score for split in JUDGED for score in score_photos(predictor, dataset, split)]
+    write_scores(run, scores)
+    by_split = {split: photos for split in JUDGED if (photos := in_split(scores, split))}
+    evaluations = {
+        split: evaluate(*as_arrays(photos), threshold=manifest.threshold) for split, photos in by_split.items()
+    }
     metrics = {
         "complete": complete,
         "epochs": progress.epochs,
@@ -237,15 +250,33 @@ def _finish(
         "monitor": config.train.monitor,
         "seconds": sum(record.seconds for record in progress.records),
         "evaluations": {split: evaluation.to_json() for split, evaluation in evaluations.items()},
+        "calibration": judge_calibration(scores, manifest.temperature),
+        "groups": {
+            split: [asdict(row) for row in group(photos, manifest.threshold)] for split, photos in by_split.items()
+        },
+        "layers": [asdict(row) for row in describe_model(network, config.data.image_size)],
     }
     # The model file carries its own scores: a copy of it alone says how far to trust it.
-    manifest = manifest.model_copy(update={"metrics": metrics})
+    manifest = manifest.model_copy(update={"metrics": for_manifest(metrics)})
     write_atomically(run.onnx_file, stamp_onnx(run.onnx_file, manifest), overwrite=True)
     write_atomically(run.weights_file, to_safetensors(network, manifest), overwrite=True)
     write_atomically(run.metrics_file, json.dumps(metrics, indent=1).encode(), overwrite=True)
+    watcher.stage("writing the report")
+    write_report(run)
     if complete:
         link_latest(run)
     return evaluations
+
+
+def calibrate(network: BearCNN, dataset: Dataset) -> float:
+    """The temperature of a network in evaluation mode, fitted on the validation photos (Guo et al. 2017)."""
+    rows, labels = dataset.arrays("valid")
+    logits = []
+    with torch.no_grad():
+        for batch in np.array_split(rows, max(1, len(rows) // 64)):
+            pixels = torch.from_numpy(np.asarray(dataset.pixels[batch])).permute(0, 3, 1, 2)
+            logits.append(bear_logit(network(pixels), network.kinds).double().numpy())
+    return fit_temperature(labels, np.concatenate(logits))
 
 
 def build_manifest(config: Config, dataset: Dataset, progress: Progress) -> Manifest:

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from bearcnn.artifact import Manifest
 from bearcnn.config import ModelConfig
 from bearcnn.errors import DataError
-from bearcnn.evaluation import Estimate, wilson_interval
+from bearcnn.intervals import Estimate, wilson_interval
 
 if TYPE_CHECKING:  # for the types alone: drawing over a photo needs none of it
     from bearcnn.dataset import Dataset

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -67,7 +68,7 @@ class TestLight:
 
     def test_predict_and_evaluate_load_onnxruntime_and_nothing_heavy(self, work, photos, tmp_path):
         drawing = ["predict", some_photos(photos)[0], "--heatmaps", tmp_path / "drawn"]
-        for command in (["predict", some_photos(photos)[0]], drawing, ["evaluate"]):
+        for command in (["predict", some_photos(photos)[0]], drawing, ["evaluate"], ["report"]):
             loaded = loaded_by(*command, cwd=work)
             assert "onnxruntime" in loaded
             assert not loaded & HEAVY
@@ -79,7 +80,7 @@ class TestHelp:
     @pytest.mark.parametrize(
         "command",
         [
-            [], ["train"], ["predict"], ["evaluate"], ["export"], ["explain"], ["sweep-dropout"], ["sweep"],
+            [], ["train"], ["predict"], ["evaluate"], ["report"], ["export"], ["explain"], ["sweep-dropout"], ["sweep"],
             ["data"], ["data", "synth"], ["data", "fetch"],
             ["data", "cache"], ["config"], ["config", "show"], ["config", "check"],
         ],
@@ -91,21 +92,18 @@ class TestHelp:
         assert all(len(line) <= 80 for line in text.splitlines())
 
     @pytest.mark.parametrize(
-        [],
-        ["train"],
-        ["predict"],
-        ["evaluate"],
-        ["export"],
-        ["explain"],
-        ["sweep-dropout"],
-        ["sweep"],
-        ["data"],
-        ["data", "synth"],
-        ["data", "fetch"],
-        ["data", "cache"],
-        ["config"],
-        ["config", "show"],
-        ["config", "check"],
+        "command",
+        [
+            ["train"],
+            ["predict"],
+            ["evaluate"],
+            ["report"],
+            ["export"],
+            ["explain"],
+            ["sweep-dropout"],
+            ["sweep"],
+            ["data", "synth"],
+        ],
     )
     def test_the_main_commands_show_examples(self, command):
         assert f"bearcnn {' '.join(command)}" in bearcnn_command(*command, "--help").stdout.partition("Examples:")[2]
@@ -131,6 +129,12 @@ class TestErrors:
             (["predict", "x.jpg"], "no finished run here"),
             (["predict", "x.jpg", "--model", "gone.onnx"], "does not exist"),
             (["evaluate"], "no finished run here"),
+            (["evaluate", "--target-recall", "98"], "such as 0.98"),
+            (["evaluate", "--save-threshold"], "needs a threshold"),
+            (["evaluate", "--max-false-alarms-per-day", "3"], "--photos-per-day"),
+            (["evaluate", "--threshold", "1", "--target-recall", "1"], "give one of"),
+            (["report"], "no finished run here"),
+            (["report", "gone"], "does not exist"),
             (["evaluate", "--at-least", "beauty=1"], "expected SCORE=VALUE"),
             (["export", "gone"], "does not exist"),
             (["explain", "x.jpg"], "no finished run here"),
@@ -347,6 +351,49 @@ class TestOtherCommands:
         bearcnn_command("evaluate", "--at-least", "accuracy=0.01", cwd=work)
         process = bearcnn_command("evaluate", "--at-least", "accuracy=1.01", cwd=work, code=1)
         assert "less than 1.01" in process.stderr
+
+    def test_a_threshold_is_chosen_on_validation_judged_on_test_and_kept_for_predict(self, work, photos, tmp_path):
+        shutil.copytree(work / "run", tmp_path / "run")
+        process = bearcnn_command(
+            "evaluate", "run", "--target-recall", "0.9", "--prevalence", "0.02", "--photos-per-day", "400",
+            "--save-threshold", cwd=tmp_path,
+        )  # fmt: skip
+        for said in ("chosen on 12 validation photos", "of 400 photos a day, if 2.00%", "alerts a day", "by kind"):
+            assert said in process.stdout
+        assert "to prove 90% recall with no miss you need about 29 test bears; you have 6" in process.stderr
+        content = json.loads(bearcnn_command("evaluate", "run", "--json", cwd=tmp_path).stdout)
+        valid = [
+            json.loads(line) for line in (tmp_path / "run" / "predictions.jsonl").read_text().splitlines()
+            if json.loads(line)["split"] == "valid"
+        ]  # fmt: skip
+        found = [row["probability"] >= content["threshold"] for row in valid if row["label"]]
+        assert sum(found) / len(found) >= 0.9
+        files = some_photos(photos)
+        rows = json.loads(
+            bearcnn_command("predict", *files, "--model", tmp_path / "run" / "model.onnx", "--json").stdout
+        )
+        assert [row["label"] for row in rows] == [
+            ("not_bear", "bear")[row["probability"] >= content["threshold"]] for row in rows
+        ]
+        assert "chosen to find 90%" in (tmp_path / "run" / "report.html").read_text()
+
+    def test_a_threshold_of_few_false_alarms_on_other_photos(self, work, photos):
+        process = bearcnn_command(
+            "evaluate", "--data", photos / "train", "--max-false-alarms-per-day", "5", "--photos-per-day", "100",
+            "--prevalence", "0", "--json", cwd=work,
+        )  # fmt: skip
+        choice = json.loads(process.stdout)["choice"]
+        assert choice["rule"] == "max_false_alarms_per_day" and choice["reached"] <= 5
+
+    def test_report_writes_a_page_of_one_run_or_compares_several(self, work, tmp_path):
+        said = bearcnn_command("report", cwd=work).stdout
+        assert "report.html" in said
+        content = json.loads(
+            bearcnn_command("report", "run", "run", "--out", tmp_path / "c.html", "--json", cwd=work).stdout
+        )
+        assert content["bytes"] == (tmp_path / "c.html").stat().st_size
+        again = bearcnn_command("report", "run", "run", "--out", tmp_path / "c.html", cwd=work, code=1)
+        assert "exists already" in again.stderr
 
     def test_export_writes_where_asked_and_never_over_a_file(self, work, tmp_path):
         process = bearcnn_command("export", "--format", "int8", "--out", tmp_path / "b.onnx", "--json", cwd=work)

@@ -11,21 +11,16 @@ from scipy.stats import binomtest, norm
 from sklearn import metrics as sk
 
 from bearcnn import evaluation
-from bearcnn.evaluation import (
-    METRICS,
-    Confusion,
-    Estimate,
-    Evaluation,
-    evaluate,
-    evaluate_repeats,
-    score,
-    wilson_interval,
-)
+from bearcnn.evaluation import METRICS, Confusion, Evaluation, compare, evaluate, evaluate_repeats, score
+from bearcnn.intervals import Estimate, wilson_interval
 
 # Few distinct probabilities make ties, and hits exactly on the threshold, common.
 PROBABILITIES = st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.5000001, 0.75, 1.0]) | st.floats(0, 1)
 SAMPLES = st.lists(st.tuples(st.integers(0, 1), PROBABILITIES), min_size=1, max_size=40)
 THRESHOLDS = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]) | st.floats(0, 1)
+
+
+BOOTSTRAPPED = {"roc_auc", "average_precision", "brier", "log_loss"}
 
 
 def arrays(sample: list[tuple[int, float]]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -55,6 +50,9 @@ def by_scikit_learn(
         "balanced_accuracy": sk.balanced_accuracy_score(labels, answers, sample_weight=weights) if both else nan,
         "precision": sk.precision_score(labels, answers, sample_weight=weights, zero_division=nan),
         "recall": sk.recall_score(labels, answers, sample_weight=weights, zero_division=nan),
+        "false_positive_rate": sk.recall_score(1 - labels, answers, sample_weight=weights, zero_division=nan)
+        if both or not any_positive
+        else nan,
         "f1": sk.f1_score(labels, answers, sample_weight=weights, zero_division=nan),
         "brier": sk.brier_score_loss(labels, probabilities, sample_weight=weights, labels=[0, 1]),
         "log_loss": sk.log_loss(labels, probabilities, sample_weight=weights, labels=[0, 1]),
@@ -151,7 +149,7 @@ def test_bootstrap_intervals_equal_a_plain_loop_over_the_same_resamples() -> Non
     slow = [by_scikit_learn(labels[order], probabilities[order], 0.4, row) for row in counts]
     assert (ranking.labels == labels[order]).all()
     result = evaluate(labels, probabilities, threshold=0.4, resamples=200, seed=3)
-    for name in METRICS.keys() - {"accuracy", "precision", "recall"}:
+    for name in BOOTSTRAPPED:
         low, high = np.quantile([row[name] for row in slow], [0.025, 0.975])
         estimate = result.estimates[name]
         assert (estimate.low, estimate.high) == (pytest.approx(low), pytest.approx(high)), name
@@ -205,6 +203,32 @@ def test_more_confidence_and_fewer_photos_make_wider_intervals() -> None:
         assert width(400, 0.8, name) < width(400, 0.95, name) < width(50, 0.95, name)
 
 
+def test_a_perfect_ranking_of_few_photos_does_not_claim_certainty() -> None:
+    result = evaluate([1] * 5 + [0] * 5, [0.9] * 5 + [0.1] * 5)
+    for name in METRICS.keys() - {"brier", "log_loss"}:
+        estimate = result.estimates[name]
+        assert estimate.low is not None and estimate.high is not None and estimate.high - estimate.low > 0.2, name
+
+
+def test_differences_of_two_models_are_those_of_a_plain_loop_over_paired_resamples() -> None:
+    labels, before = simulate(np.random.default_rng(6), 40)
+    after = np.random.default_rng(7).random(40).round(1)
+    found = compare(labels, before, after, thresholds=(0.4, 0.6), resamples=60, seed=3)
+    counts = np.concatenate(list(evaluation._resample(40, 60, seed=3)))
+    rows = [(by_scikit_learn(labels, before, 0.4, row), by_scikit_learn(labels, after, 0.6, row)) for row in counts]
+    whole = score(labels, before, 0.4), score(labels, after, 0.6)
+    for name in METRICS:
+        low, high = np.quantile([new[name] - old[name] for old, new in rows], [0.025, 0.975])
+        estimate = found[name]
+        assert estimate.value == pytest.approx(whole[1][name] - whole[0][name]), name
+        assert (estimate.low, estimate.high) == (pytest.approx(low), pytest.approx(high)), name
+
+
+def test_a_model_compared_with_itself_differs_by_nothing() -> None:
+    labels, probabilities = simulate(np.random.default_rng(8), 50)
+    assert set(compare(labels, probabilities, probabilities, resamples=50).values()) == {Estimate(0.0, 0.0, 0.0)}
+
+
 @given(st.integers(0, 60), st.integers(1, 60), st.floats(0.5, 0.999))
 def test_wilson_intervals_agree_with_scipy(successes: int, trials: int, confidence: float) -> None:
     successes = min(successes, trials)
@@ -227,6 +251,7 @@ def test_proportions_use_the_confusion_counts() -> None:
         ("accuracy", cells.true_positive + cells.true_negative, result.n),
         ("precision", cells.true_positive, cells.true_positive + cells.false_positive),
         ("recall", cells.true_positive, result.positives),
+        ("false_positive_rate", cells.false_positive, result.n - result.positives),
     ]:
         assert result.estimates[name] == Estimate(successes / trials, *wilson_interval(successes, trials, 0.9))
 

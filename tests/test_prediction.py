@@ -20,9 +20,8 @@ from safetensors.numpy import save_file
 import bearcnn
 from bearcnn.artifact import safetensors_metadata, stamp_onnx
 from bearcnn.errors import DataError, ModelFileError, RunError
-from bearcnn.evaluation import evaluate
 from bearcnn.photos import load_pixels
-from bearcnn.prediction import Prediction, Predictor, evaluate_pixels, expand_paths, find_model, predict_photos
+from bearcnn.prediction import Prediction, Predictor, expand_paths, find_model, predict_photos, predict_rows
 
 NO_INPUT = io.BytesIO()
 
@@ -94,14 +93,13 @@ def test_pixels_of_another_kind_are_refused(predictor: Predictor, pixels: np.nda
         predictor.predict_pixels(pixels)
 
 
-def test_evaluation_is_at_the_models_own_threshold(tmp_path: Path) -> None:
-    predictor = Predictor(write_model(tmp_path / "model.onnx", threshold=0.49))
+def test_rows_of_a_cache_are_answered_in_the_order_asked_for(tmp_path: Path) -> None:
+    predictor = Predictor(write_model(tmp_path / "model.onnx"))
     pixels = random_pixels(60)
     rows = np.arange(0, 60, 2)[::-1]
-    labels = (np.arange(30) % 3 == 0).astype(np.int64)
     seen: list[tuple[int, int]] = []
-    result = evaluate_pixels(predictor, pixels, rows, labels, progress=lambda done, total: seen.append((done, total)))
-    assert result == evaluate(labels, predictor.predict_pixels(pixels[rows])[0], threshold=0.49)
+    result = predict_rows(predictor, pixels, rows, lambda done, total: seen.append((done, total)))
+    assert result.tolist() == predictor.predict_pixels(pixels[rows])[0].tolist()
     assert seen == [(16, 30), (30, 30)]
 
 

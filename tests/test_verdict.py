@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from bearcnn.config import load_config
-from bearcnn.evaluation import Estimate
 from bearcnn.findings import analyse, to_csv, to_json
+from bearcnn.intervals import Estimate
 from bearcnn.ledger import Record
 from bearcnn.plans import digest_config, list_cells, make_trials, plan_dropout, plan_grid
 from bearcnn.verdict import points, weigh, wrap_verdict, write_verdict

@@ -10,7 +10,7 @@ from onnx_models import make_manifest
 from bearcnn.config import Config, ModelConfig, map_sizes
 from bearcnn.dataset import load_dataset
 from bearcnn.errors import DataError
-from bearcnn.evaluation import wilson_interval
+from bearcnn.intervals import wilson_interval
 from bearcnn.model import build_model
 from bearcnn.prediction import Predictor
 from bearcnn.scenes import write_scenes

@@ -1,0 +1,123 @@
+"""Confidence intervals by formula: for proportions and what is made of them. numpy and heavier must never come in here.
+
+The bootstrap of `evaluation` can only repeat what it has seen: a perfect score resamples to itself, as if 5 photos
+could prove it. These formulas stay honest there.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A number and its confidence interval; None where the data doesn't define it."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+    def __str__(self) -> str:
+        """`0.943 (0.921–0.961)`, or `undefined`."""
+        if self.value is None:
+            return "undefined"
+        if self.low is None or self.high is None:
+            return f"{self.value:.3f}"
+        return f"{self.value:.3f} ({self.low:.3f}–{self.high:.3f})"
+
+
+UNDEFINED = Estimate(None, None, None)
+
+
+def estimate(value: float, low: float, high: float) -> Estimate:
+    """An estimate of floats, None for each that is NaN."""
+    return Estimate(*(None if math.isnan(number) else float(number) for number in (value, low, high)))
+
+
+def proportion(successes: int, trials: int, confidence: float = 0.95) -> Estimate:
+    """A share with its Wilson interval; undefined if nothing was tried."""
+    return Estimate(successes / trials, *wilson_interval(successes, trials, confidence)) if trials else UNDEFINED
+
+
+def wilson_interval(successes: float, trials: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval of a proportion (Wilson 1927), no continuity correction; NaN if nothing was tried."""
+    if not 0 <= successes <= trials:
+        raise ValueError(f"{successes} successes of {trials} trials")
+    if trials == 0:
+        return math.nan, math.nan
+    z = _z(confidence)
+    share = successes / trials
+    centre = share + z * z / (2 * trials)
+    spread = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
+    scale = 1 + z * z / trials
+    # Rounding must not push the ends past the proportion itself, at 0 and at 1.
+    return max(0.0, min(share, (centre - spread) / scale)), min(1.0, max(share, (centre + spread) / scale))
+
+
+def weighted_sum(weights: Sequence[float], parts: Sequence[Estimate]) -> Estimate:
+    """A sum of independent numbers, each with a weight of at least 0; undefined if one of them is.
+
+    The interval adds the squares of the parts' own distances to their ends (Newcombe 1998; MOVER of Zou & Donner
+    2008), so it has a width wherever they have one.
+    """
+    value, below, above = 0.0, 0.0, 0.0
+    for weight, part in zip(weights, parts, strict=True):
+        if weight < 0:
+            raise ValueError(f"a weight is {weight}: it must be at least 0")
+        if part.value is None or part.low is None or part.high is None:
+            return UNDEFINED
+        value += weight * part.value
+        below += (weight * (part.value - part.low)) ** 2
+        above += (weight * (part.high - part.value)) ** 2
+    return Estimate(value, value - math.sqrt(below), value + math.sqrt(above))
+
+
+def f1_interval(true_positive: int, wrong: int, confidence: float = 0.95) -> tuple[float, float]:
+    """The interval of F1 from the number of positives found and of wrong answers of both kinds.
+
+    F1 = 2 J / (1 + J), where J is the share of positives found among all photos that are positive or called so: a
+    proportion, whose Wilson interval goes through the same formula.
+    """
+    low, high = wilson_interval(true_positive, true_positive + wrong, confidence)
+    return 2 * low / (1 + low), 2 * high / (1 + high)
+
+
+def auc_interval(auc: float, positives: int, negatives: int, confidence: float = 0.95) -> tuple[float, float]:
+    """The score interval of an area under the ROC curve (Newcombe 2006, part 2, method 5), which has a width at 1.
+
+    Its ends are the areas from which the one seen lies z standard errors away.
+    """
+    if not positives or not negatives:
+        return math.nan, math.nan
+    z, mean = _z(confidence), (positives + negatives) / 2 - 1
+
+    def distance(area: float) -> float:
+        inner = 1 + mean * ((1 - area) / (2 - area) + area / (1 + area))
+        return abs(area - auc) - z * math.sqrt(max(0.0, area * (1 - area) * inner / (positives * negatives)))
+
+    return _cross(distance, auc, 0.0), _cross(distance, auc, 1.0)
+
+
+def photos_to_prove(target: float, confidence: float = 0.95) -> int:
+    """How many bears, all of them found, prove a recall: if it were lower, so lucky a streak had 5% chance at most."""
+    if not 0 < target < 1:
+        raise ValueError(f"target={target} must lie between 0 and 1")
+    return math.ceil(math.log(1 - confidence) / math.log(target))
+
+
+def _z(confidence: float) -> float:
+    return NormalDist().inv_cdf((1 + confidence) / 2)
+
+
+def _cross(distance: Callable[[float], float], inside: float, outside: float) -> float:
+    """Where `distance` goes from negative to positive on the way out; the end itself if it never does."""
+    if distance(outside) <= 0:
+        return outside
+    for _ in range(60):
+        middle = (inside + outside) / 2
+        if distance(middle) <= 0:
+            inside = middle
+        else:
+            outside = middle
+    return inside

@@ -1,0 +1,19 @@
+const known = JSON.parse(document.getElementById("steps").textContent);
+const slider = document.getElementById("threshold"), frequency = document.getElementById("frequency");
+const show = (id, text) => document.getElementById(id).textContent = text;
+function update() {
+  const [threshold, found, alarms] = known.steps[slider.value];
+  const bears = Math.min(1000, Math.max(0, Number(frequency.value) || 0)), others = 1000 - bears;
+  const hits = known.bears ? bears * found / known.bears : 0, wrong = known.others ? others * alarms / known.others : 0;
+  const number = value => value > 0 && value < 9.95 ? value.toFixed(1) : Math.round(value).toLocaleString("en");
+  const label = threshold.toPrecision(3);
+  show("at", label); show("found", number(hits)); show("missed", number(bears - hits));
+  show("alarms", number(wrong)); show("look", number(hits + wrong));
+  show("counted", `Here it finds ${found} of ${known.bears} and calls ${alarms} of the ${known.others} others so.`);
+  // In full: rounded up, it would miss the bear that it was set for.
+  show("save", `bearcnn evaluate ${known.run} --threshold ${threshold} --save-threshold`);
+  slider.setAttribute("aria-valuetext", `threshold ${label}`);
+}
+slider.addEventListener("input", update); frequency.addEventListener("input", update);
+document.getElementById("tool").hidden = false;
+update();
