@@ -56,6 +56,7 @@ from bearcnn.model import BearCNN, LayerRow, bear_logit, build_model, describe_m
 from bearcnn.prediction import Predictor
 from bearcnn.report import write_report
 from bearcnn.runs import EpochRecord, Run, link_latest
+from bearcnn.windows import measure_window_hits
 
 
 class Watcher(Protocol):
@@ -256,6 +257,8 @@ def _finish(
         },
         "layers": [asdict(row) for row in describe_model(network, config.data.image_size)],
     }
+    if hits := measure_window_hits(predictor, dataset, dataset.best_to_judge()):
+        metrics["window_hits"] = {which: asdict(counted) for which, counted in hits.items()}
     # The model file carries its own scores: a copy of it alone says how far to trust it.
     manifest = manifest.model_copy(update={"metrics": for_manifest(metrics)})
     write_atomically(run.onnx_file, stamp_onnx(run.onnx_file, manifest), overwrite=True)
