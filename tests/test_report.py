@@ -146,7 +146,8 @@ def test_a_run_without_calibration_and_layers_has_a_report_all_the_same(trained)
 
 def test_it_says_how_often_the_windows_point_at_the_bear_where_that_is_known(trained) -> None:
     data = gather(trained[0], thumbnails=False)
-    hits = {"photos": 40, "hits": 30, "rate": {"value": 0.75, "low": 0.6, "high": 0.86}, "chance": 0.3, "best_place": 0.5}
+    rate = {"value": 0.75, "low": 0.6, "high": 0.86}
+    hits = {"photos": 40, "hits": 30, "rate": rate, "chance": 0.3, "best_place": 0.5}
     page = " ".join(render(replace(data, metrics={**data.metrics, "window_hits": {"all": hits}})).split())
     assert "in 30 of 40 the best window lies on it, 75% (60% to 86%); a window chosen blindly would in 30%," in page
     assert "always the same one at best in 50%." in page
