@@ -1,6 +1,7 @@
 """A generated photo set, and one real run of two epochs that all tests look at."""
 
 import os
+import signal
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +17,10 @@ from bearcnn.scenes import draw_scene
 
 # The tests run side by side, one on each core: threads of their own would only wait for each other. Before torch loads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A shell that runs the tests in the background has them ignore Ctrl-C, and what they start would ignore it as well.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long an example takes depends on what else the machine does; that says nothing about the code.
 settings.register_profile("untimed", deadline=None)
