@@ -164,7 +164,7 @@ def build_learner(
 
 
 def computes_in_bfloat16(precision: Precision, device: torch.device) -> bool:
-    """Whether the blocks are trained in bfloat16: 1.7 to 2.5 times as fast on a processor that has it, slower without."""
+    """Whether the blocks train in bfloat16: 1.7 to 2.5 times as fast on a processor that has it, slower without."""
     if precision != "auto":
         return precision == "bfloat16"
     if device.type == "cuda":
