@@ -1,7 +1,7 @@
 """What a sweep has finished: one JSON line a trial, on the disk before anything is said about it.
 
 A kill at any moment leaves whole lines and at most the beginning of one more, which is dropped. This module must not
-import torch, fastai, matplotlib or pandas.
+load torch, fastai, matplotlib or pandas.
 """
 
 import json
