@@ -420,12 +420,13 @@ class TestOtherCommands:
         assert len(process.stderr.strip().splitlines()) == 2
 
     def test_the_defaults_of_data_synth_are_the_built_in_sets(self):
-        from bearcnn import cli, scenes
+        from bearcnn import scenes
+        from bearcnn.commands import data
 
-        given = {name: parameter.default for name, parameter in inspect.signature(cli.synth).parameters.items()}
+        given = {name: parameter.default for name, parameter in inspect.signature(data.synth).parameters.items()}
         assert (given["count"], given["size"]) == (scenes.DEFAULT_COUNT, scenes.DEFAULT_SIZE)
         assert given["clutter"] == scenes.DEFAULT_CLUTTER
-        assert cli._parse_scale(given["bear_scale"]) == scenes.DEFAULT_SCALE
+        assert data._parse_scale(given["bear_scale"]) == scenes.DEFAULT_SCALE
 
     def test_data_synth_cache_and_clear(self, tmp_path, photos):
         scenes = tmp_path / "scenes"

@@ -1,5 +1,3 @@
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 import pytest
 import torch
@@ -34,8 +32,7 @@ def seen(loader) -> list[int]:
 def vary(pixels: torch.Tensor, config: AugmentConfig, size: int | None = None) -> torch.Tensor:
     """Augmented pixels (batch, 3, size, size) as shares of 1."""
     photos = np.ascontiguousarray(pixels.permute(0, 2, 3, 1).numpy())
-    with ThreadPoolExecutor(2) as threads:
-        varied = augment_batch(photos, size or pixels.shape[-1], config, np.random.default_rng(0), threads)
+    varied = augment_batch(photos, size or pixels.shape[-1], config, np.random.default_rng(0))
     assert varied.dtype == np.uint8
     return torch.from_numpy(varied).permute(0, 3, 1, 2).float() / 255
 
