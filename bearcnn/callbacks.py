@@ -156,7 +156,7 @@ class ScoreEpoch(_EpochCallback):
 class Checkpoint(_EpochCallback):
     """After each epoch: the best epoch's weights, and all that resuming needs, each in one safetensors file.
 
-    No random state is kept: what is random in an epoch follows from its number alone (`SeedEpoch`).
+    No random state is kept: what is random in an epoch follows from its number alone (`PrepareEpoch`).
     """
 
     order = 20

@@ -28,6 +28,8 @@ MOST_ROWS = 16
 
 def show_plan(plan: "Plan", cells: int, done: int, missing: int, sweep: "Sweep") -> None:
     """What is going to run, and what it will write."""
+    from bearcnn.plans import DROPOUTS
+
     for axis in plan.axes:
         values = ", ".join(str(value).replace("'", "") for value in axis.values)
         note(f"[bold]{escape(', '.join(axis.keys))}[/]: {escape(values)}")
@@ -38,7 +40,7 @@ def show_plan(plan: "Plan", cells: int, done: int, missing: int, sweep: "Sweep")
         f"{settings} settings{sampled} x {len(plan.seeds)} seeds ({seeds}) = {settings * len(plan.seeds)} trainings of "
         f"{plan.config.train.epochs} epochs; {done} done, {missing} to run"
     )
-    dropouts = {key: getattr(plan.config.model, key) for key in ("dropout", "conv_dropout", "input_dropout")}
+    dropouts = {name: getattr(plan.config.model, name) for name in (key.rpartition(".")[2] for key in DROPOUTS["all"])}
     varied = {key.rpartition(".")[2] for axis in plan.axes for key in axis.keys}
     others = ", ".join(f"{key} {rate:g}" for key, rate in dropouts.items() if key not in varied)
     if varied & set(dropouts) and others:
@@ -127,11 +129,12 @@ class SweepDisplay:
 
     def render(self) -> Group:
         """The standing so far: settings by their place in the grid, or the best of many."""
+        from bearcnn.plans import settings_key
         from bearcnn.statistics import mean_interval
 
         by_setting: dict[str, list[Record]] = {key: [] for key in self._labels}
         for record in self._records.values():
-            by_setting.setdefault(_key(record.settings), []).append(record)
+            by_setting.setdefault(settings_key(record.settings), []).append(record)
         rows = []
         for key, records in by_setting.items():
             done = [record for record in records if record.status == "done"]
@@ -250,9 +253,3 @@ def _with_reach(mean: "Mean", sign: str = "") -> str:
     if mean.mean is None:
         return ""
     return f"{mean.mean:{sign}.3f}" + ("" if mean.high is None else f" ±{mean.high - mean.mean:.3f}")
-
-
-def _key(settings: Mapping[str, object]) -> str:
-    import json
-
-    return json.dumps(settings, sort_keys=True)

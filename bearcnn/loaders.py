@@ -173,12 +173,11 @@ def build_loaders(config: Config, dataset: Dataset, device: torch.device) -> Dat
     loaders = []
     for training in (True, False):
         rows, labels = dataset.arrays("train" if training else "valid")
-        kinds = dataset.kinds()[1] if config.train.subclasses else labels
         loader = PixelLoader(
             dataset.pixels,
             rows,
             labels,
-            kinds=kinds if training else None,
+            kinds=(dataset.kinds()[1] if config.train.subclasses else labels) if training else None,
             # Without gradients twice as many fit, and larger batches are a little faster.
             batch_size=config.train.batch_size * (1 if training else 2),
             augment=config.augment if training else None,

@@ -61,7 +61,7 @@ class Cell:
     @property
     def key(self) -> str:
         """Equal for equal settings."""
-        return json.dumps(self.settings, sort_keys=True)
+        return settings_key(self.settings)
 
     @property
     def label(self) -> str:
@@ -69,6 +69,11 @@ class Cell:
         if len(self.labels) == 1:
             return show_value(self.labels[0][1])
         return ", ".join(f"{name} {show_value(value)}" for name, value in self.labels)
+
+
+def settings_key(settings: Mapping[str, Any]) -> str:
+    """A text that is equal for equal settings, whatever the order of their keys."""
+    return json.dumps(settings, sort_keys=True)
 
 
 @dataclass(frozen=True, slots=True)

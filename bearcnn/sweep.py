@@ -27,7 +27,7 @@ from bearcnn.examples import SPLITS
 from bearcnn.files import write_atomically
 from bearcnn.findings import SCORE, Findings, analyse, judge_choice, to_csv, to_json
 from bearcnn.ledger import Record, append_record, read_ledger
-from bearcnn.plans import Axis, Cell, Plan, Trial, digest_config, list_cells, make_trials
+from bearcnn.plans import Axis, Cell, Plan, Trial, digest_config, list_cells, make_trials, settings_key
 from bearcnn.runs import free_name
 from bearcnn.verdict import wrap_verdict, write_verdict
 
@@ -195,7 +195,7 @@ def run_sweep(sweep: Sweep, plan: Plan, engine: Engine, watcher: SweepWatcher, s
 def tried_cells(sweep: Sweep, plan: Plan) -> list[Cell]:
     """The settings that the ledger knows, in the order in which they came."""
     cells = {cell.key: cell for cell in list_cells(plan)}
-    keys = (json.dumps(record.settings, sort_keys=True) for record in sweep.records().values())
+    keys = (settings_key(record.settings) for record in sweep.records().values())
     return [cells[key] for key in dict.fromkeys(keys) if key in cells]
 
 

@@ -98,7 +98,7 @@ def train(run: Run, dataset: Dataset, watcher: Watcher, *, resume: bool = False,
     _write_dataset(run, dataset, resume)
     progress = load_progress(run) if resume else Progress()
     torch.manual_seed(config.train.seed)
-    network = build_model(config.model, classes_of_outputs(config, dataset))
+    network = build_network(config, dataset)
     watcher.model_built(describe_model(network, config.data.image_size))
     callbacks = [
         PrepareEpoch(config),
@@ -133,11 +133,9 @@ def build_learner(
     schedule: bool = True,
 ) -> Learner:
     """fastai's Learner with nothing global in it: only the callbacks named here; one cycle unless `schedule` is off."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device()
     settings = config.train
-    # Convolutions are faster when a pixel's channels lie side by side (163 to 219 images/s at 128 px).
-    model = model.to(device)
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's own types
+    model = lay_out(model, device)
     if computes_in_bfloat16(settings.precision, device):
         # The blocks alone: they are nearly all of the work, and what is left stays exact.
         blocks = torch.autocast(device.type, torch.bfloat16)(model.blocks.forward)
@@ -173,9 +171,23 @@ def computes_in_bfloat16(precision: Precision, device: torch.device) -> bool:
     return bool(has.get("avx512_bf16") or has.get("amx_bf16") or has.get("bf16"))
 
 
-def classes_of_outputs(config: Config, dataset: Dataset) -> list[int]:
-    """The class of each output that the network needs."""
-    return [label for label, _ in dataset.kinds()[0]] if config.train.subclasses else [0, 1]
+def build_network(config: Config, dataset: Dataset) -> BearCNN:
+    """The configured network with fresh weights, and with the outputs that the photos ask for."""
+    kinds = [label for label, _ in dataset.kinds()[0]] if config.train.subclasses else [0, 1]
+    return build_model(config.model, kinds)
+
+
+def choose_device() -> torch.device:
+    """The GPU that torch finds, else the processor."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def lay_out(model: BearCNN, device: torch.device) -> BearCNN:
+    """A network on its device, channels last."""
+    # Convolutions are faster when a pixel's channels lie side by side (163 to 219 images/s at 128 px).
+    model = model.to(device)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's own types
+    return model
 
 
 def build_optimizer(model: nn.Module, lr: float, weight_decay: float) -> OptimWrapper:
@@ -316,7 +328,7 @@ def find_lr(config: Config, dataset: Dataset, on_batch: Callable[[int, int], Non
     The suggestion is fastai's "valley": inside the longest stretch in which the loss falls.
     """
     torch.manual_seed(config.train.seed)
-    model = build_model(config.model, classes_of_outputs(config, dataset))
+    model = build_network(config, dataset)
     growth = GrowingRate(1e-6, 3.0, steps, on_batch)
     learner = build_learner(config, dataset, model, Progress(), [growth], schedule=False)
     learner.fit(steps)  # as many epochs as could be needed; GrowingRate ends it

@@ -29,11 +29,11 @@ from bearcnn.evaluation import score
 from bearcnn.examples import Split
 from bearcnn.ledger import Record, Scores
 from bearcnn.loaders import PixelLoader
-from bearcnn.model import BearCNN, LayerRow, bear_logit, build_model
+from bearcnn.model import BearCNN, LayerRow, bear_logit
 from bearcnn.plans import Trial, digest_config
 from bearcnn.runs import EpochRecord, Run, create_run
 from bearcnn.sweep import TrialResult
-from bearcnn.training import build_learner, classes_of_outputs, train
+from bearcnn.training import build_learner, build_network, choose_device, lay_out, train
 
 METRICS = ("log_loss", "accuracy", "balanced_accuracy", "roc_auc", "average_precision")
 
@@ -71,8 +71,7 @@ def run_trial(
     try:
         run, progress = _train(trial, dataset, folder, on_epoch)
         trained = time.perf_counter()
-        network = build_model(trial.config.model, classes_of_outputs(trial.config, dataset)).to(_device())
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's own types
+        network = lay_out(build_network(trial.config, dataset), choose_device())
         restore_last_weights(run, network)
         scores: dict[str, Scores] = {}
         predictions: dict[str, NDArray[np.float32]] = {}
@@ -97,7 +96,7 @@ def predict_rows(
     network: BearCNN, dataset: Dataset, rows: NDArray[np.int64], labels: NDArray[np.int64], batch_size: int
 ) -> NDArray[np.float32]:
     """The probability of a bear in some rows of the pixels, in evaluation mode: (photos,)."""
-    loader = PixelLoader(dataset.pixels, rows, labels, batch_size=batch_size, device=_device())
+    loader = PixelLoader(dataset.pixels, rows, labels, batch_size=batch_size, device=choose_device())
     with torch.inference_mode():
         logits = [bear_logit(network.eval()(pixels), network.kinds) for pixels, _ in loader]
     probabilities: NDArray[np.float32] = torch.cat(logits).double().sigmoid().float().cpu().numpy()
@@ -107,7 +106,7 @@ def predict_rows(
 def time_trial(config: Config, dataset: Dataset, seconds: float = 2.0) -> float:
     """About how long a trial will take, in seconds: real training steps after a warm-up, and one pass of evaluation."""
     torch.manual_seed(config.train.seed)
-    network = build_model(config.model, classes_of_outputs(config, dataset))
+    network = build_network(config, dataset)
     stopwatch = _Stopwatch(seconds)
     learner = build_learner(config, dataset, network, Progress(), [stopwatch], schedule=False)
     learner.fit(1000)  # the stopwatch ends it
@@ -197,10 +196,6 @@ def _record(
         best_epoch=best_epoch, scores=scores, threads=torch.get_num_threads(), host=socket.gethostname(),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
     )  # fmt: skip
-
-
-def _device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 class _Stopwatch(Callback):

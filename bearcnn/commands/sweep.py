@@ -105,11 +105,10 @@ def sweep_dropout(
 
     def make(resolved: "Config", before: "Plan | None") -> "Plan":
         place, values = _choose_rates(where, rates, before)
-        return plan_dropout(resolved, place, values, seeds or (len(before.seeds) if before else 5), kept)
+        return plan_dropout(resolved, place, values, _count_seeds(seeds, before), kept)
 
-    knobs = {"data.path": data, "train.epochs": str(epochs) if epochs else None}
     _sweep(
-        "sweep-dropout", make, lambda file: load_configuration(config or file, overrides, knobs), out, resume,
+        "sweep-dropout", make, _loading(config, overrides, data, epochs), out, resume,
         (engine.value, workers, ray_address, cpus, gpus), as_json,
     )  # fmt: skip
 
@@ -155,16 +154,28 @@ def sweep(
     from bearcnn.plans import make_plan, plan_grid
 
     def make(resolved: "Config", before: "Plan | None") -> "Plan":
-        number = seeds or (len(before.seeds) if before else 5)
+        number = _count_seeds(seeds, before)
         if before and not vary:
             return make_plan(resolved, before.axes, number, sample)
         return plan_grid(resolved, vary or [], number, sample)
 
-    knobs = {"data.path": data, "train.epochs": str(epochs) if epochs else None}
     _sweep(
-        "sweep", make, lambda file: load_configuration(config or file, overrides, knobs), out, resume,
+        "sweep", make, _loading(config, overrides, data, epochs), out, resume,
         (engine.value, workers, ray_address, cpus, gpus), as_json,
     )  # fmt: skip
+
+
+def _loading(
+    config: Path | None, overrides: list[str] | None, data: str | None, epochs: int | None
+) -> Callable[[Path | None], "Config"]:
+    """What reads the configuration asked for, on top of the file of a sweep that is taken up."""
+    knobs = {"data.path": data, "train.epochs": str(epochs) if epochs else None}
+    return lambda file: load_configuration(config or file, overrides, knobs)
+
+
+def _count_seeds(asked: int | None, before: "Plan | None") -> int:
+    """As many as asked for, else as the sweep had, else the default."""
+    return asked or (len(before.seeds) if before else 5)
 
 
 def _choose_rates(where: Where | None, rates: str | None, before: "Plan | None") -> tuple[str, list[float]]:
