@@ -18,8 +18,10 @@ cat <<END
 Done in $((SECONDS - started)) seconds: the accuracy on the test photos is at least 0.95, as promised.
 
   demo/scenes          the drawn pictures; look at a few
-  $run
-                       the run: model.onnx is the model, metrics.json its scores
+  $run/report.html
+                       open it in a browser: the scores, a threshold to move, the worst mistakes
+  $run/model.onnx
+                       the model: this one file is all that predict needs
 
 Now with your own photos, one folder for each kind of thing, one of them called bear:
 
