@@ -16,17 +16,17 @@ from measure import Sample, alternate, arguments, finish, middle, ratios, time_p
 FRESH_MODEL = """
 import sys
 from pathlib import Path
-from bearcnn.artifact import Manifest
+from bearcnn.manifest import Manifest
 from bearcnn.config import Config
-from bearcnn.export import to_onnx
-from bearcnn.model import build_model
+from bearcnn.export.run import to_onnx
+from bearcnn.model.network import build_model
 config = Config()
 manifest = Manifest(name="fresh", classes=("no", "bear"), image_size=config.data.image_size, fit=config.data.fit)
 Path(sys.argv[1]).write_bytes(to_onnx(build_model(config.model).eval(), manifest))
 """
 
 FASTAI_MODEL = """
-import bearcnn.compatibility
+import bearcnn._torch
 import sys, warnings
 warnings.simplefilter("ignore")
 from fastai.vision.all import *
@@ -40,7 +40,7 @@ Learner(loaders, network, loss_func=CrossEntropyLossFlat()).export(out)
 """
 
 FASTAI_PREDICT = """
-import bearcnn.compatibility
+import bearcnn._torch
 import sys, warnings
 warnings.simplefilter("ignore")
 from fastai.vision.all import *
@@ -86,8 +86,8 @@ def main() -> None:
 
 def _photos(folder: Path, data: Path | None) -> list[Path]:
     """A folder of two class folders, each with a few of the photos."""
-    from bearcnn.photos import find_photos
-    from bearcnn.scenes import write_scenes
+    from bearcnn.data.photos import find_photos
+    from bearcnn.data.synthetic.scenes import write_scenes
 
     if data is None:
         data = folder / "scenes"

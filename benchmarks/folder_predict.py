@@ -30,7 +30,7 @@ from measure import (
 from pictures import camera_photos, class_folders, multiply, small_photos
 
 FASTAI_FOLDER = """
-import bearcnn.compatibility
+import bearcnn._torch
 import sys, warnings
 warnings.simplefilter("ignore")
 from fastai.vision.all import *
@@ -45,7 +45,7 @@ DECODE = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from bearcnn.photos import find_photos, load_pixels
+from bearcnn.data.photos import find_photos, load_pixels
 folder, threads = sys.argv[1:]
 with ThreadPoolExecutor(int(threads)) as pool:
     for pixels in pool.map(lambda photo: load_pixels(photo, 128, "squish"), find_photos(Path(folder))):

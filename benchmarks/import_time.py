@@ -7,7 +7,14 @@ import sys
 
 from measure import alternate, arguments, finish, middle, ratios, time_process
 
-MODULES = ("bearcnn.cli", "bearcnn.prediction", "bearcnn.training", "onnxruntime", "torch", "fastai.vision.all")
+MODULES = (
+    "bearcnn.cli.app",
+    "bearcnn.inference.predictor",
+    "bearcnn.training.fit",
+    "onnxruntime",
+    "torch",
+    "fastai.vision.all",
+)
 
 
 def main() -> None:
@@ -16,7 +23,7 @@ def main() -> None:
     commands = {"python -c pass": ["-c", "pass"], "bearcnn --help": ["-m", "bearcnn", "--help"]}
     for module in MODULES:
         # fastai doesn't import beside a torchvision that was built for another torch; this mends it in no time.
-        first = "import bearcnn.compatibility; " if "fastai" in module else ""
+        first = "import bearcnn._torch; " if "fastai" in module else ""
         commands[f"import {module}"] = ["-c", f"{first}import {module}"]
     samples = alternate(
         {

@@ -33,7 +33,7 @@ from measure import (
 )
 
 PLAIN_FASTAI = """
-import bearcnn.compatibility
+import bearcnn._torch
 import json, sys, time, warnings
 warnings.simplefilter("ignore")
 from fastai.vision.all import *
@@ -164,9 +164,9 @@ def _lay_out(data: Path | None, folder: Path) -> dict[str, int]:
 
     plain/{train,valid}/{bear,not_bear}/ is what fastai takes, subclasses/ has a folder for each subclass in these.
     """
-    from bearcnn.cache import cache_root
-    from bearcnn.dataset import load_dataset
-    from bearcnn.scenes import builtin_scenes
+    from bearcnn.data.cache import cache_root
+    from bearcnn.data.dataset import load_dataset
+    from bearcnn.data.synthetic.scenes import builtin_scenes
 
     dataset = load_dataset(
         data or builtin_scenes(cache_root()), image_size=8, fit="squish", cache_root=folder / "cache"

@@ -39,12 +39,12 @@ from pictures import camera_photos, class_folders, small_photos
 NETWORK = ("model.widths=[32, 64, 128, 256]", "model.kernel_size=3", "model.stride=2", "model.pooling=concat")
 
 PLAIN_FASTAI = """
-import bearcnn.compatibility
+import bearcnn._torch
 import json, sys, time, warnings
 warnings.simplefilter("ignore")
 from fastai.vision.all import *
 from bearcnn.config import load_config
-from bearcnn.model import build_model
+from bearcnn.model.network import build_model
 folder, size, batch_size, epochs, workers, *settings = sys.argv[1:]
 
 class Clock(Callback):
@@ -72,11 +72,11 @@ if __name__ == "__main__":
 # What bearcnn trains with, by its own builders: network, loss, optimizer, number format, and one batch as it comes.
 CEILING = """
 import json, sys, time
-from bearcnn.callbacks import Progress
+from bearcnn.training.callbacks import Progress
 from bearcnn.config import load_config
-from bearcnn.dataset import open_dataset
-from bearcnn.model import build_model
-from bearcnn.training import build_learner
+from bearcnn.data.dataset import open_dataset
+from bearcnn.model.network import build_model
+from bearcnn.training.fit import build_learner
 seconds, *settings = sys.argv[1:]
 config = load_config(None, settings)
 learner = build_learner(config, open_dataset(config.data), build_model(config.model), Progress(), [], schedule=False)

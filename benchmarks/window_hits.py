@@ -9,11 +9,11 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from bearcnn.dataset import load_labelled, reopen_dataset
+from bearcnn.data.dataset import load_labelled, reopen_dataset
 from bearcnn.errors import BearcnnError
-from bearcnn.prediction import Predictor
+from bearcnn.evaluation.localization import measure_window_hits
+from bearcnn.inference.predictor import Predictor
 from bearcnn.runs import open_run
-from bearcnn.windows import measure_window_hits
 
 
 def main() -> None:

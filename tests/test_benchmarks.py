@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bearcnn.dataset import load_dataset
-from bearcnn.photos import load_pixels
+from bearcnn.data.dataset import load_dataset
+from bearcnn.data.photos import load_pixels
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 COMMANDS = sorted(

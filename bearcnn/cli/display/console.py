@@ -1,0 +1,433 @@
+"""Rich tables and progress: with cli the only code that prints. Light: it formats what others measured.
+
+Results go to stdout; progress and notes to stderr, so that a pipe gets results alone.
+"""
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from bearcnn.errors import BearcnnError
+
+if TYPE_CHECKING:  # for the types alone: a command loads only what it uses
+    from bearcnn.data.cache import CacheEntry
+    from bearcnn.data.dataset import Dataset
+    from bearcnn.evaluation.assessment import Judgement
+    from bearcnn.evaluation.intervals import Estimate
+    from bearcnn.evaluation.metrics import Evaluation
+    from bearcnn.export.run import ExportReport
+    from bearcnn.inference.predictor import Prediction
+    from bearcnn.model.network import LayerRow
+    from bearcnn.runs import EpochRecord, Run
+
+# A file's name can be any bytes; what isn't text is shown escaped instead of ending the program.
+for stream in (sys.stdout, sys.stderr):
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+NAMES = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "precision": "precision",
+    "recall": "recall",
+    "false_positive_rate": "false-positive rate",
+    "f1": "F1",
+    "roc_auc": "ROC AUC",
+    "average_precision": "average precision",
+    "brier": "Brier score",
+    "log_loss": "log loss",
+    "valid_loss": "validation loss",
+}
+
+
+def note(text: str) -> None:
+    """A remark for people."""
+    err.print(text, soft_wrap=True)
+
+
+def plain(text: str) -> str:
+    """Text that isn't ours, so that no bracket in it is read as a style."""
+    return escape(text)
+
+
+def say(text: str) -> None:
+    """A result in words."""
+    out.print(text, soft_wrap=True)
+
+
+def show_error(error: BearcnnError) -> None:
+    """What went wrong, as the last thing said."""
+    for line in str(error).splitlines():
+        err.print(f"[bold red]error:[/] {escape(line)}", soft_wrap=True)
+
+
+def print_json(content: Any) -> None:
+    """One JSON document on stdout."""
+    sys.stdout.write(json.dumps(content, indent=2, default=str) + "\n")
+
+
+def print_text(text: str) -> None:
+    """Text on stdout as it is."""
+    sys.stdout.write(text)
+
+
+@contextmanager
+def tracking() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
+    """Bars for work in several steps: `track(what)` gives the `progress(done, total)` callback of one step.
+
+    A step that never reports has no bar; where stderr is no terminal there are none at all.
+    """
+    with _progress() as bars:
+
+        def track(what: str) -> Callable[[int, int], None]:
+            task: list[TaskID] = []
+
+            def update(done: int, total: int) -> None:
+                if not task:
+                    task.append(bars.add_task(what, total=total))
+                bars.update(task[0], completed=done, total=total)
+
+            return update
+
+        yield track
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(compact=True),
+        console=err,
+        transient=True,
+        expand=True,
+        disable=not err.is_terminal,
+    )
+
+
+class TrainingDisplay:
+    """A training as it goes: the network as a table, a line an epoch, a bar for what is under way."""
+
+    HEADER = (
+        "       ---- loss ----  ------ validation -------           (* the best so far)\n"
+        "epoch   train   valid  accuracy  ROC AUC  avg prec       lr  seconds  images/s"
+    )
+
+    def __init__(self, bars: Progress, epochs: int, finished: int) -> None:
+        self._bars, self._epochs, self._finished = bars, epochs, finished
+        self._task: TaskID | None = None
+
+    def model_built(self, layers: "list[LayerRow]") -> None:
+        """Show the network layer by layer."""
+        show_model(layers)
+        err.print()
+        err.print(self.HEADER, style="bold", soft_wrap=True)
+
+    def batch_done(self, done: int, total: int) -> None:
+        """Move the bar."""
+        if self._task is None:
+            self._task = self._bars.add_task("training", total=self._epochs * total)
+        self._bars.update(
+            self._task,
+            completed=self._finished * total + done,
+            description=f"epoch {self._finished + 1} of {self._epochs}",
+        )
+
+    def epoch_done(self, record: "EpochRecord") -> None:
+        """One line."""
+        self._finished = record.epoch
+        line = (
+            f"{record.epoch:5d}  {record.train_loss:6.4f}  {record.valid_loss:6.4f}  {record.accuracy:8.4f}  "
+            f"{record.roc_auc:7.4f}  {record.average_precision:8.4f}  {record.lr:7.1e}  {record.seconds:7.1f}  "
+            f"{record.images_per_second:8,.0f}"
+        )
+        err.print(f"{line} [green]*[/]" if record.best else line, soft_wrap=True)
+
+    def stage(self, what: str) -> None:
+        """What comes after the epochs."""
+        if self._task is not None:
+            self._bars.update(self._task, visible=False)
+            self._task = None
+        note(f"[dim]{what} ...[/]")
+
+
+@contextmanager
+def training_display(epochs: int, finished: int = 0) -> Iterator[TrainingDisplay]:
+    """Owns the bar, so that it goes away on Ctrl-C and errors too."""
+    with _progress() as bars:
+        yield TrainingDisplay(bars, epochs, finished)
+
+
+def show_model(layers: "list[LayerRow]") -> None:
+    """The network: each layer's output, parameters, multiply-adds."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("layer")
+    table.add_column("")
+    table.add_column("output", justify="right")
+    table.add_column("parameters", justify="right")
+    table.add_column("multiply-adds", justify="right")
+    for layer in layers:
+        shape = " x ".join(str(side) for side in layer.output_shape)
+        table.add_row(
+            layer.name, layer.layer, shape, f"{layer.parameters:,}" if layer.parameters else "",
+            f"{layer.multiply_adds:,}" if layer.multiply_adds else "",
+        )  # fmt: skip
+    parameters = sum(layer.parameters for layer in layers)
+    multiply_adds = sum(layer.multiply_adds for layer in layers)
+    table.add_row("together", "", "", f"{parameters:,}", f"{multiply_adds:,}", style="bold")
+    err.print(table)
+    note("[dim]each convolution is followed by batch norm and ReLU[/]")
+
+
+def show_dataset(dataset: "Dataset") -> None:
+    """How many photos of what are where, and what was left out."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("photos")
+    negative, positive = dataset.classes
+    for heading in (positive, negative, "together"):
+        table.add_column(heading, justify="right")
+    for split in ("train", "valid", "test"):
+        labels = [example.label for example in dataset.select(split)]
+        if labels:
+            counts = (sum(labels), len(labels) - sum(labels), len(labels))
+            table.add_row(split, *(f"{count:,}" for count in counts))
+    err.print(table)
+    if dataset.left_out:
+        note(f"[yellow]left out: {len(dataset.left_out):,} photos[/]")
+        for left_out in dataset.left_out[:5]:
+            note(f"  {escape(str(left_out.path))}: {escape(left_out.reason)}")
+        if len(dataset.left_out) > 5:
+            note(f"  and {len(dataset.left_out) - 5:,} more, each listed with its reason in the run's dataset.json")
+
+
+def show_evaluation(evaluation: "Evaluation", title: str, classes: tuple[str, str]) -> None:
+    """Every score with its interval, and the confusion matrix."""
+    negative, positive = classes
+    out.print(
+        f"[bold]{escape(title)}[/]: {evaluation.n:,} photos, {evaluation.positives:,} {escape(positive)}; "
+        f"threshold {evaluation.threshold:.3f}",
+        soft_wrap=True,
+    )
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("score")
+    table.add_column("value", justify="right")
+    table.add_column(f"{evaluation.confidence:.0%} interval", justify="right")
+    for name, estimate in evaluation.estimates.items():
+        interval = "" if estimate.low is None else f"{estimate.low:.3f} to {estimate.high:.3f}"
+        value = "undefined" if estimate.value is None else f"{estimate.value:.3f}"
+        table.add_row(NAMES.get(name, name), value, interval)
+    out.print(table)
+    confusion = evaluation.confusion
+    matrix = Table(box=None, pad_edge=False, header_style="bold")
+    matrix.add_column("confusion")
+    matrix.add_column(f"called {positive}", justify="right")
+    matrix.add_column(f"called {negative}", justify="right")
+    matrix.add_row(f"is {positive}", f"{confusion.true_positive:,}", f"{confusion.false_negative:,}")
+    matrix.add_row(f"is {negative}", f"{confusion.false_positive:,}", f"{confusion.true_negative:,}")
+    out.print(matrix)
+
+
+def show_judgement(judgement: "Judgement", title: str, classes: tuple[str, str]) -> None:
+    """The scores, what the threshold costs, which kinds of photo are judged wrongly, the worst of them."""
+    positive = classes[1]
+    show_evaluation(judgement.evaluation, title, classes)
+    choice, point = judgement.choice, judgement.point
+    if choice.photos:
+        what = (
+            f"finds {choice.reached:.1%} of the {choice.bears:,} there (wanted: {choice.wanted:.4g})"
+            if choice.rule == "target_recall"
+            else f"gives {choice.reached:.3g} false alarms a day there (wanted: at most {choice.wanted:.4g})"
+        )
+        out.print(f"\nthreshold [bold]{choice.threshold:.4g}[/], chosen on {choice.photos:,} validation photos: {what}")
+    else:
+        out.print(f"\nthreshold [bold]{choice.threshold:.4g}[/], {_ORIGINS[choice.rule]}")
+    out.print(
+        f"of {point.photos_per_day:,.0f} photos a day, if {point.prevalence:.2%} of them have a {escape(positive)}:"
+    )
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("what it means in use")
+    table.add_column("value", justify="right")
+    table.add_column(f"{judgement.evaluation.confidence:.0%} interval", justify="right")
+    for name, estimate, percent in (
+        (f"{positive}s found", point.recall, True),
+        ("others called so", point.false_positive_rate, True),
+        ("photos left to look at", point.photos_to_look_at, True),
+        ("alerts a day", point.alerts_per_day, False),
+        ("of these false alarms", point.false_alarms_per_day, False),
+        ("alerts that are right", point.precision, True),
+    ):
+        table.add_row(name, _number(estimate.value, percent), _interval(estimate, percent))
+    out.print(table)
+    wrong = Table(box=None, pad_edge=False, header_style="bold")
+    wrong.add_column("by kind of photo")
+    for heading in ("photos", "wrong", "share", "interval"):
+        wrong.add_column(heading, justify="right")
+    for row in judgement.groups:
+        name = f"{classes[row.label]}: {row.name}" if row.name != classes[row.label] else row.name
+        share = _number(row.rate.value, True)
+        wrong.add_row(escape(name), f"{row.photos:,}", f"{row.wrong:,}", share, _interval(row.rate, True))
+    out.print()
+    out.print(wrong)
+    if judgement.mistakes:
+        out.print("\n[bold]worst mistakes[/]")
+        for photo in judgement.mistakes:
+            kind = f"missed {positive}" if photo.label else "false alarm"
+            out.print(
+                f"{escape(kind):{len(positive) + 7}}  {photo.probability:5.3f}  {escape(photo.path)}", soft_wrap=True
+            )
+    for remark in judgement.notes:
+        note(f"[yellow]{escape(remark)}[/]")
+
+
+_ORIGINS = {"given": "as you gave it", "model": "the model file's own"}
+
+
+def _number(value: float | None, percent: bool) -> str:
+    return "undefined" if value is None else f"{value:.1%}" if percent else f"{value:,.1f}"
+
+
+def _interval(estimate: "Estimate", percent: bool) -> str:
+    if estimate.low is None or estimate.high is None:
+        return ""
+    return f"{_number(estimate.low, percent)} to {_number(estimate.high, percent)}"
+
+
+def show_finished(run: "Run", evaluation: "Evaluation", split: str, best_epoch: int) -> None:
+    """What a training came to, where everything lies, and what to try next."""
+    scores = evaluation.estimates
+    out.print(f"\non {evaluation.n:,} {split} photos, with 95% intervals (best epoch: {best_epoch}):")
+    for name in ("accuracy", "recall", "precision", "roc_auc"):
+        out.print(f"  {NAMES[name]:18} {scores[name]}")
+    if split == "valid":
+        note("[yellow]there are no test photos: these chose the best epoch as well, so the scores flatter a little[/]")
+    confusion = evaluation.confusion
+    called_bear = confusion.true_positive + confusion.false_positive
+    if called_bear in (0, evaluation.n):
+        note(f"[yellow]it gives all {evaluation.n:,} photos the same answer: train longer, or on more photos[/]")
+    out.print(f"\nin {escape(str(run.directory))}:", soft_wrap=True)
+    for file, what in (
+        (run.report_file, "all of this and more as a page: open it in a browser"),
+        (run.onnx_file, "the model: this one file is all that predict needs"),
+        (run.weights_file, "its weights, for training code"),
+        (run.metrics_file, "every score with its interval"),
+        (run.predictions_file, "its answer to each validation and test photo"),
+        (run.history_file, "one line an epoch"),
+        (run.dataset_file, "each photo's split; what was left out, and why"),
+        (run.config_file, "the configuration, explained"),
+    ):
+        out.print(f"  {file.name:18} [dim]{what}[/]", soft_wrap=True)
+    out.print("\nnext: [bold]bearcnn predict PHOTOS...[/]  or  [bold]bearcnn evaluate[/]")
+
+
+def show_export(report: "ExportReport") -> None:
+    """Where the file is, and how far it is from the network that was trained."""
+    out.print(f"{escape(str(report.file))}: {report.format}, {report.bytes / 1e6:.2f} MB", soft_wrap=True)
+    out.print(
+        f"largest difference from the trained network on {report.photos} validation photos: "
+        f"{report.largest_difference:.1e} of probability",
+        soft_wrap=True,
+    )
+    if report.format in ("int8", "fastai"):
+        change = report.roc_auc - report.roc_auc_trained
+        out.print(f"ROC AUC {report.roc_auc_trained:.4f} before, {report.roc_auc:.4f} after ({change:+.4f})")
+    if report.format == "int8":
+        out.print(
+            f"size {report.bytes_onnx / 1e6:.2f} MB before, {report.bytes / 1e6:.2f} MB after; "
+            f"{report.speed:.2f} x the photos per second",
+            soft_wrap=True,
+        )
+    if report.format == "int8" and report.speed < 1:
+        note("[yellow]on this computer the float file is faster: so small a network gains nothing from 8 bits[/]")
+    if report.format == "fastai":
+        note("fastai resizes photos by a rule of its own, and doesn't turn them: the answers differ by that")
+        note(
+            "[yellow]this file is a pickle: loading one can run any code in it. Load only your own, "
+            "and give others the .onnx file[/]"
+        )
+
+
+def show_caches(entries: "list[CacheEntry]") -> None:
+    """What decoded pixels are kept."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("photos", "side", "MB", "last used", "folder"):
+        table.add_column(heading, justify="left" if heading in ("last used", "folder") else "right")
+    for entry in entries:
+        table.add_row(
+            f"{entry.photos:,}", f"{entry.size}", f"{entry.bytes / 1e6:.1f}",
+            f"{entry.last_used:%Y-%m-%d %H:%M}", escape(str(entry.source)),
+        )  # fmt: skip
+    out.print(table)
+
+
+def print_predictions(predictions: "Iterable[Prediction]", style: str, classes: tuple[str, str]) -> dict[str, int]:
+    """Each prediction as soon as it is there, as table, csv, json or jsonl; how many there were of each label."""
+    counts = dict.fromkeys([*classes, "unreadable"], 0)
+    write = sys.stdout.write
+    width = max(len(name) for name in [*classes, "unreadable"])
+    if style == "csv":
+        write(_csv_row(["path", "label", "probability", "error"]))
+    elif style == "json":
+        write("[")
+    for number, prediction in enumerate(predictions):
+        counts[prediction.label or "unreadable"] += 1
+        if style == "table":
+            _print_row(prediction, width, classes[1])
+        elif style == "csv":
+            probability = "" if prediction.probability is None else f"{prediction.probability:.6f}"
+            write(_csv_row([prediction.path, prediction.label or "", probability, prediction.error or ""]))
+        else:
+            row = json.dumps(asdict(prediction))
+            write(f"{row}\n" if style == "jsonl" else ("," if number else "") + f"\n  {row}")
+        if style != "table":
+            sys.stdout.flush()
+    if style == "json":
+        write("\n]\n")
+    return counts
+
+
+def _print_row(prediction: "Prediction", width: int, positive: str) -> None:
+    path = escape(prediction.path)
+    if prediction.probability is None:
+        out.print(f"[yellow]{'unreadable':{width}}[/]         {path}: {escape(prediction.error or '')}", soft_wrap=True)
+        return
+    color = "bold red" if prediction.label == positive else "green"
+    label = escape(f"{prediction.label:{width}}")
+    out.print(f"[{color}]{label}[/]  {prediction.probability:5.3f}  {path}", soft_wrap=True)
+
+
+def _csv_row(cells: list[str]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerow(cells)
+    return buffer.getvalue()
+
+
+def summarize_predictions(counts: Mapping[str, int]) -> None:
+    """How many of each, in one line."""
+    total = sum(counts.values())
+    parts = ", ".join(f"{count:,} {label}" for label, count in counts.items() if count or label != "unreadable")
+    note(f"[dim]{total:,} photos: {parts}[/]")
+
+
+def show_picture(file: Path) -> None:
+    """Where a picture was written."""
+    out.print(f"drew {escape(str(file))}", soft_wrap=True)
+
+
+def show_lr(suggestion: float, plot: str) -> None:
+    """The suggested learning rate and where its plot is."""
+    out.print(f"suggested learning rate: [bold]{suggestion:g}[/]  (plot: {escape(plot)})", soft_wrap=True)
+    out.print(f"add it to your command: [bold]--lr {suggestion:g}[/]")

@@ -1,0 +1,71 @@
+"""Options that several commands have, and how a command gets its configuration and its photos."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bearcnn.cli.display import console
+
+if TYPE_CHECKING:  # for the types alone: a command loads only what it uses
+    from bearcnn.config import Config
+    from bearcnn.data.dataset import Dataset
+    from bearcnn.runs import Run
+
+
+KNOBS = "Knobs (short for --set)"
+
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="TOML file; see `bearcnn config show` for every key.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Set any key, such as train.lr=3e-3; can be repeated."),
+]
+Data = Annotated[str | None, typer.Option(metavar="DIR", help="Folder of class folders. Default: built-in scenes.")]
+AsJson = Annotated[bool, typer.Option("--json", metavar="", help="JSON on stdout, for programs.")]
+RunFolder = Annotated[
+    Path | None, typer.Argument(metavar="RUN", help="Run folder. Default: the newest finished one (runs/latest).")
+]
+
+
+def knob(what: str) -> Any:
+    """An option that is short for a key of the configuration."""
+    return typer.Option(metavar="VALUE", help=what, rich_help_panel=KNOBS)
+
+
+def load_configuration(file: Path | None, overrides: list[str] | None, knobs: dict[str, str | None]) -> "Config":
+    """The configuration of file, --set and knobs, the later ones winning; the data folder made absolute."""
+    from bearcnn.config import load_config
+
+    spelled = [f"{key}=[{value}]" if "," in value else f"{key}={value}" for key, value in knobs.items() if value]
+    config = load_config(file, [*(overrides or []), *spelled])
+    if not config.data.path:
+        return config
+    # A run must find its photos again from wherever it is resumed or evaluated.
+    data = config.data.model_copy(update={"path": str(Path(config.data.path).expanduser().absolute())})
+    return config.model_copy(update={"data": data})
+
+
+def open_with_progress(config: "Config") -> "Dataset":
+    """A configuration's photos, decoded; how far that is shows on the terminal."""
+    from bearcnn.data.dataset import open_dataset
+
+    with console.tracking() as track:
+        return open_dataset(config.data, track("drawing scenes"), track("decoding photos"))
+
+
+def open_folder(folder: str, config: "Config") -> "Dataset":
+    """Labelled photos that the run knows nothing of: unless the folder is split itself, all of them count as test."""
+    from bearcnn.data.dataset import load_labelled
+
+    with console.tracking() as track:
+        return load_labelled(Path(folder), config.data, track("decoding photos"))
+
+
+def reopen_with_progress(run: "Run") -> "Dataset":
+    """The photos of a run, decoded; how far that is shows on the terminal."""
+    from bearcnn.data.dataset import reopen_dataset
+
+    with console.tracking() as track:
+        return reopen_dataset(run, track("drawing scenes"), track("decoding photos"))

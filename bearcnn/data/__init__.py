@@ -1,0 +1,1 @@
+"""Photos to labelled, split, decoded pixels. Light: nothing here loads torch."""

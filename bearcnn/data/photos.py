@@ -1,0 +1,240 @@
+"""One photo file or stream to upright RGB pixels: the one way in which bearcnn reads pictures, in training and in use.
+
+Pictures come from strangers' cameras and from the web, so the content decides and not the suffix, and every file
+gives either the whole picture or a `PhotoError` with a reason a person understands. Colour profiles (ICC) are left
+alone: for telling a bear they change little, and the profile in a file is one more thing to feed a C library with.
+This module must not import torch, fastai, matplotlib or pandas: `bearcnn predict` runs on it.
+"""
+
+import os
+import stat
+import warnings
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from bearcnn.data.jpeg import drop_details, has_end
+from bearcnn.errors import DataError, PhotoError
+
+Fit = Literal["squish", "crop", "pad"]
+
+# HEIC can't be read, but an iPhone's photos must show up as left out with a reason, not be passed over in silence.
+PHOTO_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
+    | {".avif", ".jp2", ".ppm", ".pgm", ".heic", ".heif"}
+)
+
+PIXEL_LIMIT = 200_000_000  # a 150-megapixel panorama is a photo, 50000 x 50000 is an attack on the memory
+BYTE_LIMIT = 2**30
+
+# Only what photos come in: Pillow also opens documents (EPS, PDF), video and formats without any signature.
+_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF", "JPEG2000", "PPM")
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"II*\0", b"MM\0*", b"\0\0\0\x0cjP", b"\xffO\xffQ")
+_HEIC_BRANDS = (b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypmif1", b"ftypmsf1")
+_PILLOW = r"PIL\."  # the modules whose warnings are silenced
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # EXIF orientation (CIPA DC-008, tag 0x0112) to what turns the stored picture upright
+
+# Pillow itself refuses above twice this number, also for a frame inside a file that says it is small.
+Image.MAX_IMAGE_PIXELS = PIXEL_LIMIT
+
+
+def find_photos(root: Path) -> Iterator[Path]:
+    """Every file under a folder that is called like a photo, in the order of the sorted names.
+
+    Lazy, one folder in memory at a time. Hidden files and folders are passed over; linked folders are followed,
+    but not in circles. A folder below that can't be listed comes out itself, so that it gets a reason like a bad
+    photo. Raises DataError if `root` can't be listed.
+    """
+    yield from _walk(root, frozenset())
+
+
+def _walk(folder: Path, above: frozenset[tuple[int, int]]) -> Iterator[Path]:
+    try:
+        state = folder.stat()
+        with os.scandir(folder) as listing:
+            entries = sorted((entry.name, _is_folder(entry)) for entry in listing if not entry.name.startswith("."))
+    except OSError as error:
+        if not above:
+            raise DataError(f"The folder {folder} can't be listed: {_why(error)}.") from error
+        yield folder
+        return
+    identity = (state.st_dev, state.st_ino)
+    if identity in above:
+        return
+    for name, is_folder in entries:
+        if is_folder:
+            yield from _walk(folder / name, above | {identity})
+        elif os.path.splitext(name)[1].lower() in PHOTO_SUFFIXES:  # noqa: PTH122 - a Path for each of a million names is slow
+            yield folder / name
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads nowhere: reading it gives the reason
+        return False
+
+
+def load_pixels(source: Path | BinaryIO, size: int, fit: Fit) -> NDArray[np.uint8]:
+    """A photo as the network sees it: (size, size, 3) uint8; PhotoError if it can't be read."""
+    return fit_photo(load_photo(source, at_least=size), size, fit)
+
+
+def load_photo(source: Path | BinaryIO, at_least: int | None = None) -> Image.Image:
+    """A photo as a person would see it, upright and in RGB; PhotoError with the reason if it can't be read whole.
+
+    With `at_least`, a JPEG is decoded at 1/2, 1/4 or 1/8 of its size where both sides stay at least that many pixels.
+    Of an animation it is the first frame; what is transparent becomes white, as on a page.
+    """
+    data = read_photo(source) if isinstance(source, Path) else source.read()
+    if not data:
+        raise PhotoError("empty file")
+    _quieten_pillow()
+    try:
+        with Image.open(BytesIO(data), formats=_FORMATS) as image:
+            width, height = image.size
+            if width * height > PIXEL_LIMIT:
+                raise PhotoError(f"too large: {width}x{height} px, more than {PIXEL_LIMIT // 10**6} megapixels")
+            if at_least is not None:
+                image.draft(None, (at_least, at_least))  # does something for JPEG alone
+                if "progressive" in image.info and image.width < width / 4:  # at 1/8
+                    image.fp = BytesIO(drop_details(data))
+            image.load()
+            if not _has_end(image.format, data):
+                raise PhotoError("file is truncated")
+            return _to_rgb(_upright(image))
+    except PhotoError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise PhotoError(f"too large: more than {PIXEL_LIMIT // 10**6} megapixels") from error
+    except MemoryError as error:
+        raise PhotoError("too large for this computer's memory") from error
+    except UnidentifiedImageError as error:
+        raise PhotoError(_name_unreadable(data)) from error
+    except Exception as error:
+        # On damaged bytes Pillow's plugins raise nearly everything: OSError, SyntaxError, struct.error, KeyError, ...
+        raise PhotoError("file is truncated" if "truncated" in str(error) else "file is damaged") from error
+
+
+def read_photo(path: Path) -> bytes:
+    """The bytes of a photo file; PhotoError with the reason if they can't be had."""
+    try:
+        state = path.stat()
+        if stat.S_ISDIR(state.st_mode):
+            raise PhotoError("a folder without photos, or one that can't be listed")
+        if not stat.S_ISREG(state.st_mode):  # a pipe would be waited for without end
+            raise PhotoError("not a file")
+        if state.st_size > BYTE_LIMIT:
+            raise PhotoError(f"too large: {state.st_size / 2**30:.1f} GB")
+        return path.read_bytes()
+    except OSError as error:
+        raise PhotoError(_why(error)) from error
+    except ValueError as error:  # a zero byte in the name
+        raise PhotoError("not a file name") from error
+
+
+def fit_photo(image: Image.Image, size: int, fit: Fit) -> NDArray[np.uint8]:
+    """An RGB picture brought into a square: (size, size, 3) uint8.
+
+    `squish` squeezes the whole frame into the square; `crop` takes the square in the middle; `pad` keeps the whole
+    frame in its shape, between grey bars.
+    """
+    width, height = image.size
+    if fit == "pad":
+        scale = size / max(width, height)
+        inner = (max(1, round(width * scale)), max(1, round(height * scale)))
+        square = Image.new("RGB", (size, size), (128, 128, 128))  # grey is nearly 0 once the network has normalised it
+        square.paste(_resize(image, inner, (0, 0, width, height)), ((size - inner[0]) // 2, (size - inner[1]) // 2))
+        return np.array(square)
+    box = (0, 0, width, height)
+    if fit == "crop":
+        side = min(width, height)
+        left, top = (width - side) // 2, (height - side) // 2
+        box = (left, top, left + side, top + side)
+    return np.array(_resize(image, (size, size), box))
+
+
+def _resize(image: Image.Image, size: tuple[int, int], box: tuple[int, int, int, int]) -> Image.Image:
+    # Bicubic is within 42-45 dB of Lanczos (bilinear: 36) at 0.6 of its time. The reducing gap shrinks by whole
+    # numbers first: 11 megapixels to 128 px in 9 ms instead of 62, 44.5 dB instead of 45.6.
+    return image.resize(size, Image.Resampling.BICUBIC, box=box, reducing_gap=3.0)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # broken metadata, on which Pillow raises nearly everything: the picture itself is whole
+        turn = None
+    return image if turn is None else image.transpose(turn)
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        image = _to_grey(image)
+    if image.mode == "LAB":
+        raise PhotoError("Lab colours, which can't be read: save it as RGB")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image.convert("RGB")
+
+
+def _to_grey(image: Image.Image) -> Image.Image:
+    """A picture of more than 8 bits in 8 bits, by the range that its mode means (Pillow itself would clip to white)."""
+    values = np.asarray(image)
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((values >> 8).astype(np.uint8))
+    values = np.nan_to_num(values.astype(np.float32), posinf=0, neginf=0)
+    low, high = float(values.min()), float(values.max())
+    # Integers are 16 bits in Pillow's wider mode; floats have no range of their own, so the narrowest usual one counts.
+    usual = [limit for limit in ((65535.0,) if image.mode == "I" else (1.0, 255.0, 65535.0)) if high <= limit]
+    if low >= 0 and usual:
+        low, high = 0.0, usual[0]
+    return Image.fromarray(((values - low) * (255 / max(high - low, 1e-9))).astype(np.uint8))
+
+
+def _has_end(file_format: str | None, data: bytes) -> bool:
+    """Whether the end marker of a JPEG or JPEG 2000 follows its picture data; True for other formats.
+
+    A memory card that lost the rest of a photo leaves zeros, which decode as a grey rest without any error.
+    """
+    if file_format in ("JPEG", "MPO"):
+        return has_end(data)
+    return file_format != "JPEG2000" or b"\xff\xd9" in data
+
+
+def _name_unreadable(data: bytes) -> str:
+    if data[4:12] in _HEIC_BRANDS:
+        return "HEIC photo, which can't be read: save it as JPEG"
+    known = data.startswith(_SIGNATURES) or data[4:12] == b"ftypavif"
+    return "file is damaged" if known else "not a picture"
+
+
+def _why(error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "file not found"
+    return (error.strerror or type(error).__name__).lower()
+
+
+def _quieten_pillow() -> None:
+    """Silence what Pillow warns of (odd metadata, large pictures): here a photo is either read or has a reason.
+
+    Not `warnings.catch_warnings`, which isn't safe in the threads that photos are decoded in.
+    """
+    first = warnings.filters[0] if warnings.filters else None
+    if first is None or first[0] != "ignore" or getattr(first[3], "pattern", None) != _PILLOW:
+        warnings.filterwarnings("ignore", module=_PILLOW)

@@ -1,0 +1,1 @@
+"""The built-in data set: drawn scenes with a bear, another animal or none."""

@@ -1,0 +1,305 @@
+"""Probabilities and true labels -> numbers with intervals.
+
+One set of formulas serves the single number, the training loop and the bootstrap, so that none can disagree. It needs
+numpy alone and must never import torch, fastai, pandas, scikit-learn or scipy: `bearcnn evaluate` judges the exported
+file on computers that have none of them.
+
+A positive is a photo with label 1; it is predicted positive when its probability is at least the threshold. A number
+that has no meaning for the data (recall without a single positive, say) is NaN in `score` and None in an `Estimate`.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bearcnn.evaluation.intervals import (
+    Estimate,
+    auc_interval,
+    estimate,
+    f1_interval,
+    proportion,
+    weighted_sum,
+    wilson_interval,
+)
+
+METRICS: dict[str, bool] = {
+    "roc_auc": True,
+    "average_precision": True,
+    "accuracy": True,
+    "balanced_accuracy": True,
+    "precision": True,
+    "recall": True,
+    "false_positive_rate": False,
+    "f1": True,
+    "brier": False,
+    "log_loss": False,
+}
+"""Every metric's name, and whether higher is better."""
+
+_CELLS_AT_ONCE = 1 << 16
+"""Resamples are weighed in chunks of about this many numbers: a few megabytes, near the CPU's cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class Confusion:
+    """How many photos of each class got each answer at the threshold."""
+
+    true_positive: int
+    false_positive: int
+    false_negative: int
+    true_negative: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What a model is worth on labelled photos it was not trained on."""
+
+    n: int
+    positives: int
+    threshold: float
+    estimates: dict[str, Estimate]
+    confusion: Confusion
+    resamples: int
+    confidence: float
+    seed: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The evaluation as a dictionary that `json.dumps` takes, with null for what is undefined."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> "Evaluation":
+        """The evaluation that `to_json` gave these fields."""
+        estimates = {name: Estimate(**estimate) for name, estimate in fields["estimates"].items()}
+        return cls(**{**fields, "estimates": estimates, "confusion": Confusion(**fields["confusion"])})
+
+
+def evaluate(
+    labels: ArrayLike,
+    probabilities: ArrayLike,
+    *,
+    threshold: float = 0.5,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Evaluation:
+    """Every metric with its confidence interval.
+
+    `labels` (n,) are 0 or 1, `probabilities` (n,) those of class 1.
+
+    Accuracy, precision, recall and the false-positive rate are proportions and get Wilson intervals, which stay honest
+    at the edge: 20 bears of 20 found is a recall of 1.000 (0.839–1.000), where resampling could only repeat the 1.
+    Balanced accuracy and F1 are made of proportions, and their intervals of those. The others get bootstrap percentile
+    intervals from resamples of the photos. The resampling is not stratified: how many bears come before the camera is
+    chance as well, and average precision depends on it. A resample that leaves a number undefined is left out of that
+    number's interval. Where all resamples agree, as they must on a perfect ranking, the interval of the ROC AUC is
+    Newcombe's (2006) and that of average precision Wilson's with a trial for each bear (Boyd, Eng & Page 2013).
+
+    Raises ValueError for arrays of the wrong shape or with values outside their range.
+    """
+    if resamples < 1 or not 0 < confidence < 1:
+        raise ValueError(f"resamples={resamples} must be at least 1, confidence={confidence} between 0 and 1")
+    ranking = _rank(labels, probabilities, threshold)
+    cells = _count(ranking)
+    positives, negatives = cells.true_positive + cells.false_negative, cells.true_negative + cells.false_positive
+    wrong = cells.false_positive + cells.false_negative
+    recall = proportion(cells.true_positive, positives, confidence)
+    specificity = proportion(cells.true_negative, negatives, confidence)
+    values = {name: value[0] for name, value in _measure(ranking, np.ones((1, ranking.n), np.int64)).items()}
+    drawn = [_measure(ranking, counts) for counts in _resample(ranking.n, resamples, seed)]
+    by_formula = {
+        "accuracy": proportion(ranking.n - wrong, ranking.n, confidence),
+        "balanced_accuracy": weighted_sum((0.5, 0.5), (recall, specificity)),
+        "precision": proportion(cells.true_positive, cells.true_positive + cells.false_positive, confidence),
+        "recall": recall,
+        "false_positive_rate": proportion(cells.false_positive, negatives, confidence),
+        "f1": estimate(values["f1"], *f1_interval(cells.true_positive, wrong, confidence)),
+    }
+    estimates = {}
+    for name, value in values.items():
+        if name in by_formula:
+            estimates[name] = by_formula[name]
+            continue
+        low, high = _percentile_interval(np.concatenate([chunk[name] for chunk in drawn]), confidence)
+        if low == high and name == "roc_auc":
+            low, high = auc_interval(float(value), positives, negatives, confidence)
+        elif low == high and name == "average_precision":
+            low, high = wilson_interval(float(value) * positives, positives, confidence)
+        estimates[name] = estimate(value, low, high)
+    return Evaluation(ranking.n, positives, threshold, estimates, cells, resamples, confidence, seed)
+
+
+def evaluate_repeats(
+    labels: ArrayLike,
+    repeats: ArrayLike,
+    *,
+    threshold: float = 0.5,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> dict[str, Estimate]:
+    """What one more training of the same kind is worth: every metric's mean over repeated trainings, with its interval.
+
+    `labels` (n,) are 0 or 1, `repeats` (trainings, n) the probabilities that each training gives the same photos.
+    Each bootstrap resample draws photos, the same for all trainings, and trainings: the interval covers both the chance
+    in the photos and the chance in the seed (Owen 2007; it errs on the wide side). With few trainings the second part
+    is a rough one.
+
+    Raises ValueError as `evaluate` does.
+    """
+    scores = np.atleast_2d(np.asarray(repeats, dtype=np.float64))  # (trainings, n)
+    rankings = [_rank(labels, each, threshold) for each in scores]
+    n, trainings = rankings[0].n, len(rankings)
+    whole = [_measure(ranking, np.ones((1, n), np.int64)) for ranking in rankings]
+    drawn: dict[str, list[NDArray[np.float64]]] = {name: [] for name in METRICS}
+    generator = np.random.default_rng([seed, 1])
+    for counts in _resample(n, resamples, seed):  # (rows, n)
+        chosen = generator.multinomial(trainings, np.full(trainings, 1 / trainings), len(counts)) / trainings
+        measured = [_measure(ranking, counts[:, ranking.order]) for ranking in rankings]
+        for name, values in drawn.items():
+            values.append((chosen * np.stack([each[name] for each in measured], axis=1)).sum(axis=1))
+    estimates = {}
+    for name, values in drawn.items():
+        low, high = _percentile_interval(np.concatenate(values), confidence)
+        mean = float(np.mean([each[name][0] for each in whole]))
+        estimates[name] = estimate(mean, low, high)
+    return estimates
+
+
+def score(labels: ArrayLike, probabilities: ArrayLike, threshold: float = 0.5) -> dict[str, float]:
+    """Every metric without an interval, fast enough for each epoch of training; NaN where undefined.
+
+    `labels` (n,) are 0 or 1, `probabilities` (n,) those of class 1. Raises ValueError as `evaluate` does.
+    """
+    ranking = _rank(labels, probabilities, threshold)
+    return {name: float(value[0]) for name, value in _measure(ranking, np.ones((1, ranking.n), np.int64)).items()}
+
+
+def compare(
+    labels: ArrayLike,
+    before: ArrayLike,
+    after: ArrayLike,
+    *,
+    thresholds: tuple[float, float] = (0.5, 0.5),
+    resamples: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> dict[str, Estimate]:
+    """Every metric's difference, after minus before, of two models on the same photos, by a paired bootstrap.
+
+    `labels`, `before` and `after` (n,) are of the same photos in the same order. Both models are judged on the same
+    resamples, so what makes a resample easy for both cancels out. Raises ValueError as `evaluate` does.
+    """
+    first, second = _rank(labels, before, thresholds[0]), _rank(labels, after, thresholds[1])
+    whole = np.ones((1, first.n), np.int64)
+    drawn: dict[str, list[NDArray[np.float64]]] = {name: [] for name in METRICS}
+    for counts in _resample(first.n, resamples, seed):
+        old, new = _measure(first, counts[:, first.order]), _measure(second, counts[:, second.order])
+        for name in METRICS:
+            drawn[name].append(new[name] - old[name])
+    old, new = _measure(first, whole), _measure(second, whole)
+    return {
+        name: estimate(
+            float(new[name][0] - old[name][0]), *_percentile_interval(np.concatenate(drawn[name]), confidence)
+        )
+        for name in METRICS
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Ranking:
+    """The photos by falling probability, and what every weighting of them needs."""
+
+    order: NDArray[np.intp]  # (n,): the photos' places in what was given
+    labels: NDArray[np.int64]  # (n,)
+    ends: NDArray[np.intp]  # (groups,): the last photo of each group of equal probabilities
+    above: int  # the number of photos at or above the threshold
+    squares: NDArray[np.float64]  # (n,): each photo's Brier score
+    logarithms: NDArray[np.float64]  # (n,): each photo's log loss
+
+    @property
+    def n(self) -> int:
+        return len(self.labels)
+
+
+def _rank(labels: ArrayLike, probabilities: ArrayLike, threshold: float) -> _Ranking:
+    truth = np.asarray(labels)
+    scores = np.asarray(probabilities, dtype=np.float64)
+    if truth.ndim != 1 or truth.shape != scores.shape:
+        raise ValueError(f"labels {truth.shape} and probabilities {scores.shape} must both be (n,)")
+    if not np.isin(truth, (0, 1)).all():
+        raise ValueError("labels must be 0 or 1")
+    if not ((scores >= 0) & (scores <= 1)).all() or not 0 <= threshold <= 1:
+        raise ValueError("probabilities and threshold must lie between 0 and 1")
+    order = np.argsort(-scores, kind="stable")
+    truth, scores = truth[order].astype(np.int64), scores[order]
+    ends = np.flatnonzero(np.append(scores[1:] != scores[:-1], True)[: len(scores)])
+    # The smallest step of a float keeps the loss of a certain, wrong answer finite, as in scikit-learn.
+    certainty = np.clip(np.where(truth == 1, scores, 1 - scores), np.finfo(np.float64).eps, 1)
+    above = int((scores >= threshold).sum())
+    return _Ranking(order, truth, ends, above, (scores - truth) ** 2, -np.log(certainty))
+
+
+def _count(ranking: _Ranking) -> Confusion:
+    found = int(ranking.labels[: ranking.above].sum())
+    missed = int(ranking.labels[ranking.above :].sum())
+    return Confusion(found, ranking.above - found, missed, ranking.n - ranking.above - missed)
+
+
+def _resample(n: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """How often each of n photos is drawn in each resample, as chunks of (resamples in the chunk, n)."""
+    generator = np.random.default_rng(seed)
+    rows = max(1, _CELLS_AT_ONCE // max(1, n))
+    for start in range(0, resamples, rows):
+        size = min(rows, resamples - start)
+        # Counting uniform draws is a multinomial draw, and faster than n binomial ones.
+        drawn = generator.integers(max(1, n), size=(size, n)) + n * np.arange(size)[:, None]
+        yield np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n)
+
+
+def _measure(ranking: _Ranking, counts: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+    """Every metric for each row of counts (rows, n): (rows,), NaN where undefined.
+
+    Average precision is the sum over thresholds of precision times the gain in recall, without interpolation, as in
+    scikit-learn; equal probabilities share one threshold.
+    """
+    positives, negatives = counts * ranking.labels, counts * (1 - ranking.labels)
+    found = np.cumsum(positives, axis=1)[:, ranking.ends].astype(np.float64)  # (rows, groups)
+    alarms = np.cumsum(negatives, axis=1)[:, ranking.ends].astype(np.float64)  # (rows, groups)
+    found_here = np.diff(found, axis=1, prepend=0.0)
+    alarms_here = np.diff(alarms, axis=1, prepend=0.0)
+
+    total = counts.sum(axis=1).astype(np.float64)
+    positive = positives.sum(axis=1).astype(np.float64)
+    negative = total - positive
+    true_positive = positives[:, : ranking.above].sum(axis=1).astype(np.float64)
+    false_positive = negatives[:, : ranking.above].sum(axis=1).astype(np.float64)
+    false_negative = positive - true_positive
+    true_negative = negative - false_positive
+
+    with np.errstate(divide="ignore", invalid="ignore"):  # 0 / 0 is NaN, which is what undefined means here
+        precision_at = np.divide(found, found + alarms, out=np.zeros_like(found), where=found > 0)
+        return {
+            "roc_auc": (alarms_here * (found - found_here / 2)).sum(axis=1) / (positive * negative),
+            "average_precision": (found_here * precision_at).sum(axis=1) / positive,
+            "accuracy": (true_positive + true_negative) / total,
+            "balanced_accuracy": (true_positive / positive + true_negative / negative) / 2,
+            "precision": true_positive / (true_positive + false_positive),
+            "recall": true_positive / positive,
+            "false_positive_rate": false_positive / negative,
+            "f1": 2 * true_positive / (2 * true_positive + false_positive + false_negative),
+            "brier": counts @ ranking.squares / total,
+            "log_loss": counts @ ranking.logarithms / total,
+        }
+
+
+def _percentile_interval(values: NDArray[np.float64], confidence: float) -> tuple[float, float]:
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return math.nan, math.nan
+    low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)

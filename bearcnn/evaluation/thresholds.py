@@ -1,0 +1,167 @@
+"""Which threshold, and what it costs: chosen on some photos, paid for on others. numpy alone; no heavier import.
+
+A photo is called positive when its probability is at least the threshold.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bearcnn.evaluation.intervals import UNDEFINED, Estimate, photos_to_prove, proportion, weighted_sum
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A threshold and why it is that one."""
+
+    threshold: float
+    rule: str  # target_recall, max_false_alarms_per_day, given (by the user), model (the file's own)
+    wanted: float  # the recall, the false alarms a day, or the threshold itself
+    reached: float  # the same number on the photos that it was chosen on
+    photos: int  # how many photos it was chosen on; 0 where it wasn't chosen by photos
+    bears: int
+
+    def to_json(self) -> dict[str, Any]:
+        """What `json.dumps` takes."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """What a threshold means in use, with intervals; `prevalence` is the share of photos with a bear in use."""
+
+    threshold: float
+    bears: int
+    others: int
+    recall: Estimate
+    precision: Estimate  # among photos in which bears are as frequent as in use
+    false_positive_rate: Estimate
+    photos_to_look_at: Estimate  # share of all photos in use
+    prevalence: float
+    photos_per_day: float
+    alerts_per_day: Estimate
+    false_alarms_per_day: Estimate
+
+    def to_json(self) -> dict[str, Any]:
+        """What `json.dumps` takes."""
+        return asdict(self)
+
+
+def choose_for_recall(labels: ArrayLike, probabilities: ArrayLike, target: float) -> Choice:
+    """The highest threshold that finds at least the share `target` of the positives.
+
+    It lies halfway between the last positive that has to be found and the next photo below it, so that the last digit
+    of another computer's arithmetic can't lose that one. Raises ValueError without a positive.
+    """
+    truth, scores = _arrays(labels, probabilities)
+    positives = np.sort(scores[truth == 1])[::-1]
+    if not len(positives) or not 0 < target <= 1:
+        raise ValueError(f"target={target} must lie between 0 and 1, and at least one photo be positive")
+    # Rounding must not make 49.000000001 positives of 0.98 * 50.
+    needed = max(1, int(np.ceil(target * len(positives) - 1e-9)))
+    threshold = _just_below(float(positives[needed - 1]), scores)
+    reached = float((positives >= threshold).mean())
+    return Choice(threshold, "target_recall", target, reached, len(truth), len(positives))
+
+
+def choose_for_false_alarms(
+    labels: ArrayLike, probabilities: ArrayLike, per_day: float, photos_per_day: float, prevalence: float
+) -> Choice:
+    """The lowest threshold with at most `per_day` false alarms a day, so the one that finds most bears.
+
+    Where even 1 isn't quiet enough, `reached` of the answer is above `wanted`. Raises ValueError without a negative.
+    """
+    truth, scores = _arrays(labels, probabilities)
+    negatives = np.sort(scores[truth == 0])[::-1]
+    if not len(negatives) or per_day < 0:
+        raise ValueError(f"per_day={per_day} must be at least 0, and at least one photo be negative")
+    quiet_photos = photos_per_day * (1 - prevalence)
+    allowed = len(negatives) if quiet_photos == 0 else int(per_day / quiet_photos * len(negatives) + 1e-9)
+    if allowed >= len(negatives):
+        threshold = 0.0
+    else:
+        # Above the first negative that must stay quiet, and with it above all that score the same.
+        loudest = float(negatives[allowed])
+        above = scores[scores > loudest]
+        threshold = (loudest + (float(above.min()) if len(above) else 1.0)) / 2
+    reached = float((negatives >= threshold).mean()) * quiet_photos
+    return Choice(threshold, "max_false_alarms_per_day", per_day, reached, len(truth), int(truth.sum()))
+
+
+def operating_point(
+    labels: ArrayLike,
+    probabilities: ArrayLike,
+    threshold: float,
+    *,
+    prevalence: float | None = None,
+    photos_per_day: float = 1000,
+    confidence: float = 0.95,
+) -> OperatingPoint:
+    """What a threshold means where the share `prevalence` of the photos has a bear; None for the share among these.
+
+    Recall and false-positive rate have Wilson intervals and don't depend on how frequent bears are. What is made of
+    both adds up their distances; the precision's ends are those of the worse and of the better of both at once, which
+    is wider than 95%, never narrower.
+    """
+    truth, scores = _arrays(labels, probabilities)
+    called = scores >= threshold
+    bears, others = int(truth.sum()), int(len(truth) - truth.sum())
+    recall = proportion(int((called & (truth == 1)).sum()), bears, confidence)
+    alarms = proportion(int((called & (truth == 0)).sum()), others, confidence)
+    if prevalence is None:
+        prevalence = bears / len(truth) if len(truth) else 0.0
+    looked_at = weighted_sum((prevalence, 1 - prevalence), (recall, alarms))
+    return OperatingPoint(
+        threshold=float(threshold),
+        bears=bears,
+        others=others,
+        recall=recall,
+        precision=_precision(recall, alarms, prevalence),
+        false_positive_rate=alarms,
+        photos_to_look_at=looked_at,
+        prevalence=prevalence,
+        photos_per_day=photos_per_day,
+        alerts_per_day=weighted_sum((photos_per_day,), (looked_at,)),
+        false_alarms_per_day=weighted_sum((photos_per_day * (1 - prevalence),), (alarms,)),
+    )
+
+
+def explain_proof(target: float, found: int, bears: int, confidence: float = 0.95) -> str | None:
+    """Why these bears can't prove a recall of `target`; None if they do."""
+    lowest = proportion(found, bears, confidence).low
+    if lowest is not None and lowest >= target:
+        return None
+    needed = photos_to_prove(target, confidence) if target < 1 else None
+    if needed is None:
+        return "no number of photos can prove that no bear is ever missed"
+    start = f"to prove {target * 100:.4g}% recall with no miss you need about {needed:,} test bears; you have {bears:,}"
+    if bears < needed:
+        return start
+    return f"{start}, of which {bears - found:,} {'is' if bears - found == 1 else 'are'} missed"
+
+
+def _arrays(labels: ArrayLike, probabilities: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    truth, scores = np.asarray(labels, np.int64), np.asarray(probabilities, np.float64)
+    if truth.ndim != 1 or truth.shape != scores.shape:
+        raise ValueError(f"labels {truth.shape} and probabilities {scores.shape} must both be (n,)")
+    return truth, scores
+
+
+def _just_below(score: float, scores: NDArray[np.float64]) -> float:
+    below = scores[scores < score]
+    return (score + float(below.max())) / 2 if len(below) else score / 2
+
+
+def _precision(recall: Estimate, alarms: Estimate, prevalence: float) -> Estimate:
+    def at(found: float | None, false: float | None) -> float | None:
+        if found is None or false is None:
+            return None
+        bears, others = prevalence * found, (1 - prevalence) * false
+        return bears / (bears + others) if bears + others else None
+
+    value = at(recall.value, alarms.value)
+    if value is None:
+        return UNDEFINED
+    return Estimate(value, at(recall.low, alarms.high), at(recall.high, alarms.low))

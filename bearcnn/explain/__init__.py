@@ -1,0 +1,3 @@
+"""What the network sees in one photo."""
+
+import bearcnn._torch  # noqa: F401 - before any module here loads torch

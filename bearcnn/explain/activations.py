@@ -1,0 +1,315 @@
+"""What a trained network does with one photo, step by step, as numbers that `sketches` draws.
+
+Everything here is measured on the network itself, with its own layers and weights: nothing is computed a second way
+that could differ from what training and prediction do.
+"""
+
+import bearcnn._torch  # noqa: F401
+
+# isort: split
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from bearcnn.config import Config, ModelConfig, Pooling, make_config
+from bearcnn.data.photos import load_pixels
+from bearcnn.errors import ModelFileError, PhotoError
+from bearcnn.evaluation.localization import Field, receptive_fields, window_centres
+from bearcnn.manifest import Manifest, read_manifest
+from bearcnn.model.network import (
+    BearCNN,
+    Block,
+    PixelDropout,
+    bear_logit,
+    build_model,
+    load_weights,
+    window_pooling,
+)
+from bearcnn.runs import Run, open_run
+
+SHOWN_RATE = 0.5  # of a dropout that the network doesn't have
+MASKS = 100
+
+Array = NDArray[np.float32]
+Part = Literal["photo", "kernels", "convolution", "pooling", "windows", "dropout", "all"]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A network and the photo that it looks at."""
+
+    network: BearCNN
+    manifest: Manifest
+    model: ModelConfig
+    pixels: NDArray[np.uint8]  # (size, size, 3), as the network gets them
+    name: str
+
+    @property
+    def positive(self) -> str:
+        """What the network looks for."""
+        return self.manifest.classes[1]
+
+    def batch(self) -> Tensor:
+        """The photo as the network's input, (1, 3, size, size)."""
+        return torch.from_numpy(self.pixels.copy()).permute(2, 0, 1)[None]
+
+    def probability(self, logits: Tensor) -> Tensor:
+        """The calibrated probability of a bear: (batch, kinds, ...) to (batch, ...)."""
+        return (bear_logit(logits, self.network.kinds) / self.manifest.temperature).sigmoid()
+
+
+@dataclass(frozen=True, slots=True)
+class Maps:
+    """What one block finds: its maps, and what a place of them sees of the photo."""
+
+    number: int
+    maps: Array  # (channels, rows, columns)
+    field: Field
+
+
+@dataclass(frozen=True, slots=True)
+class ConvolutionStep:
+    """One number of the first layer's maps, as it comes about; all arrays (3, kernel, kernel), red, green, blue."""
+
+    channel: int
+    row: int
+    column: int
+    field: Field
+    window: Array
+    kernel: Array
+    products: Array
+    sums: Array  # (3,), of each colour
+    total: float  # with the convolution's bias, if it has one
+    bias: float
+    mean: float  # batch norm: (total - mean) / deviation * scale + shift
+    deviation: float
+    scale: float
+    shift: float
+    normed: float
+    value: float  # after ReLU: what stands in the map
+    map: Array  # (rows, columns)
+
+
+@dataclass(frozen=True, slots=True)
+class WindowScores:
+    """Each window's score, and how the answer for the whole photo comes about."""
+
+    scores: Array  # (rows, columns), the probability of a bear in each window alone
+    centres: NDArray[np.float64]  # (rows,), as shares of the photo's side
+    field: Field
+    answer: float
+    mean_window: float  # the head's answer to the average over all windows of each feature
+    strongest: float  # the head's answer to the maximum over all windows of each feature
+    winners: NDArray[np.int64]  # (rows, columns), how many features are largest in this window
+    features: int
+
+
+@dataclass(frozen=True, slots=True)
+class DropoutTrial:
+    """One kind of dropout: some masks, what each leaves, and the answers under many."""
+
+    what: str  # "pixels", "channels" or "features"
+    configured: float
+    rate: float  # as shown: the configured one, or `SHOWN_RATE` if that is 0
+    kept: tuple[NDArray[np.bool_], ...]  # a mask each: (size, size), (channels,) or (features,)
+    answers: Array  # (MASKS,); the first belong to `kept`
+    before: Array  # the pixels' maps or features without dropout
+
+
+def load_network(model: Path | None) -> tuple[BearCNN, Manifest, Config]:
+    """The trained network of a run folder, a .safetensors file or, for None, the newest run; ready to answer.
+
+    Raises:
+        RunError: there is no such run.
+        ModelFileError: there are no weights, or they can't be used.
+    """
+    if model is not None and model.is_file():
+        if model.suffix.lower() == ".onnx":
+            raise ModelFileError(
+                f"{model} can answer but not be looked into; name its run folder or model.safetensors, or draw its "
+                "windows alone with: bearcnn predict --heatmaps DIR"
+            )
+        weights = model
+    else:
+        weights = open_run(model).weights_file
+        if not weights.is_file():
+            raise ModelFileError(
+                f"{weights} is missing: a run has it when it is finished (bearcnn train --resume {weights.parent})"
+            )
+    manifest = read_manifest(weights)
+    config = Run(weights.parent).config() if weights != model else make_config(manifest.config)
+    network = build_model(config.model, [label for label, _ in manifest.kinds]).eval()
+    load_weights(weights, network)
+    return network, manifest, config
+
+
+@torch.no_grad()
+def find_maps(subject: Subject) -> list[Maps]:
+    """The first convolution's maps, then those that each later block ends with."""
+    fields = receptive_fields(subject.model)
+    network = subject.network
+    maps = network.input_dropout(network.normalize(subject.batch()))
+    found = [Maps(1, _array(_first_block(network).convolution(maps)[0]), fields[0][0])]
+    for number, block in enumerate(network.blocks, 1):
+        maps = block(maps)
+        if number > 1:
+            found.append(Maps(number, _array(maps[0]), fields[number - 1][1]))
+    return found
+
+
+def kernels(network: BearCNN) -> Array:
+    """The first layer's kernels, (channels, 3, side, side)."""
+    return _array(_first_block(network).convolution[0].weight)
+
+
+@torch.no_grad()
+def take_step(subject: Subject) -> ConvolutionStep:
+    """The step of the first convolution that gives its largest number, where the window lies within the photo."""
+    convolution, norm, _ = layers = _first_block(subject.network).convolution
+    image = subject.network.normalize(subject.batch())
+    maps = layers(image)[0]  # (channels, rows, columns)
+    side, stride, padding = convolution.kernel_size[0], convolution.stride[0], convolution.padding[0]
+    first, last = -(-padding // stride), (image.shape[-1] - side + padding) // stride
+    if last < first:  # the kernel is larger than the photo
+        first, last = 0, maps.shape[-1] - 1
+    inner = maps[:, first : last + 1, first : last + 1]
+    channel, row, column = (int(part) for part in np.unravel_index(int(inner.argmax()), tuple(inner.shape)))
+    row, column = row + first, column + first
+    padded = F.pad(image, [padding] * 4)[0]
+    window = padded[:, row * stride : row * stride + side, column * stride : column * stride + side]
+    kernel = convolution.weight[channel]
+    products = window * kernel
+    bias = 0.0 if convolution.bias is None else float(convolution.bias[channel])
+    total = float(products.sum()) + bias
+    mean, deviation = float(norm.running_mean[channel]), float((norm.running_var[channel] + norm.eps).sqrt())
+    scale, shift = float(norm.weight[channel]), float(norm.bias[channel])
+    return ConvolutionStep(
+        channel=channel,
+        row=row,
+        column=column,
+        field=receptive_fields(subject.model)[0][0],
+        window=_array(window),
+        kernel=_array(kernel),
+        products=_array(products),
+        sums=_array(products.sum((1, 2))),
+        total=total,
+        bias=bias,
+        mean=mean,
+        deviation=deviation,
+        scale=scale,
+        shift=shift,
+        normed=(total - mean) / deviation * scale + shift,
+        value=float(maps[channel, row, column]),
+        map=_array(maps[channel]),
+    )
+
+
+@torch.no_grad()
+def pool_map(one_map: Array, pooling: Pooling, size: int) -> Array:
+    """A map (rows, columns) through the network's own pooling windows: (1 or 2, rows // size, columns // size)."""
+    return _array(window_pooling(pooling, size)(torch.from_numpy(one_map)[None, None])[0])
+
+
+@torch.no_grad()
+def score_windows(subject: Subject) -> WindowScores:
+    """Each window's own score, the answer for the photo, and what lies between the two."""
+    network = subject.network
+    last = network.last_map(subject.batch())
+    mean, strongest = last.mean((2, 3), keepdim=True), last.amax((2, 3), keepdim=True)
+    flat = last[0].flatten(1)
+    winners = torch.bincount(flat.argmax(1)[flat.amax(1) > 0], minlength=flat.shape[1]).view(last.shape[2:])
+    return WindowScores(
+        scores=_array(subject.probability(network.window_logits(last))[0]),
+        centres=window_centres(subject.manifest, last.shape[2]),
+        field=receptive_fields(subject.model)[-1][1],
+        answer=float(subject.probability(network.logits(last))),
+        mean_window=float(subject.probability(network.window_logits(mean))),
+        strongest=float(subject.probability(network.window_logits(strongest))),
+        winners=winners.numpy(),
+        features=last.shape[1],
+    )
+
+
+@torch.no_grad()
+def try_dropout(subject: Subject, masks: int = MASKS, seed: int = 0) -> list[DropoutTrial]:
+    """Each of the network's three dropouts alone, under `masks` masks; the same seed draws the same masks."""
+    network, model = subject.network, subject.model
+    image = network.normalize(subject.batch())
+    rest = network.blocks[1:]
+    channels = _first_block(network)(image)
+    features = network.pooling(network.blocks(image))
+    kinds: list[tuple[str, float, Any, Tensor, Callable[[Tensor], Tensor]]] = [
+        ("pixels", model.input_dropout, PixelDropout, image, lambda maps: network.logits(network.blocks(maps))),
+        ("channels", model.conv_dropout, nn.Dropout2d, channels, lambda maps: network.logits(rest(maps))),
+        ("features", model.dropout, nn.Dropout, features, network.head),
+    ]
+    if len(model.widths) == 1:  # dropout of channels is between blocks
+        del kinds[1]
+    trials = []
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for what, configured, layer, before, answer in kinds:
+            rate = configured or SHOWN_RATE
+            # The layer itself on ones shows its mask; times what was there, it is what the layer gives.
+            shape = {"pixels": (1, *before.shape[2:]), "channels": (before.shape[1], 1, 1)}.get(what, before.shape[1:])
+            ones = torch.ones(masks, *shape)
+            mask = layer(rate).train()(ones)
+            answers = torch.cat([subject.probability(answer(before * part)) for part in mask.split(5)])
+            kept = mask[:3] > 0
+            kept = kept[:, 0] if what == "pixels" else kept[:, :, 0, 0] if what == "channels" else kept
+            shown = tuple(part.numpy() for part in kept)
+            trials.append(DropoutTrial(what, configured, rate, shown, _array(answers), _array(before[0])))
+    return trials
+
+
+def explain(photo: Path, model: Path | None = None, what: Part = "all") -> bytes:
+    """What a trained network does with a photo, as one PNG; `what` names a single part of it.
+
+    Raises:
+        PhotoError: the photo can't be read.
+        RunError, ModelFileError: as `load_network`.
+    """
+    from bearcnn.explain import figures as sketches  # not at the top: it is made of what is measured here
+
+    network, manifest, config = load_network(model)
+    try:
+        pixels = load_pixels(photo, manifest.image_size, manifest.fit)
+    except PhotoError as error:
+        raise PhotoError(f"{photo}: {error}") from None
+    subject = Subject(network, manifest, config.model, pixels, photo.name)
+    step = take_step(subject)
+    parts = {
+        "photo": lambda: sketches.sketch_photo(subject),
+        "kernels": lambda: sketches.sketch_kernels(
+            subject, kernels(network), find_maps(subject), 64 if what == "kernels" else 16
+        ),
+        "convolution": lambda: sketches.sketch_convolution(subject, step),
+        "pooling": lambda: sketches.sketch_pooling(subject, step.map, step.channel),
+        "windows": lambda: sketches.sketch_windows(subject, score_windows(subject)),
+        "dropout": lambda: sketches.sketch_dropout(subject, try_dropout(subject)),
+    }
+    chosen = parts if what == "all" else {what: parts[what]}
+    return sketches.stack([draw() for draw in chosen.values()])
+
+
+def most_active(maps: Array, count: int) -> NDArray[np.int64]:
+    """The channels whose values differ most over the photo, (count,), the most active first."""
+    activity = maps.std((1, 2))
+    return np.argsort(-activity, kind="stable")[:count]
+
+
+def _first_block(network: BearCNN) -> Block:
+    block = network.blocks[0]
+    assert isinstance(block, Block)
+    return block
+
+
+def _array(tensor: Tensor) -> Array:
+    return tensor.detach().float().numpy()

@@ -1,0 +1,1 @@
+"""A model file and photos to answers and heat maps, by onnxruntime."""

@@ -1,0 +1,185 @@
+"""Window scores drawn over photos: "is there a bear in this window?" for a person to see at a glance.
+
+Pillow and numpy are enough, so that `bearcnn predict --heatmaps` draws on the small computer beside the camera: this
+module must not import torch, fastai, matplotlib or pandas.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from io import BytesIO
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from bearcnn.data.photos import fit_photo, load_photo
+from bearcnn.errors import BearcnnError, PhotoError
+from bearcnn.files import write_atomically
+from bearcnn.manifest import Manifest
+
+LONGER_SIDE = (480, 800)  # of a drawn photo, at least and at most, in pixels
+
+# Light to dark orange: one hue, told from grey by everyone, also by the colour-blind.
+_SCALE = np.array([[253, 208, 120], [240, 140, 30], [200, 60, 0]], np.float32)
+_COLOR_KEPT = 0.3  # of the photo's own colours, so that orange is the scores' alone
+_OPACITY = 0.72
+
+OnWindows = Callable[[Path, NDArray[np.uint8], float, NDArray[np.float32]], None]
+
+
+def shade(scores: NDArray[np.floating[Any]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The color (..., 3) from 0 to 255, and the opacity (...), of window scores from 0 to 1.
+
+    What speaks against a bear is as clear as glass; from 0.5 on, the surer the darker.
+    """
+    sure = np.clip(2 * np.asarray(scores, np.float32) - 1, 0, 1)
+    stops = np.linspace(0, 1, len(_SCALE))
+    color = np.stack([np.interp(sure, stops, channel) for channel in _SCALE.T], -1).astype(np.float32)
+    return color, np.float32(_OPACITY) * np.sqrt(sure)
+
+
+def draw_windows(
+    pixels: NDArray[np.uint8],
+    scores: NDArray[np.floating[Any]],
+    centres: NDArray[np.floating[Any]] | None = None,
+) -> Image.Image:
+    """Window scores over a photo, with a frame around the best window; as large as the photo.
+
+    Args:
+        pixels: the photo, uint8 (height, width, 3).
+        scores: the probability of a bear in each window alone, (rows, columns).
+        centres: of the windows along either side, as `windows.window_centres` gives them; evenly spread unless given.
+            Each place of the photo belongs to the window whose centre is nearest.
+    """
+    height, width = pixels.shape[:2]
+    rows, columns = scores.shape
+    top_edges = _edges(centres, rows, height)
+    left_edges = _edges(centres, columns, width)
+    photo = Image.fromarray(pixels)
+    grey = Image.blend(photo.convert("L").convert("RGB"), photo, _COLOR_KEPT)
+    color, opacity = shade(scores)
+    spread = np.ix_(np.repeat(np.arange(rows), np.diff(top_edges)), np.repeat(np.arange(columns), np.diff(left_edges)))
+    cover = Image.fromarray((255 * opacity).round().astype(np.uint8)[spread])
+    image = Image.composite(Image.fromarray(color.round().astype(np.uint8)[spread]), grey, cover)
+    row, column = divmod(int(np.argmax(scores)), columns)
+    _frame(image, (left_edges[column], top_edges[row], left_edges[column + 1] - 1, top_edges[row + 1] - 1))
+    return image
+
+
+def draw_heatmap(
+    pixels: NDArray[np.uint8],
+    scores: NDArray[np.floating[Any]],
+    probability: float,
+    positive: str,
+    centres: NDArray[np.floating[Any]] | None = None,
+) -> Image.Image:
+    """As `draw_windows`, on a page with the answer for the whole photo and a legend below."""
+    picture = draw_windows(pixels, scores, centres)
+    # A narrow photo still needs a legend that can be read.
+    width = max(picture.width, 420)
+    page = Image.new("RGB", (width, picture.height + 62), "white")
+    page.paste(picture, ((width - picture.width) // 2, 0))
+    draw, top = ImageDraw.Draw(page), picture.height + 8
+    large, small = ImageFont.load_default(20), ImageFont.load_default(13)
+    draw.text((12, top), f"{positive}: probability {probability:.3f}", fill="black", font=large)
+    draw.text((12, top + 27), f"whole photo; best window {scores.max():.2f}", fill="#444444", font=small)
+    bar = 180
+    left = width - bar - 12
+    color, opacity = shade(np.linspace(0.5, 1, bar))
+    strip = color * opacity[:, None] + 160 * (1 - opacity[:, None])  # over a middle grey, as over a photo
+    page.paste(Image.fromarray(np.repeat(strip.round().astype(np.uint8)[None], 14, 0)), (left, top + 6))
+    draw.text((left, top + 27), "0.5", fill="#444444", font=small)
+    draw.text((left + bar / 2, top + 27), "this window alone", fill="#444444", font=small, anchor="ma")
+    draw.text((left + bar, top + 27), "1", fill="#444444", font=small, anchor="ra")
+    return page
+
+
+def open_heatmaps(directory: Path, manifest: Manifest) -> OnWindows:
+    """What draws each photo's heat map into a new folder, in folders like those that the photos lie in.
+
+    Raises:
+        BearcnnError: the folder isn't empty or can't be made; later, a file can't be written.
+    """
+    from bearcnn.evaluation.localization import window_centres
+
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        taken = any(directory.iterdir())
+    except OSError as error:
+        raise BearcnnError(f"{directory} can't be made: {error.strerror or error}; choose another --heatmaps") from None
+    if taken:
+        raise BearcnnError(f"{directory} is not empty; nothing is ever overwritten: choose another --heatmaps")
+
+    def save(path: Path, pixels: NDArray[np.uint8], probability: float, scores: NDArray[np.float32]) -> None:
+        centres = window_centres(manifest, len(scores))
+        page = draw_heatmap(_read_large(path, pixels, manifest), scores, probability, manifest.classes[1], centres)
+        buffer = BytesIO()
+        page.save(buffer, "JPEG", quality=88)
+        target = _choose_name(directory, path)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BearcnnError(f"{target.parent} can't be made: {error.strerror or error}") from None
+        write_atomically(target, buffer.getvalue())
+
+    return save
+
+
+def keep_outside(paths: Iterable[Path], directory: Path) -> Iterator[Path]:
+    """The paths that don't lie in a folder: what is drawn on the way must not be read as a photo."""
+    inside = directory.resolve()
+    return (path for path in paths if not _lies_in(path, inside))
+
+
+def _lies_in(path: Path, folder: Path) -> bool:
+    try:
+        return path.resolve().is_relative_to(folder)
+    except (OSError, RuntimeError, ValueError):  # links in a circle, a zero byte: reading it says which
+        return False
+
+
+def _read_large(path: Path, pixels: NDArray[np.uint8], manifest: Manifest) -> NDArray[np.uint8]:
+    """The photo large enough for people, of the same frame as the network's pixels."""
+    try:
+        image = load_photo(path, at_least=LONGER_SIDE[1])
+    except PhotoError:  # it was there a moment ago: what the network saw of it is still here
+        image = Image.fromarray(pixels)
+    longer = min(max(LONGER_SIDE[0], *image.size), LONGER_SIDE[1])
+    if manifest.fit != "squish":
+        return fit_photo(image, longer, manifest.fit)
+    scale = longer / max(image.size)
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    return np.asarray(image.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0))
+
+
+def _choose_name(directory: Path, photo: Path) -> Path:
+    """A file that isn't there yet, in `directory` and named after the photo and its folders."""
+    if photo.is_absolute() and photo.is_relative_to(Path.cwd()):
+        photo = photo.relative_to(Path.cwd())
+    parts = [part for part in photo.parts if part not in (photo.anchor, "..")]
+    name = photo.name if photo.suffix.lower() in (".jpg", ".jpeg") else f"{photo.name}.jpg"
+    target = directory.joinpath(*parts[:-1], name)
+    for number in count(2):
+        if not target.exists():
+            break
+        target = target.with_name(f"{Path(name).stem}-{number}{Path(name).suffix}")
+    return target
+
+
+def _edges(centres: NDArray[np.floating[Any]] | None, windows: int, side: int) -> list[int]:
+    """The pixels at which a new window begins, and the side at the end: windows + 1 numbers."""
+    places = (np.arange(windows) + 0.5) / windows if centres is None else centres[:windows]
+    between = (places[1:] + places[:-1]) / 2
+    return [0, *(round(float(edge) * side) for edge in between), side]
+
+
+def _frame(image: Image.Image, box: tuple[int, int, int, int]) -> None:
+    """A white frame between black ones: seen on snow and at night."""
+    draw = ImageDraw.Draw(image)
+    thick = max(1, round(min(image.size) / 200))
+    left, top, right, bottom = box
+    for inset, color in ((0, "black"), (thick, "white"), (2 * thick, "black")):
+        if right - left > 2 * inset and bottom - top > 2 * inset:
+            draw.rectangle((left + inset, top + inset, right - inset, bottom - inset), outline=color, width=thick)

@@ -1,0 +1,3 @@
+"""The network: layers, weights, summary."""
+
+import bearcnn._torch  # noqa: F401 - before any module here loads torch

@@ -1,0 +1,1 @@
+"""Settings x seeds to statistics and a summary; torch is loaded in a trial only."""

@@ -1,0 +1,102 @@
+import io
+import zipfile
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from bearcnn.config import ModelConfig
+from bearcnn.errors import BearcnnError
+from bearcnn.export.run import SUFFIXES, ShippedModel, export_run, to_onnx
+from bearcnn.manifest import Manifest, read_manifest
+from bearcnn.model.network import build_model
+
+MANIFEST = Manifest(name="test", classes=("not_bear", "bear"), image_size=32, fit="squish")
+
+
+@pytest.fixture
+def pixels(rng):
+    return rng.integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"stride": 1, "pooling": "max", "kernel_size": 5},
+        {"stride": 1, "pooling": "concat", "residual": (0, 1, 2)},
+        {"pooling": "avg", "input_dropout": 0.5, "conv_dropout": 0.5, "dropout": 0.5},
+        {"stride": 1, "pooling": "avg", "pool_size": 3, "widths": (4, 8)},
+    ],
+)
+@pytest.mark.parametrize("temperature", [1.0, 2.5])
+def test_the_onnx_file_answers_as_torch_does_for_any_number_of_photos(options, temperature, pixels):
+    torch.manual_seed(0)
+    network = build_model(ModelConfig(**{"widths": (8, 16, 16), **options}))
+    network.train()(torch.from_numpy(pixels).permute(0, 3, 1, 2))  # norms that have seen something
+    network.eval()
+    manifest = MANIFEST.model_copy(update={"temperature": temperature})
+    session = onnxruntime.InferenceSession(to_onnx(network, manifest), providers=["CPUExecutionProvider"])
+    with torch.no_grad():
+        expected = [answer.numpy() for answer in ShippedModel(network, temperature)(torch.from_numpy(pixels))]
+    for count in (1, 5):
+        answers = session.run(["probability", "window_probability"], {"pixels": pixels[:count]})
+        for answer, wanted in zip(answers, expected, strict=True):
+            np.testing.assert_allclose(answer, wanted[:count], atol=1e-5)
+
+
+def test_temperature_divides_the_log_odds(pixels):
+    network = build_model(ModelConfig(widths=(8, 16))).eval()
+    with torch.no_grad():
+        plain, _ = ShippedModel(network, 1.0)(torch.from_numpy(pixels))
+        cooled, _ = ShippedModel(network, 2.0)(torch.from_numpy(pixels))
+    torch.testing.assert_close(torch.logit(cooled), torch.logit(plain) / 2, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("target", SUFFIXES)
+def test_every_format_holds_the_trained_network(trained, tmp_path, target):
+    run, dataset, _ = trained
+    out = tmp_path / f"bear{SUFFIXES[target]}"
+    report = export_run(run, dataset, target, out)
+    assert report.bytes == out.stat().st_size
+    assert report.photos == len(dataset.select("valid"))
+    # 8 bits round; fastai resizes the photos itself.
+    assert report.largest_difference < {"int8": 0.1, "fastai": 0.05}.get(target, 1e-5)
+    if target != "fastai":
+        assert report.roc_auc == pytest.approx(report.roc_auc_trained, abs=0.1)
+
+
+def test_int8_is_smaller_and_says_so_of_itself(trained, tmp_path):
+    run, dataset, _ = trained
+    report = export_run(run, dataset, "int8", tmp_path / "bear.onnx")
+    assert read_manifest(tmp_path / "bear.onnx").quantized
+    assert not read_manifest(run.onnx_file).quantized
+    assert report.speed > 0
+    assert report.bytes_onnx > 0
+
+
+def test_what_is_read_back_is_what_was_written(trained, tmp_path, pixels):
+    run, dataset, _ = trained
+    export_run(run, dataset, "safetensors", tmp_path / "bear.safetensors")
+    saved, original = load_file(tmp_path / "bear.safetensors"), load_file(run.weights_file)
+    assert saved.keys() == original.keys()
+    assert all(np.array_equal(saved[name], original[name]) for name in saved)
+    assert read_manifest(tmp_path / "bear.safetensors") == read_manifest(run.weights_file)
+
+    export_run(run, dataset, "pt2", tmp_path / "bear.pt2")
+    program = torch.export.load(tmp_path / "bear.pt2")
+    session = onnxruntime.InferenceSession(run.onnx_file, providers=["CPUExecutionProvider"])
+    answer = program.module()(torch.from_numpy(pixels))[0].detach().numpy()
+    np.testing.assert_allclose(answer, session.run(["probability"], {"pixels": pixels})[0], atol=1e-5)
+    with zipfile.ZipFile(io.BytesIO((tmp_path / "bear.pt2").read_bytes())) as archive:
+        assert any(name.endswith("bearcnn.json") for name in archive.namelist())
+
+
+def test_nothing_is_overwritten(trained, tmp_path):
+    run, dataset, _ = trained
+    (tmp_path / "mine.onnx").write_text("precious")
+    with pytest.raises(BearcnnError, match="exists already"):
+        export_run(run, dataset, "onnx", tmp_path / "mine.onnx")
+    assert (tmp_path / "mine.onnx").read_text() == "precious"

@@ -1,0 +1,56 @@
+"""Trainings that take seconds."""
+
+from datetime import datetime
+from pathlib import Path
+
+from bearcnn.config import Config, load_config
+from bearcnn.data.dataset import Dataset, open_dataset
+from bearcnn.runs import EpochRecord, Run, choose_directory, create_run
+
+# In float32, so that the scores of a training are to the last digit those of what it exports.
+SMALL = [
+    "data.image_size=32",
+    "model.widths=[8, 16]",
+    "train.epochs=2",
+    "train.batch_size=8",
+    "train.precision=float32",
+]
+
+
+class Recorder:
+    """A watcher that writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.layers: list[object] = []
+        self.batches: list[tuple[int, int]] = []
+        self.records: list[EpochRecord] = []
+        self.stages: list[str] = []
+
+    def model_built(self, layers):
+        self.layers = layers
+
+    def batch_done(self, done, total):
+        self.batches.append((done, total))
+
+    def epoch_done(self, record):
+        self.records.append(record)
+
+    def stage(self, what):
+        self.stages.append(what)
+
+
+def small_config(photos: Path, *overrides: str) -> Config:
+    """A configuration that trains in seconds."""
+    return load_config(None, [*SMALL, f"data.path={photos}", *overrides])
+
+
+def train_small(config: Config, directory: Path, watcher: Recorder | None = None) -> tuple[Run, Dataset, Recorder]:
+    """A whole training, as `bearcnn train` does it."""
+    from bearcnn.training.fit import train
+
+    watcher = watcher or Recorder()
+    dataset = open_dataset(config.data)
+    config = config.model_copy(update={"train": config.train.model_copy(update={"out": str(directory)})})
+    run = create_run(choose_directory(config, datetime(2026, 1, 31)), config)
+    train(run, dataset, watcher)
+    return run, dataset, watcher

@@ -1,0 +1,466 @@
+import io
+import itertools
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from onnx import TensorProto
+from PIL import Image
+from safetensors.numpy import save_file
+
+import bearcnn
+from bearcnn.data.photos import load_pixels
+from bearcnn.errors import DataError, ModelFileError, RunError
+from bearcnn.inference.predictor import Prediction, Predictor, expand_paths, find_model, predict_photos, predict_rows
+from bearcnn.manifest import safetensors_metadata, stamp_onnx
+from tests.helpers.onnx_models import WINDOW, brightness, brightness_model, make_manifest, write_model
+
+NO_INPUT = io.BytesIO()
+
+
+@pytest.fixture(scope="module")
+def predictor(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
+    return Predictor(write_model(tmp_path_factory.mktemp("model") / "model.onnx"))
+
+
+def save_photo(path: Path, grey: int = 200, size: tuple[int, int] = (20, 16)) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, (grey, grey, grey)).save(path)
+    return path
+
+
+def random_pixels(n: int, size: int = 16) -> np.ndarray:
+    return np.random.default_rng(n).integers(0, 256, (n, size, size, 3), dtype=np.uint8)
+
+
+def expand(*arguments: str, stdin: bytes = b"") -> list[str]:
+    return [path.as_posix() for path in expand_paths(arguments, io.BytesIO(stdin))]
+
+
+def run_python(code: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        cwd=Path(bearcnn.__file__).parents[1],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+# The network's answers
+
+
+@pytest.mark.parametrize("n", [1, 16, 37])
+def test_pixels_get_the_probability_of_the_whole_and_of_each_window(predictor: Predictor, n: int) -> None:
+    pixels = random_pixels(n)
+    probability, window_probability = predictor.predict_pixels(pixels)
+    assert probability == pytest.approx(brightness(pixels), abs=1e-6)
+    assert window_probability.shape == (n, 4, 4)
+    for row, column in itertools.product(range(4), repeat=2):
+        window = pixels[:, row * WINDOW : (row + 1) * WINDOW, column * WINDOW : (column + 1) * WINDOW]
+        assert window_probability[:, row, column] == pytest.approx(brightness(window), abs=1e-6)
+
+
+def test_no_pictures_get_no_answers(predictor: Predictor) -> None:
+    probability, window_probability = predictor.predict_pixels(random_pixels(0))
+    assert probability.shape == (0,)
+    assert window_probability.shape == (0, 4, 4)
+
+
+def test_a_picture_gets_the_same_answer_alone_and_among_others(predictor: Predictor) -> None:
+    pixels = random_pixels(40)
+    together = predictor.predict_pixels(pixels)[0]
+    alone = [predictor.predict_pixels(pixels[i : i + 1])[0][0] for i in range(40)]
+    assert together.tolist() == pytest.approx(alone, abs=1e-7)
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [random_pixels(2).astype(np.float32), random_pixels(2, 15), random_pixels(2)[..., :1], random_pixels(2)[0]],
+    ids=["floats", "another size", "grey", "no batch"],
+)
+def test_pixels_of_another_kind_are_refused(predictor: Predictor, pixels: np.ndarray) -> None:
+    with pytest.raises(ValueError, match=r"not uint8 \(n, 16, 16, 3\)"):
+        predictor.predict_pixels(pixels)
+
+
+def test_rows_of_a_cache_are_answered_in_the_order_asked_for(tmp_path: Path) -> None:
+    predictor = Predictor(write_model(tmp_path / "model.onnx"))
+    pixels = random_pixels(60)
+    rows = np.arange(0, 60, 2)[::-1]
+    seen: list[tuple[int, int]] = []
+    result = predict_rows(predictor, pixels, rows, lambda done, total: seen.append((done, total)))
+    assert result.tolist() == predictor.predict_pixels(pixels[rows])[0].tolist()
+    assert seen == [(16, 30), (30, 30)]
+
+
+# Photos
+
+
+def test_photos_are_answered_in_the_order_they_were_named(predictor: Predictor, tmp_path: Path) -> None:
+    # Every third photo takes far longer to decode, so that later ones are ready before it.
+    paths = [
+        save_photo(tmp_path / f"{i:02}.png", grey=i * 4, size=(1500, 1500) if i % 3 == 0 else (8, 8)) for i in range(50)
+    ]
+    paths.reverse()
+    predictions = list(predict_photos(predictor, paths, batch_size=4, workers=3))
+    assert [prediction.path for prediction in predictions] == [str(path) for path in paths]
+    expected = [float(brightness(np.full((1, 16, 16, 3), i * 4, np.uint8))[0]) for i in range(50)][::-1]
+    assert [prediction.probability for prediction in predictions] == pytest.approx(expected, abs=1e-6)
+    assert [prediction.label for prediction in predictions] == ["bright" if p >= 0.5 else "dark" for p in expected]
+
+
+@given(st.integers(1, 9), st.integers(1, 4), st.lists(st.integers(0, 9), max_size=25))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=25)
+def test_batches_and_workers_change_no_answer(
+    predictor: Predictor, tmp_path: Path, batch_size: int, workers: int, photos: list[int]
+) -> None:
+    paths = [tmp_path / f"{i}.png" for i in range(10)]
+    if not paths[0].exists():
+        for i, path in enumerate(paths[:8]):  # two are missing
+            Image.fromarray(random_pixels(1, 20 + i)[0]).save(path)
+    chosen = [paths[i] for i in photos]
+    one_by_one = [prediction for path in chosen for prediction in predict_photos(predictor, [path])]
+    assert list(predict_photos(predictor, chosen, batch_size=batch_size, workers=workers)) == one_by_one
+
+
+def test_photos_are_prepared_as_in_training(tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 50, 3), dtype=np.uint8)).save(photo)
+    answers = set()
+    for fit in ("squish", "crop", "pad"):
+        predictor = Predictor(write_model(tmp_path / f"{fit}.onnx", fit=fit))
+        (prediction,) = predict_photos(predictor, [photo])
+        (expected,) = predictor.predict_pixels(load_pixels(photo, 16, fit)[None])[0].tolist()
+        assert prediction == Prediction(str(photo), expected, "bright" if expected >= 0.5 else "dark", None)
+        answers.add(expected)
+    assert len(answers) == 3
+
+
+def test_a_bad_photo_is_a_row_with_its_reason_and_the_others_are_answered(predictor: Predictor, tmp_path: Path) -> None:
+    good = save_photo(tmp_path / "good.jpg", size=(200, 200))
+    (tmp_path / "truncated.jpg").write_bytes(good.read_bytes()[:-300])
+    (tmp_path / "letter.jpg").write_text("Dear bear")
+    (tmp_path / "empty.jpg").touch()
+    (tmp_path / "folder").mkdir()
+    names = ["good.jpg", "truncated.jpg", "letter.jpg", "missing.jpg", "empty.jpg", "folder", "nul\0.jpg", "good.jpg"]
+    predictions = list(predict_photos(predictor, [tmp_path / name for name in names], batch_size=3))
+    assert [Path(prediction.path).name for prediction in predictions] == names
+    assert [prediction.error for prediction in predictions] == [
+        None,
+        "file is truncated",
+        "not a picture",
+        "file not found",
+        "empty file",
+        "a folder without photos, or one that can't be listed",
+        "not a file name",
+        None,
+    ]
+    assert predictions[0] == predictions[-1]
+    assert predictions[0].label == "bright"
+    assert all((row.probability is None) == (row.label is None) == (row.error is not None) for row in predictions)
+
+
+def test_a_photo_at_the_threshold_is_positive(tmp_path: Path) -> None:
+    photo = save_photo(tmp_path / "photo.png", grey=130)
+    (found,) = predict_photos(Predictor(write_model(tmp_path / "any.onnx")), [photo])
+    assert found.probability is not None
+    for threshold, label in [(found.probability, "bright"), (np.nextafter(found.probability, 1), "dark")]:
+        predictor = Predictor(write_model(tmp_path / f"{label}.onnx", threshold=float(threshold)))
+        assert [prediction.label for prediction in predict_photos(predictor, [photo])] == [label]
+
+
+def test_a_network_that_answers_nonsense_does_not_pass_for_an_empty_forest(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(stamp_onnx(brightness_model(constant=float("nan")), make_manifest()))
+    (prediction,) = predict_photos(Predictor(path), [save_photo(tmp_path / "photo.png")])
+    assert (prediction.probability, prediction.label) == (None, None)
+    assert prediction.error is not None and "the model answers nan" in prediction.error
+
+
+def test_no_photos_give_no_predictions(predictor: Predictor) -> None:
+    assert list(predict_photos(predictor, [])) == []
+
+
+def test_paths_are_read_only_a_few_batches_ahead(predictor: Predictor, tmp_path: Path) -> None:
+    photo = save_photo(tmp_path / "photo.png")
+    read = 0
+
+    def endless() -> Iterator[Path]:
+        nonlocal read
+        while True:
+            read += 1
+            yield photo
+
+    predictions = predict_photos(predictor, endless(), batch_size=8)
+    for answered in range(1, 101):
+        assert next(predictions).error is None
+        time.sleep(0.001)  # the chance to read on without end
+        assert read <= answered + 3 * 8 + 1
+    predictions.close()
+    deadline = time.monotonic() + 10
+    while any(thread.name == "read-ahead" for thread in threading.enumerate()):
+        assert time.monotonic() < deadline, "the reading thread goes on after its reader has left"
+        time.sleep(0.01)
+    assert read <= 100 + 3 * 8 + 2
+
+
+def test_a_path_that_comes_alone_is_answered_at_once(predictor: Predictor, tmp_path: Path) -> None:
+    photo = save_photo(tmp_path / "photo.png")
+    answered = threading.Event()
+    waited: list[bool] = []
+
+    def camera() -> Iterator[Path]:
+        yield photo
+        waited.append(answered.wait(30))
+        yield photo
+
+    predictions = predict_photos(predictor, camera())
+    assert next(predictions).label == "bright"
+    answered.set()
+    assert next(predictions).label == "bright"
+    assert waited == [True]
+    assert next(predictions, None) is None
+
+
+def test_what_goes_wrong_while_paths_are_listed_comes_after_the_answers_so_far(
+    predictor: Predictor, tmp_path: Path
+) -> None:
+    photo = save_photo(tmp_path / "photo.png")
+
+    def interrupted() -> Iterator[Path]:
+        yield photo
+        raise DataError("the disk is gone")
+
+    predictions = predict_photos(predictor, interrupted())
+    assert next(predictions).label == "bright"
+    with pytest.raises(DataError, match="the disk is gone"):
+        next(predictions)
+
+
+def test_one_prediction_loads_no_heavy_package(tmp_path: Path) -> None:
+    code = (
+        "import sys, pathlib\n"
+        "from bearcnn.inference.predictor import Predictor, expand_paths, find_model, predict_photos\n"
+        "predictor = Predictor(find_model(pathlib.Path(sys.argv[1])))\n"
+        "rows = predict_photos(predictor, expand_paths(sys.argv[2:], sys.stdin.buffer))\n"
+        "print([row.label for row in rows], *{name.partition('.')[0] for name in sys.modules}, sep='\\n')"
+    )
+    result = run_python(code, write_model(tmp_path / "model.onnx"), save_photo(tmp_path / "photo.jpg"))
+    assert result.stderr == ""
+    label, *modules = result.stdout.splitlines()
+    assert label == "['bright']"
+    heavy = {"torch", "torchvision", "fastai", "fastcore", "matplotlib", "pandas", "scipy", "sklearn", "onnx"}
+    assert not heavy & set(modules)
+
+
+def test_a_program_can_leave_while_its_input_is_still_open(tmp_path: Path) -> None:
+    code = (
+        "import sys, pathlib\n"
+        "from bearcnn.inference.predictor import Predictor, expand_paths, predict_photos\n"
+        "predictor = Predictor(pathlib.Path(sys.argv[1]))\n"
+        "print(next(predict_photos(predictor, expand_paths(['-'], sys.stdin.buffer))).label, flush=True)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(write_model(tmp_path / "model.onnx"))],
+        cwd=Path(bearcnn.__file__).parents[1],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin and process.stdout and process.stderr
+        try:
+            process.stdin.write(f"{save_photo(tmp_path / 'photo.jpg')}\n")
+            process.stdin.flush()
+            assert process.stdout.readline() == "bright\n"
+            assert process.wait(30) == 0  # neither waiting for stdin's lock nor aborting over it
+            assert process.stderr.read() == ""
+        finally:
+            process.kill()
+
+
+# Model files
+
+
+def test_a_file_of_weights_alone_says_that_onnx_is_needed(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    save_file({"weights": np.zeros(2, np.float32)}, path, metadata=safetensors_metadata(make_manifest()))
+    with pytest.raises(ModelFileError, match=r"needs? a \.onnx file"):
+        Predictor(path)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        brightness_model(input_name="image"),
+        brightness_model(input_type=TensorProto.FLOAT),
+        brightness_model(size=32),
+    ],
+    ids=["another input", "floats", "another size"],
+)
+def test_a_graph_that_does_not_keep_its_manifests_promise_is_refused(tmp_path: Path, model: bytes) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(stamp_onnx(model, make_manifest(image_size=16)))
+    with pytest.raises(ModelFileError, match=r"doesn't take and give what its manifest says"):
+        Predictor(path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [(b"Sigmoid", b"Sigmund"), (b"window_probability", b"window_improbable!"), (b"scale", b"sca\xffe")],
+    ids=["unknown operation", "output without a node", "name that is no text"],
+)
+def test_a_damaged_graph_is_refused_without_a_word_besides(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], old: bytes, new: bytes
+) -> None:
+    whole = stamp_onnx(brightness_model(), make_manifest())
+    path = tmp_path / "model.onnx"
+    path.write_bytes(whole.replace(old, new, 1))
+    with pytest.raises(ModelFileError, match=r"is damaged, or needs a newer onnxruntime"):
+        Predictor(path)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_model_is_a_file_or_a_run_folder_or_the_newest_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = tmp_path / "runs" / "first"
+    run.mkdir(parents=True)
+    file = write_model(run / "model.onnx")
+    assert find_model(file) == file
+    assert find_model(run) == file
+    with pytest.raises(RunError, match="bearcnn train"):
+        find_model(None)
+    (tmp_path / "runs" / "latest").symlink_to("first", target_is_directory=True)
+    assert find_model(None).resolve() == file
+    assert find_model(Path("runs/latest")).resolve() == file
+
+
+def test_the_newest_run_is_found_on_systems_without_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = Path("runs", "first")
+    run.mkdir(parents=True)
+    write_model(run / "model.onnx")
+    Path("runs", "latest").write_text(f"{run}\n", encoding="utf-8")
+    assert Predictor(find_model(None)).manifest.name == "brightness"
+
+
+def test_a_run_without_a_model_says_how_to_finish_it(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"has no model\.onnx.*bearcnn train --resume"):
+        find_model(tmp_path)
+
+
+# What the arguments mean
+
+
+@pytest.fixture
+def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ["b.jpg", "a.JPG", "night/2.jpg", "night/1.png", "night/deep/3.jpg", "day/4.jpg", "odd[1].jpg"]:
+        save_photo(tmp_path / name)
+    save_photo(tmp_path / ".hidden" / "h.jpg")
+    (tmp_path / "night" / "notes.txt").write_text("no photo")
+    (tmp_path / "nothing").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["b.jpg", "a.JPG", "b.jpg"], ["b.jpg", "a.JPG", "b.jpg"]),
+        (["night", "b.jpg"], ["night/1.png", "night/2.jpg", "night/deep/3.jpg", "b.jpg"]),
+        (["night/"], ["night/1.png", "night/2.jpg", "night/deep/3.jpg"]),
+        (["missing.jpg", "missing"], ["missing.jpg", "missing"]),
+        (["nothing"], ["nothing"]),
+        (["*.jpg"], ["b.jpg", "odd[1].jpg"]),
+        (["?.jpg", "night/[12].*"], ["b.jpg", "night/1.png", "night/2.jpg"]),
+        (["*/*.jpg"], ["day/4.jpg", "night/2.jpg"]),
+        (["night/*"], ["night/1.png", "night/2.jpg", "night/deep/3.jpg", "night/notes.txt"]),
+        (["n*"], ["night/1.png", "night/2.jpg", "night/deep/3.jpg"]),
+        (["**/*.jpg"], ["b.jpg", "odd[1].jpg", "day/4.jpg", "night/2.jpg", "night/deep/3.jpg"]),
+        (["**/deep"], ["night/deep/3.jpg"]),
+        (["night/**"], ["night/1.png", "night/2.jpg", "night/deep/3.jpg"]),
+        (["night/**/*"], ["night/1.png", "night/2.jpg", "night/notes.txt", "night/deep/3.jpg"]),
+        ([".hidden/*", ".h*/h.jpg"], [".hidden/h.jpg", ".hidden/h.jpg"]),
+        (["*.gif", "nowhere/*.jpg", "b.jpg/*"], ["*.gif", "nowhere/*.jpg", "b.jpg/*"]),
+        (["odd[1].jpg"], ["odd[1].jpg"]),
+        (["nothi*"], ["nothi*"]),
+        ([], []),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+@pytest.mark.usefixtures("photos")
+def test_arguments_become_photos_in_their_order(arguments: list[str], expected: list[str]) -> None:
+    assert expand(*arguments) == expected
+
+
+def test_patterns_may_be_absolute(photos: Path) -> None:
+    assert expand(f"{photos}/n*/*.png") == [f"{photos.as_posix()}/night/1.png"]
+
+
+@pytest.mark.usefixtures("photos")
+def test_what_matches_nothing_is_a_row_with_its_reason(predictor: Predictor) -> None:
+    rows = list(predict_photos(predictor, expand_paths(["*.gif", "nothing", "b.jpg"], NO_INPUT)))
+    assert [(row.path, row.error) for row in rows] == [
+        ("*.gif", "file not found"),
+        ("nothing", "a folder without photos, or one that can't be listed"),
+        ("b.jpg", None),
+    ]
+
+
+@pytest.mark.usefixtures("photos")
+@pytest.mark.parametrize(
+    ("stdin", "expected"),
+    [
+        (b"b.jpg\nnight/2.jpg\n", ["b.jpg", "night/2.jpg"]),
+        (b"b.jpg\r\n\r\n\n  \nnight/2.jpg", ["b.jpg", "night/2.jpg"]),
+        (b"b.jpg\0night/2.jpg\0", ["b.jpg", "night/2.jpg"]),
+        (b"day\n*.JPG\nmissing\n-\n", ["day/4.jpg", "a.JPG", "missing", "-"]),
+        (b"", []),
+    ],
+)
+def test_a_dash_reads_arguments_from_stdin(stdin: bytes, expected: list[str]) -> None:
+    assert expand("odd[1].jpg", "-", "a.JPG", stdin=stdin) == ["odd[1].jpg", *expected, "a.JPG"]
+
+
+def test_names_in_no_known_encoding_are_read_from_stdin(predictor: Predictor, tmp_path: Path) -> None:
+    name = os.fsencode(tmp_path) + b"/B\xe4r.png"  # Latin-1
+    try:
+        save_photo(tmp_path / "bear.png").rename(os.fsdecode(name))
+    except OSError:
+        pytest.skip("this file system takes names in Unicode alone")
+    (row,) = predict_photos(predictor, expand_paths(["-"], io.BytesIO(name + b"\n")))
+    assert (os.fsencode(row.path), row.label) == (name, "bright")
+
+
+def test_lines_longer_than_a_read_are_whole() -> None:
+    names = [f"{'x' * length}.jpg" for length in (65_530, 65_531, 65_532, 70_000, 1, 200_000)]
+    assert expand("-", stdin="\n".join(names).encode()) == names
+
+
+def test_lines_are_answered_as_they_come() -> None:
+    read_end, write_end = os.pipe()
+    with open(read_end, "rb") as reading, open(write_end, "wb", buffering=0) as writing:  # noqa: PTH123 - a descriptor
+        paths = expand_paths(["-"], reading)
+        for name in ("first.jpg", "second.jpg"):
+            writing.write(f"{name}\n".encode())
+            assert next(paths) == Path(name)
+        writing.write(b"third")
+        writing.close()
+        assert list(paths) == [Path("third")]
+
+
+def test_a_large_folder_is_listed_lazily(photos: Path) -> None:
+    paths = expand_paths([str(photos / "night"), str(photos / "day")], NO_INPUT)
+    assert next(paths).name == "1.png"
+    (photos / "day" / "new.jpg").touch()
+    assert [path.name for path in paths] == ["2.jpg", "3.jpg", "4.jpg", "new.jpg"]

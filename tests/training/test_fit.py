@@ -1,0 +1,268 @@
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from bearcnn.data.dataset import open_dataset
+from bearcnn.errors import ResumeError, RunError
+from bearcnn.manifest import read_manifest
+from bearcnn.runs import Run, choose_directory, create_run, open_run
+from bearcnn.training.callbacks import load_progress
+from bearcnn.training.fit import find_lr, train
+from tests.helpers.training import Recorder, small_config, train_small
+
+
+def weights(run: Run):
+    return load_file(run.weights_file)
+
+
+def assert_same_weights(one: Run, other: Run) -> None:
+    first, second = weights(one), weights(other)
+    assert first.keys() == second.keys()
+    for name in first:
+        assert torch.equal(first[name], second[name]), f"{name} differs"
+
+
+class StopAfter(Recorder):
+    """Ctrl-C in the middle of the epoch after `epochs`."""
+
+    def __init__(self, epochs: int) -> None:
+        super().__init__()
+        self.epochs = epochs
+
+    def batch_done(self, done, total):
+        if len(self.records) == self.epochs and done == 2:
+            raise KeyboardInterrupt
+
+
+def test_a_run_leaves_everything_that_it_promises(trained):
+    run, dataset, watcher = trained
+    names = {path.name for path in run.directory.iterdir()}
+    assert names == {
+        "config.toml", "dataset.json", "history.jsonl", "metrics.json", "predictions.jsonl", "report.html",
+        "model.onnx", "model.safetensors", "checkpoints",
+    }  # fmt: skip
+    assert [record.epoch for record in watcher.records] == [1, 2]
+    assert run.history() == watcher.records
+    assert watcher.batches[-1] == (len(dataset.select("train")) // 8,) * 2
+    metrics = run.metrics()
+    assert metrics["complete"]
+    assert set(metrics["evaluations"]) == {"valid", "test"}
+    best = max(watcher.records, key=lambda record: record.average_precision)
+    assert metrics["best_epoch"] == best.epoch
+
+
+def test_the_newest_finished_run_is_the_latest(trained, monkeypatch):
+    monkeypatch.chdir(trained[0].directory.parent)
+    assert open_run(None).directory.resolve() == trained[0].directory.resolve()
+
+
+def test_the_model_file_tells_its_story(trained):
+    run, dataset, _ = trained
+    for file in (run.onnx_file, run.weights_file):
+        manifest = read_manifest(file)
+        assert manifest.classes == ("not_bear", "bear")
+        assert manifest.image_size == 32
+        assert manifest.config == run.config().model_dump(mode="json")
+        kept = {name: value for name, value in run.metrics().items() if name not in ("groups", "layers")}
+        assert manifest.metrics == kept
+        assert manifest.data["fingerprint"] == dataset.fingerprint
+        assert {"bearcnn", "torch", "fastai", "python"} <= manifest.versions.keys()
+
+
+def test_no_pickle_is_written(trained):
+    run, _, _ = trained
+    for path in run.directory.rglob("*"):
+        if path.is_file():
+            head = path.read_bytes()[:4]
+            assert not head.startswith((b"\x80", b"PK")), f"{path} looks like a pickle or a zip of one"
+
+
+def test_the_exported_model_scores_as_the_best_epoch_did(trained):
+    run, _, watcher = trained
+    best = watcher.records[run.metrics()["best_epoch"] - 1]
+    estimates = run.metrics()["evaluations"]["valid"]["estimates"]
+    for name in ("accuracy", "roc_auc", "average_precision"):
+        assert estimates[name]["value"] == pytest.approx(getattr(best, name), abs=1e-6)
+
+
+def test_equal_seeds_give_equal_runs_to_the_bit_and_others_do_not(trained, photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    again, _, _ = train_small(small_config(photos), tmp_path / "again")
+    assert_same_weights(trained[0], again)
+    other, _, _ = train_small(small_config(photos, "train.seed=1"), tmp_path / "other")
+    assert not torch.equal(weights(other)["head.weight"], weights(again)["head.weight"])
+
+
+@pytest.mark.parametrize("stop_after", [1, 2])
+def test_a_resumed_run_gives_the_same_weights_as_an_uninterrupted_one(photos, tmp_path, monkeypatch, stop_after):
+    monkeypatch.chdir(tmp_path)
+    # With all three dropouts, so that every source of chance is in it.
+    config = small_config(
+        photos, "train.epochs=4", "model.dropout=0.3", "model.conv_dropout=0.2", "model.input_dropout=0.1"
+    )
+    whole, dataset, _ = train_small(config, tmp_path / "whole")
+    run, _, watcher = train_small(config, tmp_path / "broken", StopAfter(stop_after))
+    assert len(watcher.records) == stop_after
+    assert not run.metrics()["complete"]
+    assert run.onnx_file.is_file(), "what is interrupted is usable"
+    rest = Recorder()
+    outcome = train(run, dataset, rest, resume=True)
+    assert [record.epoch for record in rest.records] == list(range(stop_after + 1, 5))
+    assert not outcome.interrupted
+    assert run.metrics()["complete"]
+    assert_same_weights(whole, run)
+    seconds = {"seconds", "images_per_second"}
+    for one, other in zip(whole.history(), run.history(), strict=True):
+        assert all(getattr(one, key) == getattr(other, key) for key in one.__dataclass_fields__ if key not in seconds)
+
+
+def test_a_killed_process_resumes_to_the_same_weights(photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = small_config(photos, "train.epochs=6")
+    whole, dataset, _ = train_small(config, tmp_path / "whole")
+    command = [sys.executable, "-m", "bearcnn", "train", "--config", str(whole.config_file), "--out", "killed"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    history = tmp_path / "killed" / "history.jsonl"
+    deadline = time.monotonic() + 120
+    while not history.exists():
+        assert process.poll() is None, "the training ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    run = open_run(tmp_path / "killed")
+    assert 1 <= load_progress(run).epochs <= 6
+    train(run, dataset, Recorder(), resume=True)
+    assert_same_weights(whole, run)
+
+
+def test_a_finished_run_is_not_continued(trained):
+    run, dataset, _ = trained
+    with pytest.raises(ResumeError, match="is finished"):
+        train(run, dataset, Recorder(), resume=True)
+
+
+def test_a_damaged_checkpoint_is_refused(photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run, dataset, _ = train_small(small_config(photos, "train.epochs=3"), tmp_path / "run", StopAfter(1))
+    checkpoint = run.checkpoints / "last.safetensors"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:100])
+    with pytest.raises(ResumeError, match=r"last\.safetensors is damaged"):
+        train(run, dataset, Recorder(), resume=True)
+    checkpoint.unlink()
+    with pytest.raises(ResumeError, match="has no checkpoint"):
+        train(run, dataset, Recorder(), resume=True)
+
+
+def test_ctrl_c_before_the_first_epoch_says_that_there_is_nothing(photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RunError, match="before the first epoch"):
+        train_small(small_config(photos), tmp_path / "run", StopAfter(0))
+
+
+def test_early_stopping_ends_after_patience_epochs_without_a_better_score(photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = small_config(photos, "train.epochs=40", "train.patience=2", "train.lr=1e-6", "augment.flip=0")
+    run, _, watcher = train_small(config, tmp_path / "run")
+    assert len(watcher.records) < 40
+    best = run.metrics()["best_epoch"]
+    assert len(watcher.records) == best + 2
+    assert run.metrics()["complete"]
+
+
+def test_the_best_epoch_is_kept_by_the_chosen_score(photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run, _, watcher = train_small(small_config(photos, "train.monitor=valid_loss", "train.epochs=3"), tmp_path / "run")
+    best = min(watcher.records, key=lambda record: record.valid_loss)
+    assert run.metrics()["best_epoch"] == best.epoch
+
+
+def test_growing_pictures_are_judged_at_their_own_size_and_the_best_is_of_the_last(photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = small_config(photos, "train.epochs=5", "train.sizes=[16, 24]", "train.size_shares=[3, 2]")
+    run, _, watcher = train_small(config, tmp_path / "run")
+    assert [record.size for record in watcher.records] == [16, 16, 16, 24, 24]
+    assert run.metrics()["best_epoch"] in (4, 5)
+    last = watcher.records[run.metrics()["best_epoch"] - 1]
+    value = run.metrics()["evaluations"]["valid"]["estimates"]["roc_auc"]["value"]
+    assert value == pytest.approx(last.roc_auc, abs=1e-6), "the last size is judged as the model is used"
+
+
+def test_bfloat16_trains_to_nearly_the_same_and_resumes_to_the_bit(photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = small_config(photos, "train.precision=bfloat16")
+    whole, dataset, watcher = train_small(config, tmp_path / "whole")
+    exact, _, _ = train_small(small_config(photos), tmp_path / "exact")
+    assert not torch.equal(weights(whole)["head.weight"], weights(exact)["head.weight"])
+    assert watcher.records[-1].valid_loss == pytest.approx(exact.history()[-1].valid_loss, abs=0.05)
+    run, _, _ = train_small(config, tmp_path / "broken", StopAfter(1))
+    train(run, dataset, Recorder(), resume=True)
+    assert_same_weights(whole, run)
+
+
+def test_kinds_have_outputs_of_their_own_and_the_model_file_names_them(photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run, dataset, _ = train_small(small_config(photos), tmp_path / "kinds")
+    kinds, of_photos = dataset.kinds()
+    assert read_manifest(run.onnx_file).kinds == kinds
+    assert len(kinds) > 2
+    assert len(weights(run)["head.bias"]) == len(kinds)
+    assert len(of_photos) == len(dataset.select("train"))
+    plain, _, _ = train_small(small_config(photos, "train.subclasses=false"), tmp_path / "plain")
+    assert len(weights(plain)["head.bias"]) == 2
+    assert read_manifest(plain.onnx_file).kinds == ((0, ""), (1, ""))
+
+
+def test_a_rate_that_explodes_is_named(photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = small_config(photos, "train.lr=10", "train.epochs=30", "train.weight_decay=1", "model.widths=[64,64]")
+    dataset = open_dataset(config.data)
+    run = create_run(tmp_path / "run", config)
+
+    class Poison(Recorder):
+        """Stands for a loss that ran away: one photo's weight is no number any more."""
+
+        def model_built(self, layers):
+            torch.nn.init.constant_(NETWORK[0].head.weight, float("nan"))
+
+    import bearcnn.training.fit as training
+
+    NETWORK = []
+    build = training.build_model
+    monkeypatch.setattr(training, "build_model", lambda *arguments: NETWORK.append(build(*arguments)) or NETWORK[0])
+    with pytest.raises(RunError, match="lower --lr"):
+        train(run, dataset, Poison())
+
+
+def test_the_rate_finder_suggests_a_rate_inside_its_range(photos):
+    config = small_config(photos)
+    steps = []
+    found = find_lr(config, open_dataset(config.data), lambda done, total: steps.append((done, total)), steps=40)
+    assert 1e-6 < found.suggestion < 3
+    assert len(found.lrs) == len(found.losses) == len(steps) <= 40
+    assert np.all(np.diff(found.lrs) > 0)
+    assert json.dumps(found.losses)
+
+
+def test_class_weights_even_out_the_classes(photos):
+    from bearcnn.training.fit import _class_weights
+
+    labels = np.array([1] * 10 + [0] * 30)
+    counted = _class_weights(labels, small_config(photos).train)
+    assert counted.tolist() == pytest.approx([40 / 60, 40 / 20])
+    assert float((counted[torch.from_numpy(labels)]).mean()) == pytest.approx(1)
+    assert _class_weights(labels, small_config(photos, "train.balance=none").train).tolist() == [1, 1]
+
+
+def test_an_existing_folder_is_never_trained_into(photos, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "file").write_text("precious")
+    with pytest.raises(RunError, match="not empty"):
+        choose_directory(small_config(photos, f"train.out={tmp_path / 'mine'}"), None)
