@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from bearcnn.errors import ConfigError
+from bearcnn.geometry import ReceptiveField, map_sizes, receptive_fields
 
 
 def _rate_below_one(rate: float) -> float:
@@ -38,6 +39,7 @@ def _list_of_one(names: Any) -> Any:
 
 Rate = Annotated[float, AfterValidator(_rate_below_one)]
 Pooling = Literal["max", "avg", "concat"]
+ResizeMode = Literal["squish", "crop", "pad"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Monitor = Literal["average_precision", "roc_auc", "accuracy", "balanced_accuracy", "f1", "valid_loss"]
 
@@ -59,7 +61,7 @@ class DataConfig(Section):
     """Names of the folders that hold what the model looks for; every other folder is "not"."""
     image_size: int = Field(128, ge=8, le=1024)
     """Side of the square that the network sees, in pixels."""
-    fit: Literal["squish", "crop", "pad"] = "squish"
+    resize: ResizeMode = "squish"
     """How a photo becomes square: squish (whole frame, resized), pad (whole frame, bars) or crop (the centre alone,
     which may cut the bear off)."""
     valid_share: float = Field(0.2, ge=0.01, le=0.8)
@@ -136,6 +138,12 @@ class ModelConfig(Section):
         """The further convolutions of each block."""
         return self.residual if isinstance(self.residual, tuple) else (self.residual,) * len(self.widths)
 
+    @property
+    def receptive_fields(self) -> list[tuple[ReceptiveField, ReceptiveField]]:
+        """For each block, what one place of a map sees after the first convolution, and at the block's end."""
+        pool_size = self.pool_size if self.stride == 1 else 1
+        return receptive_fields(self.kernel_sizes, self.residuals, self.stride, pool_size)
+
 
 class AugmentConfig(Section):
     """How photos are varied, anew in each epoch, so that the network learns bears and not photos."""
@@ -186,8 +194,6 @@ class TrainConfig(Section):
     """Early stopping: epochs without a better monitor before training ends; 0 for never."""
     seed: int = Field(0, ge=0, lt=2**32)
     """Seed of the first weights, the order of the photos, the augmentation and the dropout masks."""
-    out: str = ""
-    """Run folder to write; empty for runs/<time>-<name>."""
     name: str = Field("bear", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)
     """The model's name, in the run folder's name and in the model file."""
 
@@ -245,28 +251,6 @@ class Config(Section):
         return sizes[-1]
 
 
-def map_sizes(image_size: int, blocks: int, stride: int, pool_size: int) -> tuple[int, ...]:
-    """The side of the map after each block, in places.
-
-    A convolution is padded by half its kernel, so that `stride = 2` leaves every other place: ceil(n / 2). A pooling
-    window moves by its own size: floor(n / pool_size).
-
-    Raises:
-        ValueError: a block would find no map left to halve.
-    """
-    sizes = [image_size]
-    for block in range(1, blocks + 1):
-        size = sizes[-1]
-        if size < (2 if stride == 2 else pool_size):
-            shrinking = "stride 2" if stride == 2 else f"pooling windows of {pool_size}"
-            raise ValueError(
-                f"the map shrinks away: {image_size} px is down to {size} x {size} before block {block} of {blocks} "
-                f"({shrinking}); use fewer blocks in model.widths or a larger data.image_size"
-            )
-        sizes.append(-(-size // 2) if stride == 2 else size // pool_size)
-    return tuple(sizes[1:])
-
-
 def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> Config:
     """The configuration of a TOML file (or the defaults) with `section.key=value` overrides on top.
 
@@ -293,9 +277,22 @@ def make_config(values: dict[str, Any]) -> Config:
         ConfigError: one line for each problem.
     """
     try:
-        return Config.model_validate(values)
+        return Config.model_validate(_upgrade(values))
     except ValidationError as error:
         raise ConfigError("\n".join(dict.fromkeys(_problems(error)))) from None
+
+
+def _upgrade(values: dict[str, Any]) -> dict[str, Any]:
+    """The values with the keys of today, as run folders and model files of bearcnn 0.1 hold older ones."""
+    values = {section: dict(table) if isinstance(table, dict) else table for section, table in values.items()}
+    data, train = values.get("data"), values.get("train")
+    if isinstance(data, dict) and "fit" in data and "resize" not in data:
+        data["resize"] = data.pop("fit")
+    if isinstance(train, dict) and "out" in train:
+        if train["out"]:
+            raise ConfigError(f"train.out is not a key any more; give the folder as an option: --out {train['out']}")
+        del train["out"]
+    return values
 
 
 def config_keys() -> Iterator[tuple[str, str]]:

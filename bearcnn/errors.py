@@ -10,13 +10,13 @@
     ├── SweepError        a sweep that can't be planned, continued or run
     └── MissingPackageError  an optional package that the user has to install first
 
-A message says what is wrong, where, and how to mend it, in one line. Only `cli.main` turns these into that line
+A message says what is wrong, where, and how to fix it, in one line. Only `cli.main` turns these into that line
 and exit code 1. Every other exception is a bug of ours and keeps its traceback.
 """
 
 
 class BearcnnError(Exception):
-    """Anything the user can mend."""
+    """Anything the user can fix."""
 
 
 class ConfigError(BearcnnError):

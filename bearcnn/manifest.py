@@ -10,9 +10,11 @@ import os
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from bearcnn.data.photos import Fit
+from bearcnn.config import ModelConfig, ResizeMode
 from bearcnn.errors import ModelFileError
 
 FORMAT: Final = 1
@@ -39,9 +41,9 @@ class Manifest(BaseModel):
     """The names of the negative and the positive class."""
     image_size: int = Field(gt=0)
     """The side of the square of pixels that the network takes."""
-    fit: Fit
+    resize: ResizeMode
     """How a photo becomes that square."""
-    kinds: tuple[tuple[int, str], ...] = ((0, ""), (1, ""))
+    subclasses: tuple[tuple[int, str], ...] = ((0, ""), (1, ""))
     """Class and name of each output of the network's head; each class is the sum of its own."""
     threshold: float = Field(default=0.5, ge=0, le=1)
     """The probability from which on a photo is called positive."""
@@ -59,6 +61,35 @@ class Manifest(BaseModel):
     """The versions of bearcnn and of the packages that trained it."""
     created: str = ""
     """When it was written, in ISO 8601."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _renamed(cls, fields: Any) -> Any:
+        """Model files of bearcnn 0.1 call two fields otherwise."""
+        if not isinstance(fields, dict):
+            return fields
+        return {{"fit": "resize", "kinds": "subclasses"}.get(name, name): value for name, value in fields.items()}
+
+    @property
+    def output_classes(self) -> list[int]:
+        """The class of each output of the network's head."""
+        return [label for label, _ in self.subclasses]
+
+    def window_centres(self, count: int) -> NDArray[np.float64]:
+        """The centres of the model's `count` windows along either side of the picture, (count,), as shares of the side.
+
+        Evenly spread ones are returned for a model that doesn't say how it is built.
+        """
+        known = {key: value for key, value in self.config.get("model", {}).items() if key in ModelConfig.model_fields}
+        try:
+            field = ModelConfig.model_validate(known).receptive_fields[-1][1] if known else None
+        except ValidationError:  # of a later version
+            field = None
+        if field is not None:
+            centres = field.centres(count, self.image_size)
+            if centres[-1] < 1:
+                return centres
+        return (np.arange(count) + 0.5) / count
 
 
 def read_manifest(path: Path) -> Manifest:

@@ -47,7 +47,7 @@ class Run:
 
     @property
     def dataset_file(self) -> Path:
-        """Which photo was in which split, and what was left out and why."""
+        """Which photo was in which split, and what was skipped and why."""
         return self.directory / "dataset.json"
 
     @property
@@ -100,7 +100,10 @@ class Run:
         Raises:
             RunError: it isn't there, or is damaged.
         """
-        return self._read_json(self.dataset_file)
+        record = self._read_json(self.dataset_file)
+        if "left_out" in record:  # as bearcnn 0.1 called it
+            record["skipped"] = record.pop("left_out")
+        return record
 
     def metrics(self) -> dict[str, Any]:
         """The content of metrics.json.
@@ -136,19 +139,18 @@ class Run:
         write_atomically(self.history_file, lines.encode(), overwrite=True)
 
 
-def choose_directory(config: Config, now: datetime, purpose: str = "") -> Path:
-    """The folder that a new run will have: `train.out`, or runs/<time>-<name>. Nothing is made yet.
+def choose_directory(config: Config, now: datetime, purpose: str = "", out: Path | None = None) -> Path:
+    """The folder that a new run will have: `out`, or runs/<time>-<name>. Nothing is made yet.
 
     Raises:
-        RunError: there is something at `train.out` already.
+        RunError: there is something at `out` already.
     """
-    if not config.train.out:
+    if out is None:
         name = f"{now:%Y%m%d-%H%M%S}-{config.train.name}" + (f"-{purpose}" if purpose else "")
         return free_name(RUNS / name)
-    directory = Path(config.train.out)
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise RunError(f"{directory} exists and is not empty; nothing is ever overwritten: choose another --out")
-    return directory
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise RunError(f"{out} exists and is not empty; nothing is ever overwritten: choose another --out")
+    return out
 
 
 def create_run(directory: Path, config: Config) -> Run:
@@ -162,8 +164,6 @@ def create_run(directory: Path, config: Config) -> Run:
     except OSError as error:
         raise RunError(f"can't make the run folder {directory}: {error.strerror}; choose another --out") from None
     run = Run(directory)
-    # Without its own place: `bearcnn train --config RUN/config.toml` repeats a run, in a folder of its own.
-    config = config.model_copy(update={"train": config.train.model_copy(update={"out": ""})})
     write_atomically(run.config_file, dump_config(config, explained=True).encode())
     return run
 

@@ -21,7 +21,7 @@ from bearcnn.config import Config
 from bearcnn.export.run import to_onnx
 from bearcnn.model.network import build_model
 config = Config()
-manifest = Manifest(name="fresh", classes=("no", "bear"), image_size=config.data.image_size, fit=config.data.fit)
+manifest = Manifest(name="fresh", classes=("no", "bear"), image_size=config.data.image_size, resize=config.data.resize)
 Path(sys.argv[1]).write_bytes(to_onnx(build_model(config.model).eval(), manifest))
 """
 

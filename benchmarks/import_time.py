@@ -22,7 +22,7 @@ def main() -> None:
     options = arguments(__doc__.splitlines()[0], rounds=7, data=False).parse_args()
     commands = {"python -c pass": ["-c", "pass"], "bearcnn --help": ["-m", "bearcnn", "--help"]}
     for module in MODULES:
-        # fastai doesn't import beside a torchvision that was built for another torch; this mends it in no time.
+        # fastai doesn't import beside a torchvision that was built for another torch; this fixes it in no time.
         first = "import bearcnn._torch; " if "fastai" in module else ""
         commands[f"import {module}"] = ["-c", f"{first}import {module}"]
     samples = alternate(

@@ -169,7 +169,7 @@ def _lay_out(data: Path | None, folder: Path) -> dict[str, int]:
     from bearcnn.data.synthetic.scenes import builtin_scenes
 
     dataset = load_dataset(
-        data or builtin_scenes(cache_root()), image_size=8, fit="squish", cache_root=folder / "cache"
+        data or builtin_scenes(cache_root()), image_size=8, resize="squish", cache_root=folder / "cache"
     )
     counts = {"train": 0, "valid": 0}
     for number, example in enumerate(dataset.examples):

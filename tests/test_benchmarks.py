@@ -108,8 +108,8 @@ def test_copies_are_other_files_with_the_same_pixels(photos: Path, tmp_path: Pat
     assert len({file.read_bytes() for file in files}) == 7
     np.testing.assert_array_equal(load_pixels(files[4], 32, "squish"), load_pixels(originals[1], 32, "squish"))
     folder = class_folders(originals, tmp_path / "classes", 20, 10)
-    dataset = load_dataset(folder, image_size=8, fit="squish", cache_root=tmp_path)
-    assert (len(dataset.select("train")), len(dataset.select("valid")), dataset.left_out) == (20, 10, ())
+    dataset = load_dataset(folder, image_size=8, resize="squish", cache_root=tmp_path)
+    assert (len(dataset.select("train")), len(dataset.select("valid")), dataset.skipped) == (20, 10, ())
 
 
 def test_drawn_camera_photos_are_as_large_as_a_camera_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

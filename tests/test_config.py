@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bearcnn.config import Config, config_keys, dump_config, load_config, make_config, map_sizes
+from bearcnn.config import Config, config_keys, dump_config, load_config, make_config
 from bearcnn.errors import ConfigError
+from bearcnn.geometry import map_sizes
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 

@@ -16,9 +16,9 @@ def _in_an_empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def new_run(*overrides: str):
+def new_run(*overrides: str, out: Path | None = None):
     config = load_config(None, overrides)
-    return create_run(choose_directory(config, NOW), config)
+    return create_run(choose_directory(config, NOW, out=out), config)
 
 
 def test_runs_of_one_second_get_folders_of_their_own():
@@ -27,7 +27,7 @@ def test_runs_of_one_second_get_folders_of_their_own():
 
 
 def test_a_run_keeps_its_configuration_so_that_it_can_be_repeated_elsewhere():
-    run = new_run("train.out=mine", "train.epochs=7")
+    run = new_run("train.epochs=7", out=Path("mine"))
     assert run.config() == load_config(None, ["train.epochs=7"])
     assert run.directory == Path("mine")
 
@@ -36,7 +36,7 @@ def test_the_newest_finished_run_is_found_wherever_it_lies(tmp_path):
     with pytest.raises(RunError, match="no finished run here"):
         latest_directory()
     for out in ("runs/first", "elsewhere/second", str(tmp_path / "third")):
-        run = new_run(f"train.out={out}")
+        run = new_run(out=Path(out))
         link_latest(run)
         assert open_run(None).directory.resolve() == run.directory.resolve()
 
@@ -46,7 +46,7 @@ def test_where_links_can_not_be_made_a_file_names_the_newest_run(monkeypatch):
         raise OSError("no links here")
 
     monkeypatch.setattr(Path, "symlink_to", refuse)
-    run = new_run("train.out=mine")
+    run = new_run(out=Path("mine"))
     link_latest(run)
     assert Path("runs/latest").is_file()
     assert open_run(None).directory == run.directory
@@ -68,11 +68,11 @@ def test_what_is_no_run_is_refused(make, reason):
 
 def test_an_unfinished_run_says_how_to_finish_it():
     with pytest.raises(RunError, match="bearcnn train --resume mine"):
-        new_run("train.out=mine").metrics()
+        new_run(out=Path("mine")).metrics()
 
 
 def test_a_damaged_file_of_a_run_is_named():
-    run = new_run("train.out=mine")
+    run = new_run(out=Path("mine"))
     run.dataset_file.write_text("{")
     with pytest.raises(RunError, match=r"dataset\.json is damaged"):
         run.dataset_record()

@@ -46,7 +46,7 @@ config_app.command()(check)
 
 
 def main() -> None:
-    """Run the command line; what the user can mend becomes one line and exit code 1."""
+    """Run the command line; what the user can fix becomes one line and exit code 1."""
     try:
         if sys.stdout is None:
             raise BearcnnError("there is no standard output to write to")

@@ -39,7 +39,9 @@ def train(
     batch_size: Annotated[str | None, knob("Photos in one step.")] = None,
     lr: Annotated[str | None, knob("Highest learning rate.")] = None,
     seed: Annotated[str | None, knob("Seed of everything random in the training.")] = None,
-    out: Annotated[str | None, knob("Run folder to write. Default: runs/<time>-<name>.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Run folder to write. Default: runs/<time>-<name>.")
+    ] = None,
     lr_find: Annotated[
         bool, typer.Option("--lr-find", metavar="", help="Suggest a learning rate and plot why; no training.")
     ] = False,
@@ -64,18 +66,18 @@ def train(
     knobs = {
         "data.path": data, "model.kernel_size": kernel_size, "model.stride": stride, "model.pooling": pooling,
         "model.dropout": dropout, "model.input_dropout": input_dropout, "data.image_size": image_size,
-        "train.epochs": epochs, "train.batch_size": batch_size, "train.lr": lr, "train.seed": seed, "train.out": out,
+        "train.epochs": epochs, "train.batch_size": batch_size, "train.lr": lr, "train.seed": seed,
     }  # fmt: skip
     from bearcnn.runs import choose_directory, create_run, open_run
 
     if resume is not None:
-        if config or overrides or any(knobs.values()) or lr_find:
+        if config or overrides or any(knobs.values()) or out or lr_find:
             raise BearcnnError("--resume continues a run as it was configured; leave out the other options")
         run = open_run(resume)
         dataset = reopen_with_progress(run)
     else:
         resolved = load_configuration(config, overrides, knobs)
-        directory = choose_directory(resolved, datetime.now(), "lr-find" if lr_find else "")
+        directory = choose_directory(resolved, datetime.now(), "lr-find" if lr_find else "", out)
         dataset = open_with_progress(resolved)
         console.show_dataset(dataset)
         run = create_run(directory, resolved)

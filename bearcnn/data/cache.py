@@ -29,7 +29,8 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
-from bearcnn.data.photos import Fit, load_pixels, read_photo
+from bearcnn.config import ResizeMode
+from bearcnn.data.photos import load_pixels, read_photo
 from bearcnn.errors import DataError, PhotoError
 
 # Raised when photos.py gives other pixels or this module writes other files; another Pillow may decode differently.
@@ -58,7 +59,7 @@ class CacheEntry:
     source: Path | None  # the folder all its photos lie under; None for an entry that is damaged
     photos: int
     size: int  # px
-    fit: str
+    resize: str
     bytes: int
     last_used: datetime
 
@@ -73,7 +74,7 @@ class _Photo(NamedTuple):
 class _Index:
     version: str
     size: int
-    fit: str
+    resize: str
     folder: str
     photos: tuple[_Photo, ...]
     digests: tuple[str, ...]
@@ -88,7 +89,7 @@ def cache_root() -> Path:
 def build_cache(
     paths: Sequence[Path],
     size: int,
-    fit: Fit,
+    resize: ResizeMode,
     *,
     root: Path | None = None,
     workers: int | None = None,
@@ -102,7 +103,7 @@ def build_cache(
     if not paths:
         raise DataError("There is no photo to read.")
     photos = tuple(_look_at(path) for path in paths)
-    key = hashlib.blake2b(json.dumps([_VERSION, size, fit]).encode(), digest_size=16)
+    key = hashlib.blake2b(json.dumps([_VERSION, size, resize]).encode(), digest_size=16)
     for photo in photos:
         key.update(f"\0{photo.bytes} {photo.modified} ".encode() + os.fsencode(photo.path))
     folder = (root or cache_root()) / "pixels"
@@ -116,7 +117,7 @@ def build_cache(
             cache = _open(entry, photos)  # another process may have built it while this one waited
             if cache is None:
                 _remove_abandoned(folder, entry.name)
-                _build(entry, photos, size, fit, workers or os.cpu_count() or 1, progress)
+                _build(entry, photos, size, resize, workers or os.cpu_count() or 1, progress)
                 cache = _open(entry, photos)
     except OSError as error:
         megabytes = len(photos) * size * size * 3 / 1e6
@@ -167,7 +168,7 @@ def _describe(directory: Path) -> CacheEntry:
         source=Path(index.folder) if index else None,
         photos=len(index.photos) if index else 0,
         size=index.size if index else 0,
-        fit=index.fit if index else "",
+        resize=index.resize if index else "",
         bytes=sum(state.st_size for state in files.values()),
         last_used=datetime.fromtimestamp(used, UTC),
     )
@@ -217,7 +218,7 @@ def _read_index(entry: Path) -> _Index | None:
         return _Index(
             version=str(record["version"]),
             size=int(record["size"]),
-            fit=str(record["fit"]),
+            resize=str(record["fit"]),
             folder=str(record["folder"]),
             photos=tuple(_Photo(path, size, modified) for path, size, modified, _, _ in rows),
             digests=tuple(str(digest) for _, _, _, digest, _ in rows),
@@ -228,7 +229,7 @@ def _read_index(entry: Path) -> _Index | None:
 
 
 def _build(
-    entry: Path, photos: tuple[_Photo, ...], size: int, fit: Fit, workers: int, progress: Progress | None
+    entry: Path, photos: tuple[_Photo, ...], size: int, resize: ResizeMode, workers: int, progress: Progress | None
 ) -> None:
     building = entry.with_name(f"building-{entry.name}-{secrets.token_hex(8)}")
     building.mkdir()  # not tempfile, whose folders only their owner may ever read
@@ -238,7 +239,7 @@ def _build(
             header = {"descr": "|u1", "fortran_order": False, "shape": (len(photos), size, size, 3)}
             np.lib.format.write_array_header_1_0(file, header)
             # Written and not stored through a memory map: on a full disk that would kill the process.
-            with contextlib.closing(_produce_rows(entry.parent, photos, size, fit, workers)) as rows:
+            with contextlib.closing(_produce_rows(entry.parent, photos, size, resize, workers)) as rows:
                 for digest, pixels, reason in rows:
                     digests.append(digest)
                     reasons.append(reason)
@@ -250,7 +251,7 @@ def _build(
         record = {
             "version": _VERSION,
             "size": size,
-            "fit": fit,
+            "fit": resize,
             "folder": _find_common_folder(photos),
             "photos": [
                 [*photo, digest, reason] for photo, digest, reason in zip(photos, digests, reasons, strict=True)
@@ -274,16 +275,16 @@ Row = tuple[str, NDArray[np.uint8] | None, str | None]  # digest, pixels, reason
 
 
 def _produce_rows(
-    folder: Path, photos: tuple[_Photo, ...], size: int, fit: Fit, workers: int
+    folder: Path, photos: tuple[_Photo, ...], size: int, resize: ResizeMode, workers: int
 ) -> Generator[Row, None, None]:
     """The row of each photo in order: copied from the entry most like it, else decoded in threads a little ahead."""
-    known = _find_known_rows(folder, photos, size, fit)
+    known = _find_known_rows(folder, photos, size, resize)
     executor = ThreadPoolExecutor(workers, thread_name_prefix="decode")  # Pillow decodes without the GIL
     try:
         ahead: deque[Row | Future[Row]] = deque()
         for photo in photos:
             row = known(photo)
-            ahead.append(row if row is not None else executor.submit(_read_and_decode, photo.path, size, fit))
+            ahead.append(row if row is not None else executor.submit(_read_and_decode, photo.path, size, resize))
             if len(ahead) > 8 * workers:
                 yield _wait_for(ahead.popleft())
         while ahead:
@@ -296,23 +297,25 @@ def _wait_for(row: "Row | Future[Row]") -> Row:
     return row.result() if isinstance(row, Future) else row
 
 
-def _read_and_decode(path: str, size: int, fit: Fit) -> Row:
+def _read_and_decode(path: str, size: int, resize: ResizeMode) -> Row:
     digest = ""
     try:
         data = read_photo(Path(path))
         digest = hashlib.blake2b(data, digest_size=16).hexdigest()
-        return digest, load_pixels(BytesIO(data), size, fit), None
+        return digest, load_pixels(BytesIO(data), size, resize), None
     except PhotoError as error:
         return digest, None, str(error)
 
 
-def _find_known_rows(folder: Path, photos: tuple[_Photo, ...], size: int, fit: Fit) -> Callable[[_Photo], Row | None]:
+def _find_known_rows(
+    folder: Path, photos: tuple[_Photo, ...], size: int, resize: ResizeMode
+) -> Callable[[_Photo], Row | None]:
     """What finds the row of an unchanged photo in the entry that shares most photos with these."""
     wanted = set(photos)
     best: tuple[int, _Index | None, NDArray[np.uint8] | None] = (0, None, None)
     for entry in sorted(_list_folders(folder, _ENTRY_NAME)):
         index = _read_index(entry)
-        if index is None or (index.version, index.size, index.fit) != (_VERSION, size, fit):
+        if index is None or (index.version, index.size, index.resize) != (_VERSION, size, resize):
             continue
         shared = sum(photo in wanted for photo in index.photos)
         if shared > best[0] and (pixels := _map_pixels(entry, index)) is not None:

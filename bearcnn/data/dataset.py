@@ -16,9 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bearcnn.config import DataConfig
+from bearcnn.config import DataConfig, ResizeMode
 from bearcnn.data.cache import build_cache, cache_root
-from bearcnn.data.photos import Fit
 from bearcnn.data.splits import (
     SPLITS,
     Example,
@@ -34,12 +33,12 @@ from bearcnn.errors import DataError
 from bearcnn.runs import Run
 
 Progress = Callable[[int, int], None]
-Kinds = tuple[tuple[int, str], ...]
-"""Label and subclass of each kind of photo that training tells apart."""
+Subclasses = tuple[tuple[int, str], ...]
+"""Class and name of each subclass that training tells apart."""
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
+class SkippedPhoto:
     """One photo that is not used, and why."""
 
     path: Path
@@ -54,7 +53,7 @@ class Dataset:
     positive: tuple[str, ...]  # names of folders
     classes: tuple[str, str]  # negative, positive
     examples: tuple[Example, ...]
-    left_out: tuple[LeftOut, ...]
+    skipped: tuple[SkippedPhoto, ...]
     fingerprint: str  # of every example's relative path, digest, label and split
     pixels: NDArray[np.uint8] = field(repr=False, compare=False)  # (rows, size, size, 3)
 
@@ -79,8 +78,8 @@ class Dataset:
         chosen = self.select(split)
         return np.array([example.row for example in chosen], np.int64), np.array([e.label for e in chosen], np.int64)
 
-    def kinds(self, at_least: int = 5) -> tuple[Kinds, NDArray[np.int64]]:
-        """The kinds of photo to tell apart in training, and the kind of each training photo, (photos,).
+    def subclasses(self, at_least: int = 5) -> tuple[Subclasses, NDArray[np.int64]]:
+        """The subclasses to tell apart in training, and the subclass of each training photo, (photos,).
 
         What has fewer than `at_least` training photos is too rare to be learnt: within a class it counts as one, "".
         """
@@ -88,8 +87,8 @@ class Dataset:
         counts = Counter((example.label, example.subclass) for example in chosen)
         names = [(each.label, each.subclass) for each in chosen]
         names = [name if counts[name] >= at_least else (name[0], "") for name in names]
-        kinds = tuple(sorted(set(names)))
-        return kinds, np.array([kinds.index(name) for name in names], np.int64)
+        found = tuple(sorted(set(names)))
+        return found, np.array([found.index(name) for name in names], np.int64)
 
     def best_to_judge(self) -> Split:
         """The split whose scores mean most: test, else valid, else train."""
@@ -107,8 +106,8 @@ class Dataset:
             }
             for example in self.examples
         ]
-        left_out = [
-            {"path": photo.path.relative_to(self.root).as_posix(), "reason": photo.reason} for photo in self.left_out
+        skipped = [
+            {"path": photo.path.relative_to(self.root).as_posix(), "reason": photo.reason} for photo in self.skipped
         ]
         return {
             "format": 1,
@@ -117,7 +116,7 @@ class Dataset:
             "classes": list(self.classes),
             "fingerprint": self.fingerprint,
             "examples": examples,
-            "left_out": left_out,
+            "skipped": skipped,
         }
 
 
@@ -128,7 +127,7 @@ def open_dataset(config: DataConfig, drawing: Progress | None = None, decoding: 
         root,
         positive=config.positive,
         image_size=config.image_size,
-        fit=config.fit,
+        resize=config.resize,
         valid_share=config.valid_share,
         test_share=config.test_share,
         split_seed=config.split_seed,
@@ -144,7 +143,7 @@ def reopen_dataset(run: Run, drawing: Progress | None = None, decoding: Progress
     config = run.config().data
     root = None if config.path else _builtin_scenes(drawing)
     return read_dataset(
-        run.dataset_record(), image_size=config.image_size, fit=config.fit, root=root, progress=decoding
+        run.dataset_record(), image_size=config.image_size, resize=config.resize, root=root, progress=decoding
     )
 
 
@@ -162,7 +161,7 @@ def load_dataset(
     *,
     positive: Sequence[str] = ("bear",),
     image_size: int,
-    fit: Fit,
+    resize: ResizeMode,
     valid_share: float = 0.2,
     test_share: float = 0.2,
     split_seed: int = 0,
@@ -184,7 +183,7 @@ def load_dataset(
     classes = (f"not_{positive[0]}", positive[0])
     check_splits(root, examples, classes, given, given)
 
-    cache = build_cache(paths, image_size, fit, root=cache_root, progress=progress)
+    cache = build_cache(paths, image_size, resize, root=cache_root, progress=progress)
     reasons |= {row: reason for row, reason in enumerate(cache.reasons) if reason is not None}
     examples = [
         replace(example, digest=cache.digests[example.row]) for example in examples if example.row not in reasons
@@ -198,16 +197,16 @@ def load_dataset(
     made = split_examples([example for example in examples if example.split == "train"], shares, split_seed)
     examples = [replace(example, split=made.get(example.row, example.split)) for example in examples]
     check_splits(root, examples, classes, {*(given or {"train"}), *shares}, given)
-    left_out = tuple(LeftOut(paths[row], reasons[row]) for row in sorted(reasons))
+    skipped = tuple(SkippedPhoto(paths[row], reasons[row]) for row in sorted(reasons))
     fingerprint = _take_fingerprint(root, examples)
-    return Dataset(root, tuple(positive), classes, tuple(examples), left_out, fingerprint, cache.pixels)
+    return Dataset(root, tuple(positive), classes, tuple(examples), skipped, fingerprint, cache.pixels)
 
 
 def read_dataset(
     record: Mapping[str, Any],
     *,
     image_size: int,
-    fit: Fit,
+    resize: ResizeMode,
     root: Path | None = None,
     splits: Collection[Split] = SPLITS,
     cache_root: Path | None = None,
@@ -224,7 +223,7 @@ def read_dataset(
             Example(root / row["path"], int(row["label"]), row["subclass"], row["split"], 0, row["digest"])
             for row in record["examples"]
         ]
-        left_out = tuple(LeftOut(root / row["path"], row["reason"]) for row in record["left_out"])
+        skipped = tuple(SkippedPhoto(root / row["path"], row["reason"]) for row in record["skipped"])
         positive, classes = tuple(record["positive"]), (record["classes"][0], record["classes"][1])
         fingerprint = str(record["fingerprint"])
     except (KeyError, IndexError, TypeError, ValueError) as error:
@@ -233,15 +232,15 @@ def read_dataset(
     if absent:  # before anything is decoded: a cache without them would be of no use
         raise _changed(root, absent, "is missing")
     # All photos in the order of training, not only those asked for, so that the cache made for training serves.
-    paths = [example.path for example in found] + [photo.path for photo in left_out]
+    paths = [example.path for example in found] + [photo.path for photo in skipped]
     paths.sort(key=lambda path: path.parts)
-    cache = build_cache(paths, image_size, fit, root=cache_root, progress=progress)
+    cache = build_cache(paths, image_size, resize, root=cache_root, progress=progress)
     rows = {path: row for row, path in enumerate(paths)}
     examples = tuple(replace(example, row=rows[example.path]) for example in found if example.split in splits)
     changed = [example.path for example in examples if cache.digests[example.row] != example.digest]
     if changed:
         raise _changed(root, changed, "has changed since training")
-    return Dataset(root, positive, classes, examples, left_out, fingerprint, cache.pixels)
+    return Dataset(root, positive, classes, examples, skipped, fingerprint, cache.pixels)
 
 
 def _changed(root: Path, paths: list[Path], what: str) -> DataError:

@@ -61,7 +61,7 @@ class FetchedSummary:
     directory: Path
     bears: int
     others: int
-    left_out: int  # photos of other classes that the archive has beyond those wanted
+    skipped: int  # photos of other classes that the archive has beyond those wanted
 
 
 def fetch_cifar100_bears(

@@ -12,16 +12,15 @@ import warnings
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from bearcnn.config import ResizeMode
 from bearcnn.data.jpeg import drop_details, has_end
 from bearcnn.errors import DataError, PhotoError
-
-Fit = Literal["squish", "crop", "pad"]
 
 # HEIC can't be read, but an iPhone's photos must show up as left out with a reason, not be passed over in silence.
 PHOTO_SUFFIXES = frozenset(
@@ -89,9 +88,9 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
         return False
 
 
-def load_pixels(source: Path | BinaryIO, size: int, fit: Fit) -> NDArray[np.uint8]:
+def load_pixels(source: Path | BinaryIO, size: int, resize: ResizeMode) -> NDArray[np.uint8]:
     """A photo as the network sees it: (size, size, 3) uint8; PhotoError if it can't be read."""
-    return fit_photo(load_photo(source, at_least=size), size, fit)
+    return resize_photo(load_photo(source, at_least=size), size, resize)
 
 
 def load_photo(source: Path | BinaryIO, at_least: int | None = None) -> Image.Image:
@@ -147,21 +146,21 @@ def read_photo(path: Path) -> bytes:
         raise PhotoError("not a file name") from error
 
 
-def fit_photo(image: Image.Image, size: int, fit: Fit) -> NDArray[np.uint8]:
+def resize_photo(image: Image.Image, size: int, resize: ResizeMode) -> NDArray[np.uint8]:
     """An RGB picture brought into a square: (size, size, 3) uint8.
 
     `squish` squeezes the whole frame into the square; `crop` takes the square in the middle; `pad` keeps the whole
     frame in its shape, between grey bars.
     """
     width, height = image.size
-    if fit == "pad":
+    if resize == "pad":
         scale = size / max(width, height)
         inner = (max(1, round(width * scale)), max(1, round(height * scale)))
         square = Image.new("RGB", (size, size), (128, 128, 128))  # grey is nearly 0 once the network has normalised it
         square.paste(_resize(image, inner, (0, 0, width, height)), ((size - inner[0]) // 2, (size - inner[1]) // 2))
         return np.array(square)
     box = (0, 0, width, height)
-    if fit == "crop":
+    if resize == "crop":
         side = min(width, height)
         left, top = (width - side) // 2, (height - side) // 2
         box = (left, top, left + side, top + side)

@@ -199,8 +199,8 @@ def check_splits(
             if found[split, label]:
                 continue
             distinct = len({example.digest for example in examples if example.label == label})
-            mend = f"at least 3 different photos of each class are needed, and {name} has {distinct}"
+            fix = f"at least 3 different photos of each class are needed, and {name} has {distinct}"
             raise DataError(
                 f"The {split} split of {root} has no usable photo of {name}: "
-                + (f"put some into its folder {split}." if split in given else f"{mend}.")
+                + (f"put some into its folder {split}." if split in given else f"{fix}.")
             )

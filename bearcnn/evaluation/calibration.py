@@ -1,4 +1,4 @@
-"""Are 80 of 100 photos with a probability of 0.8 bears? One temperature that mends it, and how to tell. numpy alone."""
+"""Are 80 of 100 photos with a probability of 0.8 bears? One temperature that fixes it, and how to tell. numpy alone."""
 
 from dataclasses import asdict, dataclass
 from typing import Any

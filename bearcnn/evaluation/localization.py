@@ -13,12 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from pydantic import ValidationError
 
-from bearcnn.config import ModelConfig
 from bearcnn.errors import DataError
 from bearcnn.evaluation.intervals import Estimate, wilson_interval
-from bearcnn.manifest import Manifest
 
 if TYPE_CHECKING:  # for the types alone: drawing over a photo needs none of it
     from bearcnn.data.dataset import Dataset
@@ -26,63 +23,6 @@ if TYPE_CHECKING:  # for the types alone: drawing over a photo needs none of it
     from bearcnn.inference.predictor import Predictor
 
 BATCH_SIZE = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """What the places of a map see of the picture, in its pixels, along either side (Araujo et al. 2019).
-
-    Place number i sees `size` pixels around pixel `first + i * step`; what lies beyond the picture's edge is zeros, and
-    so is what is left over there where pooling windows don't fit.
-    """
-
-    size: int = 1
-    step: int = 1
-    first: float = 0.0
-
-    def after(self, window: int, stride: int, padding: int) -> "Field":
-        """The field behind one more layer that slides a window over this map."""
-        return Field(
-            self.size + (window - 1) * self.step,
-            self.step * stride,
-            self.first + ((window - 1) / 2 - padding) * self.step,
-        )
-
-    def span(self, place: int) -> tuple[int, int]:
-        """The first pixel that a place sees, and the one behind the last; either may lie outside the picture."""
-        low = round(self.first + place * self.step - (self.size - 1) / 2)
-        return low, low + self.size
-
-
-def receptive_fields(config: ModelConfig) -> list[tuple[Field, Field]]:
-    """For each block, what one place sees after its first convolution, and at its end."""
-    fields, field = [], Field()
-    for kernel_size, residual in zip(config.kernel_sizes, config.residuals, strict=True):
-        convolved = field = field.after(kernel_size, config.stride, kernel_size // 2)
-        for _ in range(residual):
-            field = field.after(kernel_size, 1, kernel_size // 2)
-        if config.stride == 1:
-            field = field.after(config.pool_size, config.pool_size, 0)
-        fields.append((convolved, field))
-    return fields
-
-
-def window_centres(manifest: Manifest, count: int) -> NDArray[np.float64]:
-    """The centres of a model's `count` windows along either side of the picture, (count,), as shares of that side.
-
-    They aren't spread evenly: where the stride is 2, the first window is centred on the picture's edge. Evenly spread
-    ones are returned for a model that doesn't say how it is built.
-    """
-    known = {key: value for key, value in manifest.config.get("model", {}).items() if key in ModelConfig.model_fields}
-    try:
-        field = receptive_fields(ModelConfig.model_validate(known))[-1][1] if known else None
-    except ValidationError:  # of a later version
-        field = None
-    if field is not None:
-        centres = (field.first + field.step * np.arange(count) + 0.5) / manifest.image_size
-        if centres[-1] < 1:
-            return centres
-    return (np.arange(count) + 0.5) / count
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +48,7 @@ def window_hit_rate(
     Args:
         scores: of each window, (photos, rows, columns); of equal ones the first counts.
         boxes: left, top, right, bottom of each bear as shares of the picture's sides, (photos, 4).
-        centres: of the windows along either side, as `window_centres` gives them, (rows,).
+        centres: of the windows along either side, as `Manifest.window_centres` gives them, (rows,).
     """
     photos, rows, columns = scores.shape
     if photos == 0:
@@ -167,7 +107,7 @@ def measure_window_hits(
             progress(min(start + BATCH_SIZE, len(bears)), len(bears))
     windows, chosen = np.concatenate(scores), np.concatenate(called)
     places = np.array([boxes[example.path] for example in bears])
-    centres = window_centres(predictor.manifest, windows.shape[1])
+    centres = predictor.manifest.window_centres(windows.shape[1])
     return {
         "all": window_hit_rate(windows, places, centres),
         "called": window_hit_rate(windows[chosen], places[chosen], centres),

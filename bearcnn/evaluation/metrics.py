@@ -95,7 +95,7 @@ def evaluate(
     at the edge: 20 bears of 20 found is a recall of 1.000 (0.839–1.000), where resampling could only repeat the 1.
     Balanced accuracy and F1 are made of proportions, and their intervals of those. The others get bootstrap percentile
     intervals from resamples of the photos. The resampling is not stratified: how many bears come before the camera is
-    chance as well, and average precision depends on it. A resample that leaves a number undefined is left out of that
+    chance as well, and average precision depends on it. A resample that leaves a number undefined is skipped of that
     number's interval. Where all resamples agree, as they must on a perfect ranking, the interval of the ROC AUC is
     Newcombe's (2006) and that of average precision Wilson's with a trial for each bear (Boyd, Eng & Page 2013).
 

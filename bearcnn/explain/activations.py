@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from bearcnn.config import Config, ModelConfig, Pooling, make_config
 from bearcnn.data.photos import load_pixels
 from bearcnn.errors import ModelFileError, PhotoError
-from bearcnn.evaluation.localization import Field, receptive_fields, window_centres
+from bearcnn.geometry import ReceptiveField
 from bearcnn.manifest import Manifest, read_manifest
 from bearcnn.model.network import (
     BearCNN,
@@ -62,7 +62,7 @@ class Subject:
 
     def probability(self, logits: Tensor) -> Tensor:
         """The calibrated probability of a bear: (batch, kinds, ...) to (batch, ...)."""
-        return (bear_logit(logits, self.network.kinds) / self.manifest.temperature).sigmoid()
+        return (bear_logit(logits, self.network.output_classes) / self.manifest.temperature).sigmoid()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Maps:
 
     number: int
     maps: Array  # (channels, rows, columns)
-    field: Field
+    field: ReceptiveField
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class ConvolutionStep:
     channel: int
     row: int
     column: int
-    field: Field
+    field: ReceptiveField
     window: Array
     kernel: Array
     products: Array
@@ -103,7 +103,7 @@ class WindowScores:
 
     scores: Array  # (rows, columns), the probability of a bear in each window alone
     centres: NDArray[np.float64]  # (rows,), as shares of the photo's side
-    field: Field
+    field: ReceptiveField
     answer: float
     mean_window: float  # the head's answer to the average over all windows of each feature
     strongest: float  # the head's answer to the maximum over all windows of each feature
@@ -145,7 +145,7 @@ def load_network(model: Path | None) -> tuple[BearCNN, Manifest, Config]:
             )
     manifest = read_manifest(weights)
     config = Run(weights.parent).config() if weights != model else make_config(manifest.config)
-    network = build_model(config.model, [label for label, _ in manifest.kinds]).eval()
+    network = build_model(config.model, manifest.output_classes).eval()
     load_weights(weights, network)
     return network, manifest, config
 
@@ -153,7 +153,7 @@ def load_network(model: Path | None) -> tuple[BearCNN, Manifest, Config]:
 @torch.no_grad()
 def find_maps(subject: Subject) -> list[Maps]:
     """The first convolution's maps, then those that each later block ends with."""
-    fields = receptive_fields(subject.model)
+    fields = subject.model.receptive_fields
     network = subject.network
     maps = network.input_dropout(network.normalize(subject.batch()))
     found = [Maps(1, _array(_first_block(network).convolution(maps)[0]), fields[0][0])]
@@ -194,7 +194,7 @@ def take_step(subject: Subject) -> ConvolutionStep:
         channel=channel,
         row=row,
         column=column,
-        field=receptive_fields(subject.model)[0][0],
+        field=subject.model.receptive_fields[0][0],
         window=_array(window),
         kernel=_array(kernel),
         products=_array(products),
@@ -227,8 +227,8 @@ def score_windows(subject: Subject) -> WindowScores:
     winners = torch.bincount(flat.argmax(1)[flat.amax(1) > 0], minlength=flat.shape[1]).view(last.shape[2:])
     return WindowScores(
         scores=_array(subject.probability(network.window_logits(last))[0]),
-        centres=window_centres(subject.manifest, last.shape[2]),
-        field=receptive_fields(subject.model)[-1][1],
+        centres=subject.manifest.window_centres(last.shape[2]),
+        field=subject.model.receptive_fields[-1][1],
         answer=float(subject.probability(network.logits(last))),
         mean_window=float(subject.probability(network.window_logits(mean))),
         strongest=float(subject.probability(network.window_logits(strongest))),
@@ -280,7 +280,7 @@ def explain(photo: Path, model: Path | None = None, what: Part = "all") -> bytes
 
     network, manifest, config = load_network(model)
     try:
-        pixels = load_pixels(photo, manifest.image_size, manifest.fit)
+        pixels = load_pixels(photo, manifest.image_size, manifest.resize)
     except PhotoError as error:
         raise PhotoError(f"{photo}: {error}") from None
     subject = Subject(network, manifest, config.model, pixels, photo.name)

@@ -70,7 +70,7 @@ def sketch_photo(subject: Subject) -> Figure:
         "squish": "the whole frame squeezed into a square",
         "pad": "the whole frame between grey bars",
         "crop": "the middle square of the frame",
-    }[subject.manifest.fit]
+    }[subject.manifest.resize]
     figure, top = _page(
         "What the network gets",
         f"{subject.name}, turned upright, {how} of {size} × {size} pixels. To the network each pixel is three numbers "

@@ -78,9 +78,9 @@ class ShippedModel(nn.Module):
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         last_map = self.network.last_map(pixels.permute(0, 3, 1, 2))
-        kinds = self.network.kinds
-        whole = bear_logit(self.network.logits(last_map), kinds) / self.temperature
-        windows = bear_logit(self.network.window_logits(last_map), kinds) / self.temperature
+        outputs = self.network.output_classes
+        whole = bear_logit(self.network.logits(last_map), outputs) / self.temperature
+        windows = bear_logit(self.network.window_logits(last_map), outputs) / self.temperature
         return whole.sigmoid(), windows.sigmoid()
 
 
@@ -167,7 +167,7 @@ class _FastaiModel(nn.Module):
         self.network, self.temperature = network, temperature
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return class_logits(self.network(pixels * 255), self.network.kinds) / self.temperature
+        return class_logits(self.network(pixels * 255), self.network.output_classes) / self.temperature
 
 
 def to_fastai(network: BearCNN, manifest: Manifest, photos: list[Path]) -> bytes:
@@ -182,7 +182,7 @@ def to_fastai(network: BearCNN, manifest: Manifest, photos: list[Path]) -> bytes
     from fastai.vision.augment import Resize, ResizeMethod
     from fastai.vision.data import CategoryBlock, ImageDataLoaders
 
-    method = {"squish": ResizeMethod.Squish, "crop": ResizeMethod.Crop, "pad": ResizeMethod.Pad}[manifest.fit]
+    method = {"squish": ResizeMethod.Squish, "crop": ResizeMethod.Crop, "pad": ResizeMethod.Pad}[manifest.resize]
     # fastai learns the two class names from labels; which photo carries which doesn't matter here.
     names = [manifest.classes[number % 2] for number in range(len(photos))]
     loaders = ImageDataLoaders.from_lists(
@@ -226,8 +226,8 @@ def export_run(run: Run, dataset: Dataset, target: Format, out: Path) -> ExportR
         raise BearcnnError(f"{out} exists already; nothing is ever overwritten: choose another --out")
     config = run.config()
     manifest = read_manifest(run.weights_file)
-    kinds = [label for label, _ in manifest.kinds]
-    network = build_model(config.model, kinds).eval()
+    outputs = manifest.output_classes
+    network = build_model(config.model, outputs).eval()
     load_weights(run.weights_file, network)
     rows, labels = dataset.arrays("valid")
     chosen = np.random.default_rng(0).permutation(len(rows))[:PARITY_PHOTOS]
@@ -244,7 +244,7 @@ def export_run(run: Run, dataset: Dataset, target: Format, out: Path) -> ExportR
         answer = _torch_runner(torch.export.load(io.BytesIO(content)).module())
     elif target == "safetensors":
         content = to_safetensors(network, manifest)
-        again = build_model(config.model, kinds).eval()
+        again = build_model(config.model, outputs).eval()
         again.load_state_dict(load(content))
         answer = _torch_runner(ShippedModel(again, manifest.temperature))
     else:

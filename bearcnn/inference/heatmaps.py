@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from bearcnn.data.photos import fit_photo, load_photo
+from bearcnn.data.photos import load_photo, resize_photo
 from bearcnn.errors import BearcnnError, PhotoError
 from bearcnn.files import write_atomically
 from bearcnn.manifest import Manifest
@@ -50,7 +50,7 @@ def draw_windows(
     Args:
         pixels: the photo, uint8 (height, width, 3).
         scores: the probability of a bear in each window alone, (rows, columns).
-        centres: of the windows along either side, as `windows.window_centres` gives them; evenly spread unless given.
+        centres: of the windows along either side, as `Manifest.window_centres` gives them; evenly spread unless given.
             Each place of the photo belongs to the window whose centre is nearest.
     """
     height, width = pixels.shape[:2]
@@ -102,8 +102,6 @@ def open_heatmaps(directory: Path, manifest: Manifest) -> OnWindows:
     Raises:
         BearcnnError: the folder isn't empty or can't be made; later, a file can't be written.
     """
-    from bearcnn.evaluation.localization import window_centres
-
     try:
         directory.mkdir(parents=True, exist_ok=True)
         taken = any(directory.iterdir())
@@ -113,7 +111,7 @@ def open_heatmaps(directory: Path, manifest: Manifest) -> OnWindows:
         raise BearcnnError(f"{directory} is not empty; nothing is ever overwritten: choose another --heatmaps")
 
     def save(path: Path, pixels: NDArray[np.uint8], probability: float, scores: NDArray[np.float32]) -> None:
-        centres = window_centres(manifest, len(scores))
+        centres = manifest.window_centres(len(scores))
         page = draw_heatmap(_read_large(path, pixels, manifest), scores, probability, manifest.classes[1], centres)
         buffer = BytesIO()
         page.save(buffer, "JPEG", quality=88)
@@ -147,8 +145,8 @@ def _read_large(path: Path, pixels: NDArray[np.uint8], manifest: Manifest) -> ND
     except PhotoError:  # it was there a moment ago: what the network saw of it is still here
         image = Image.fromarray(pixels)
     longer = min(max(LONGER_SIDE[0], *image.size), LONGER_SIDE[1])
-    if manifest.fit != "squish":
-        return fit_photo(image, longer, manifest.fit)
+    if manifest.resize != "squish":
+        return resize_photo(image, longer, manifest.resize)
     scale = longer / max(image.size)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     return np.asarray(image.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0))

@@ -130,7 +130,7 @@ def predict_photos(
                 for path in paths:
                     if stopped.is_set():
                         return
-                    waiting.put((path, pool.submit(load_pixels, path, manifest.image_size, manifest.fit)))
+                    waiting.put((path, pool.submit(load_pixels, path, manifest.image_size, manifest.resize)))
             waiting.put(None)
         except Exception as error:
             waiting.put(error)

@@ -148,16 +148,16 @@ class Block(nn.Module):
 
 
 class BearCNN(nn.Module):
-    """A small convolutional network: pixels uint8 (batch, 3, n, n) in, logits (batch, kinds) out.
+    """A small convolutional network: pixels uint8 (batch, 3, n, n) in, logits (batch, outputs) out.
 
-    It tells apart kinds of bear and kinds of something else, as fine as the training photos are sorted; the two classes
+    It tells apart subclasses of bear and of something else, as fine as the training photos are sorted; the two classes
     are their sums (`class_logits`). The head is one linear layer on the pooled features, so that every window of the
     last map has a bear score of its own: what the head says where that window is all there is (`window_logits`; Zhou et
     al. 2016).
 
     Args:
         widths: channels of each block.
-        kinds: the class of each output of the head, 0 (not bear) before 1 (bear).
+        output_classes: the class of each output of the head, 0 (not bear) before 1 (bear).
         kernel_sizes: odd side of each block's convolution window.
         stride: 2 to halve the map in the convolution, 1 to halve it in pooling windows.
         pooling: "max", "avg" or "concat", for the windows and for the last map.
@@ -173,7 +173,7 @@ class BearCNN(nn.Module):
         widths: Sequence[int] = (32, 64, 128, 256),
         kernel_sizes: Sequence[int] = (3, 3, 3, 3),
         *,
-        kinds: Sequence[int] = (0, 1),
+        output_classes: Sequence[int] = (0, 1),
         stride: int = 2,
         pooling: Pooling = "concat",
         pool_size: int = 2,
@@ -204,8 +204,8 @@ class BearCNN(nn.Module):
             in_width = block.out_width
         self.pooling = MapPool(pooling)
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(pooled_width(pooling, in_width), len(kinds))
-        self.kinds = tuple(sorted(kinds))
+        self.head = nn.Linear(pooled_width(pooling, in_width), len(output_classes))
+        self.output_classes = tuple(sorted(output_classes))
 
     def forward(self, pixels: Tensor) -> Tensor:
         return self.logits(self.last_map(pixels))
@@ -216,38 +216,38 @@ class BearCNN(nn.Module):
         return maps
 
     def logits(self, last_map: Tensor) -> Tensor:
-        """Each kind in the whole picture: (batch, kinds)."""
+        """Each subclass in the whole picture: (batch, outputs)."""
         # In full precision, whatever the blocks computed with: rounded answers would rank photos as equal.
         answer: Tensor = self.head(self.dropout(self.pooling(last_map.float())))
         return answer
 
     def window_logits(self, last_map: Tensor) -> Tensor:
-        """Each kind in each window alone: (batch, kinds, rows, columns).
+        """Each kind in each window alone: (batch, outputs, rows, columns).
 
         One window's maximum and average are the window itself, so its features stand once for each.
         """
-        weight = self.head.weight.view(len(self.kinds), -1, last_map.shape[1]).sum(1)
+        weight = self.head.weight.view(len(self.output_classes), -1, last_map.shape[1]).sum(1)
         return torch.einsum("bchw,kc->bkhw", last_map, weight) + self.head.bias.view(1, -1, 1, 1)
 
 
-def class_logits(logits: Tensor, kinds: tuple[int, ...]) -> Tensor:
-    """Not-bear and bear, each the sum of its kinds' shares: (batch, kinds, ...) to (batch, 2, ...)."""
-    parts = logits.split([kinds.count(0), kinds.count(1)], 1)
+def class_logits(logits: Tensor, output_classes: tuple[int, ...]) -> Tensor:
+    """Not-bear and bear, each the sum of its outputs' shares: (batch, outputs, ...) to (batch, 2, ...)."""
+    parts = logits.split([output_classes.count(0), output_classes.count(1)], 1)
     return torch.stack([part.logsumexp(1) for part in parts], 1)
 
 
-def bear_logit(logits: Tensor, kinds: tuple[int, ...] = (0, 1)) -> Tensor:
-    """How much more bear than not (log odds): (batch, kinds, ...) to (batch, ...)."""
-    classes = class_logits(logits, kinds)
+def bear_logit(logits: Tensor, output_classes: tuple[int, ...] = (0, 1)) -> Tensor:
+    """How much more bear than not (log odds): (batch, outputs, ...) to (batch, ...)."""
+    classes = class_logits(logits, output_classes)
     return classes[:, 1] - classes[:, 0]
 
 
-def build_model(config: ModelConfig, kinds: Sequence[int] = (0, 1)) -> BearCNN:
+def build_model(config: ModelConfig, output_classes: Sequence[int] = (0, 1)) -> BearCNN:
     """The network of a configuration, with fresh weights from torch's random numbers."""
     return BearCNN(
         config.widths,
         config.kernel_sizes,
-        kinds=kinds,
+        output_classes=output_classes,
         stride=config.stride,
         pooling=config.pooling,
         pool_size=config.pool_size,

@@ -124,7 +124,7 @@ def render(data: ReportData) -> str:
         histogram=draw_scores(data.scores, manifest.classes, judgement.choice.threshold),
         slider=slider_steps(data.scores, judgement.choice.threshold),
         counts=_count(data.record),
-        reasons=_reasons(data.record["left_out"]),
+        reasons=_reasons(data.record["skipped"]),
         command=shlex.quote(data.place),
         whisker=_whisker,
     )
@@ -238,9 +238,9 @@ def _count(record: dict[str, Any]) -> list[tuple[str, int, int]]:
     return rows
 
 
-def _reasons(left_out: list[dict[str, str]]) -> dict[str, list[str]]:
+def _reasons(skipped: list[dict[str, str]]) -> dict[str, list[str]]:
     reasons: dict[str, list[str]] = {}
-    for photo in left_out:
+    for photo in skipped:
         # A copy's reason names its twin; the sort of reason is what is counted.
         sort = photo["reason"].partition(" of ")[0] if photo["reason"].startswith("exact copy") else photo["reason"]
         reasons.setdefault(sort, []).append(photo["path"])

@@ -41,9 +41,9 @@ def make_thumbnails(photos: Sequence[PhotoScore], root: Path, model: Path) -> li
         try:
             if predictor is None:
                 raise PhotoError("nobody knows how the photo is cut")
-            size, fit = predictor.manifest.image_size, predictor.manifest.fit
-            photo = _jpeg(load_pixels(root / score.path, SIDE, fit))
-            window_scores = predictor.predict_pixels(load_pixels(root / score.path, size, fit)[None])[1][0]
+            size, resize = predictor.manifest.image_size, predictor.manifest.resize
+            photo = _jpeg(load_pixels(root / score.path, SIDE, resize))
+            window_scores = predictor.predict_pixels(load_pixels(root / score.path, size, resize)[None])[1][0]
             windows, best = draw_windows(window_scores), float(window_scores.max())
         except PhotoError:
             photo = ""

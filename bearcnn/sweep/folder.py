@@ -283,7 +283,7 @@ def write_findings(sweep: Sweep, plan: Plan, dataset: Dataset) -> Findings:
         reasons = {record.reason for record in records.values() if record.reason}
         why = f": {sorted(reasons)[0]}" if reasons else ""
         raise SweepError(
-            f"not one trial of {sweep.directory} is done{why}; mend it and continue with --resume"
+            f"not one trial of {sweep.directory} is done{why}; fix it and continue with --resume"
         ) from None
     chosen = findings.settings[findings.chosen].cell
     looks = [str(label) for label in sweep.results().get("test_looks", ())]

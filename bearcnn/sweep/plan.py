@@ -29,7 +29,7 @@ DROPOUTS: dict[str, tuple[str, ...]] = {
 DEFAULT_RATES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 
 _OTHER_PHOTOS = {"data.path", "data.positive", "data.valid_share", "data.test_share", "data.split_seed"}
-_NOT_A_SETTING = {"train.seed": "use --seeds", "train.out": "use --out", "train.name": "it changes nothing"}
+_NOT_A_SETTING = {"train.seed": "use --seeds", "train.name": "it changes nothing"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,6 @@ def make_plan(config: Config, axes: Sequence[Axis], seeds: int, sample: int | No
     if not any("train.patience" in axis.keys for axis in axes):
         # Early stopping would compare trainings of different lengths, by a choice made on the validation photos.
         config = _with(config, {"train.patience": 0})
-    config = _with(config, {"train.out": ""})
     plan = Plan(config, tuple(axes), tuple(range(config.train.seed, config.train.seed + seeds)), sample)
     problems = []
     for cell in list_cells(plan):
@@ -224,7 +223,7 @@ def trial_id(cell: Cell, seed: int) -> str:
 def digest_config(config: Config) -> str:
     """A hash of everything that decides what a training gives."""
     content = config.model_dump(mode="json")
-    del content["train"]["out"]
+    content["data"]["fit"] = content["data"].pop("resize")  # as bearcnn 0.1 called it, so that its sweeps go on
     return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 

@@ -105,8 +105,8 @@ def _what_was_done(findings: Findings) -> str:
     )
     if findings.failed:
         reasons = list(dict.fromkeys(record.reason for record in findings.failed))
-        left_out = "is left out" if len(findings.failed) == 1 else "are left out"
-        text += f" {_count(len(findings.failed), 'trial')} failed and {left_out} ({reasons[0]}"
+        skipped = "is skipped" if len(findings.failed) == 1 else "are skipped"
+        text += f" {_count(len(findings.failed), 'trial')} failed and {skipped} ({reasons[0]}"
         text += f"; and {len(reasons) - 1} other reasons)." if len(reasons) > 1 else ")."
     if findings.missing:
         text += f" {_count(findings.missing, 'trial')} did not run."

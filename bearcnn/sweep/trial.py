@@ -98,7 +98,7 @@ def predict_rows(
     """The probability of a bear in some rows of the pixels, in evaluation mode: (photos,)."""
     loader = PixelLoader(dataset.pixels, rows, labels, batch_size=batch_size, device=choose_device())
     with torch.inference_mode():
-        logits = [bear_logit(network.eval()(pixels), network.kinds) for pixels, _ in loader]
+        logits = [bear_logit(network.eval()(pixels), network.output_classes) for pixels, _ in loader]
     probabilities: NDArray[np.float32] = torch.cat(logits).double().sigmoid().float().cpu().numpy()
     return probabilities
 

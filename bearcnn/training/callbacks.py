@@ -123,7 +123,7 @@ class ScoreEpoch(_EpochCallback):
         logits, labels = torch.cat(self._logits).float(), torch.cat(self._labels)
         if not torch.isfinite(logits).all():
             raise CancelFitException("the network gives no numbers any more")
-        probabilities = bear_logit(logits, self.loss_func.kinds).double().sigmoid().cpu().numpy()
+        probabilities = bear_logit(logits, self.loss_func.output_classes).double().sigmoid().cpu().numpy()
         scores = score(labels.cpu().numpy(), probabilities)
         valid_loss = float(self.loss_func(logits, labels))
         reached = -valid_loss if self.monitor == "valid_loss" else scores[self.monitor]

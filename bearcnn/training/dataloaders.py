@@ -25,7 +25,7 @@ from bearcnn.data.dataset import Dataset
 
 
 class PixelLoader(DataLoader):
-    """Batches of (pixels, labels) from decoded pixels, uint8 (batch, 3, size, size); in training, kinds beside labels.
+    """Batches of (pixels, labels) from decoded pixels, uint8 (batch, 3, size, size); in training, (..., subclasses).
 
     For training: shuffled, augmented, the rest that fills no batch left for another epoch. Else: in order, as they are.
     `epoch` and `size` are set from outside before each epoch.
@@ -34,7 +34,7 @@ class PixelLoader(DataLoader):
         pixels: uint8 (photos, n, n, 3), usually a memory map.
         rows: the photos of this loader, as rows of `pixels`.
         labels: 0 or 1 for each of `rows`.
-        kinds: for training, the output of the network that each of `rows` belongs to.
+        subclasses: for training, the output of the network that each of `rows` belongs to.
         augment: how to vary the photos; None for evaluation.
         sampling: draw the rarer class as often as the other, with replacement.
     """
@@ -46,7 +46,7 @@ class PixelLoader(DataLoader):
         labels: NDArray[np.int64],
         *,
         batch_size: int,
-        kinds: NDArray[np.int64] | None = None,
+        subclasses: NDArray[np.int64] | None = None,
         augment: AugmentConfig | None = None,
         sampling: bool = False,
         seed: int = 0,
@@ -59,7 +59,7 @@ class PixelLoader(DataLoader):
             num_workers=0,
             device=device or torch.device("cpu"),
         )
-        self.pixels, self.rows, self.labels, self.kinds = pixels, rows, labels, kinds
+        self.pixels, self.rows, self.labels, self.subclasses = pixels, rows, labels, subclasses
         self.augment, self.sampling, self.seed = augment, sampling, seed
         self.epoch, self.size = 0, pixels.shape[1]
         self.n_inp = 1  # fastai: what comes first in a batch is the network's, the rest is the loss's
@@ -100,8 +100,8 @@ class PixelLoader(DataLoader):
             photos = np.stack([_shrink(photo, self.size) for photo in photos])
         # (batch, n, n, 3) seen as (batch, 3, n, n): already the channels-last layout that convolutions like.
         batch = [torch.from_numpy(photos).permute(0, 3, 1, 2), torch.from_numpy(self.labels[chosen])]
-        if self.kinds is not None:
-            batch.append(torch.from_numpy(self.kinds[chosen]))
+        if self.subclasses is not None:
+            batch.append(torch.from_numpy(self.subclasses[chosen]))
         return tuple(batch)
 
 
@@ -177,7 +177,7 @@ def build_loaders(config: Config, dataset: Dataset, device: torch.device) -> Dat
             dataset.pixels,
             rows,
             labels,
-            kinds=(dataset.kinds()[1] if config.train.subclasses else labels) if training else None,
+            subclasses=(dataset.subclasses()[1] if config.train.subclasses else labels) if training else None,
             # Without gradients twice as many fit, and larger batches are a little faster.
             batch_size=config.train.batch_size * (1 if training else 2),
             augment=config.augment if training else None,

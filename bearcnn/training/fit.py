@@ -56,7 +56,7 @@ from bearcnn.training.callbacks import (
     restore,
 )
 from bearcnn.training.dataloaders import build_loaders
-from bearcnn.training.losses import KindLoss
+from bearcnn.training.losses import SubclassCrossEntropy
 
 
 class Watcher(Protocol):
@@ -117,7 +117,7 @@ def train(run: Run, dataset: Dataset, watcher: Watcher, *, resume: bool = False,
     _check_reached(run, config, progress, interrupted)
     if not export:
         return Outcome(progress, interrupted, {})
-    best = build_model(config.model, network.kinds).eval()
+    best = build_model(config.model, network.output_classes).eval()
     load_weights(run.checkpoints / "best.safetensors", best)
     evaluations = _finish(run, config, dataset, best, progress, not interrupted, watcher)
     return Outcome(progress, interrupted, evaluations)
@@ -141,6 +141,7 @@ def build_learner(
         blocks = torch.autocast(device.type, torch.bfloat16)(model.blocks.forward)
         model.blocks.forward = blocks  # type: ignore[method-assign]
     _, labels = dataset.arrays("train")
+    weights = _class_weights(labels, settings)
     callbacks = [TrainEvalCallback(), *callbacks]
     if schedule:
         # Smith 2018, with fastai's shape: a quarter of the way up, the rest down.
@@ -151,7 +152,7 @@ def build_learner(
     learner = Learner(
         build_loaders(config, dataset, device),
         model,
-        loss_func=KindLoss(model.kinds, _class_weights(labels, settings), settings.label_smoothing).to(device),
+        loss_func=SubclassCrossEntropy(model.output_classes, weights, settings.label_smoothing).to(device),
         opt_func=lambda _, lr: build_optimizer(model, lr, settings.weight_decay),
         lr=settings.lr,
         default_cbs=False,
@@ -173,8 +174,8 @@ def computes_in_bfloat16(precision: Precision, device: torch.device) -> bool:
 
 def build_network(config: Config, dataset: Dataset) -> BearCNN:
     """The configured network with fresh weights, and with the outputs that the photos ask for."""
-    kinds = [label for label, _ in dataset.kinds()[0]] if config.train.subclasses else [0, 1]
-    return build_model(config.model, kinds)
+    output_classes = [label for label, _ in dataset.subclasses()[0]] if config.train.subclasses else [0, 1]
+    return build_model(config.model, output_classes)
 
 
 def choose_device() -> torch.device:
@@ -290,7 +291,7 @@ def calibrate(network: BearCNN, dataset: Dataset) -> float:
     with torch.no_grad():
         for batch in np.array_split(rows, max(1, len(rows) // 64)):
             pixels = torch.from_numpy(np.asarray(dataset.pixels[batch])).permute(0, 3, 1, 2)
-            logits.append(bear_logit(network(pixels), network.kinds).double().numpy())
+            logits.append(bear_logit(network(pixels), network.output_classes).double().numpy())
     return fit_temperature(labels, np.concatenate(logits))
 
 
@@ -300,8 +301,8 @@ def build_manifest(config: Config, dataset: Dataset, progress: Progress) -> Mani
         name=config.train.name,
         classes=dataset.classes,
         image_size=config.data.image_size,
-        fit=config.data.fit,
-        kinds=dataset.kinds()[0] if config.train.subclasses else ((0, ""), (1, "")),
+        resize=config.data.resize,
+        subclasses=dataset.subclasses()[0] if config.train.subclasses else ((0, ""), (1, "")),
         config=config.model_dump(mode="json"),
         data={"fingerprint": dataset.fingerprint, "counts": dataset.counts(), "best_epoch": progress.best_epoch},
         versions={

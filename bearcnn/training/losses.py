@@ -1,4 +1,4 @@
-"""What training makes small: cross-entropy over kinds of photo, or over the two classes where the kind isn't known."""
+"""What training makes small: cross-entropy over subclasses, or over the two classes where the subclass isn't known."""
 
 from collections.abc import Sequence
 
@@ -11,28 +11,28 @@ from torch.nn import functional as F
 from bearcnn.model.network import class_logits
 
 
-class KindLoss(nn.Module):
+class SubclassCrossEntropy(nn.Module):
     """Cross-entropy with label smoothing (Szegedy et al. 2016), weighted by class.
 
     Args:
-        kinds: the class of each output of the network.
+        output_classes: the class of each output of the network.
         weights: how much a photo of each class counts, (2,).
         smoothing: how far the targets are moved towards each other.
     """
 
     weights: Tensor
-    kind_weights: Tensor
+    output_weights: Tensor
 
-    def __init__(self, kinds: Sequence[int], weights: Tensor, smoothing: float) -> None:
+    def __init__(self, output_classes: Sequence[int], weights: Tensor, smoothing: float) -> None:
         super().__init__()
-        self.kinds, self.smoothing = tuple(kinds), smoothing
+        self.output_classes, self.smoothing = tuple(output_classes), smoothing
         self.register_buffer("weights", weights)
-        self.register_buffer("kind_weights", weights[list(kinds)])
+        self.register_buffer("output_weights", weights[list(output_classes)])
 
-    def forward(self, logits: Tensor, labels: Tensor, kinds: Tensor | None = None) -> Tensor:
-        """Mean loss of logits (batch, kinds) for labels of 0 or 1 (batch,), or for the outputs of `kinds` (batch,)."""
-        if kinds is None:
-            logits, weights = class_logits(logits, self.kinds), self.weights
+    def forward(self, logits: Tensor, labels: Tensor, subclasses: Tensor | None = None) -> Tensor:
+        """Mean loss of logits (batch, outputs) for labels of 0 or 1 (batch,), or for `subclasses` (batch,)."""
+        if subclasses is None:
+            logits, weights = class_logits(logits, self.output_classes), self.weights
         else:
-            labels, weights = kinds, self.kind_weights
+            labels, weights = subclasses, self.output_weights
         return F.cross_entropy(logits, labels, weight=weights, label_smoothing=self.smoothing)

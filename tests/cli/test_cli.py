@@ -102,7 +102,7 @@ class TestHelp:
 
 
 class TestErrors:
-    """One line that says what, where and how to mend it; exit code 1; nothing written."""
+    """One line that says what, where and how to fix it; exit code 1; nothing written."""
 
     @pytest.mark.parametrize(
         ("arguments", "said"),

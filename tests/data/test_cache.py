@@ -83,7 +83,9 @@ def test_nothing_is_decoded_twice(photos: list[Path], root: Path, decoded: list[
 
 def test_another_size_or_fit_is_another_entry(photos: list[Path], root: Path) -> None:
     entries = {
-        build_cache(photos, size, fit, root=root).directory for size in (8, 9) for fit in ("squish", "crop", "pad")
+        build_cache(photos, size, resize, root=root).directory
+        for size in (8, 9)
+        for resize in ("squish", "crop", "pad")
     }
     assert len(entries) == 6
 
@@ -266,8 +268,8 @@ def test_the_list_says_what_is_kept(photos: list[Path], root: Path) -> None:
     os.utime(cache.directory / "index.json", (1, 1))
     os.utime(build_cache(photos[:2], 16, "crop", root=root).directory / "index.json", (9, 9))
     newest, oldest = list_caches(root)
-    assert (newest.photos, newest.size, newest.fit) == (2, 16, "crop")
-    assert (oldest.photos, oldest.size, oldest.fit, oldest.source) == (12, 8, "pad", photos[0].parent)
+    assert (newest.photos, newest.size, newest.resize) == (2, 16, "crop")
+    assert (oldest.photos, oldest.size, oldest.resize, oldest.source) == (12, 8, "pad", photos[0].parent)
     assert oldest.bytes == sum(file.stat().st_size for file in cache.directory.iterdir())
     build_cache(photos, 8, "pad", root=root)
     assert list_caches(root)[0].size == 8  # used last

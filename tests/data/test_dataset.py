@@ -35,7 +35,7 @@ def fill(root: Path, folders: dict[str, int], start: int = 0) -> Path:
 @pytest.fixture
 def load(tmp_path: Path) -> Any:
     def load(root: Path, **options: Any) -> Dataset:
-        return load_dataset(root, image_size=8, fit="squish", cache_root=tmp_path / "cache", **options)
+        return load_dataset(root, image_size=8, resize="squish", cache_root=tmp_path / "cache", **options)
 
     return load
 
@@ -76,7 +76,7 @@ def test_labels_and_subclasses_come_from_the_folders(tmp_path: Path, load: Any) 
         "others": (0, "others"),
     }
     assert dataset.classes == ("not_bear", "bear")
-    assert dataset.left_out == ()
+    assert dataset.skipped == ()
 
 
 def test_several_folders_can_be_positive(tmp_path: Path, load: Any) -> None:
@@ -200,7 +200,7 @@ def test_copies_with_different_labels_are_left_out(tmp_path: Path, load: Any) ->
     root = fill(tmp_path / "data", {"bear": 5, "wolf": 5})
     shutil.copyfile(root / "bear" / "2.png", root / "wolf" / "x.png")
     dataset = load(root)
-    assert {photo.path.relative_to(root).as_posix(): photo.reason for photo in dataset.left_out} == {
+    assert {photo.path.relative_to(root).as_posix(): photo.reason for photo in dataset.skipped} == {
         "bear/2.png": "its exact copy wolf/x.png has the other label",
         "wolf/x.png": "its exact copy bear/2.png has the other label",
     }
@@ -245,7 +245,7 @@ def test_a_copy_in_two_given_splits_stays_where_it_must_not_be_seen(tmp_path: Pa
     shutil.copyfile(root / "valid/fox/0.png", root / "train/fox/c.png")
     shutil.copyfile(root / "train/fox/1.png", root / "train/fox/d.png")
     dataset = load(root)
-    assert {photo.path.name: photo.reason for photo in dataset.left_out} == {
+    assert {photo.path.name: photo.reason for photo in dataset.skipped} == {
         "a.png": "exact copy of test/bear/0.png in the test split",
         "b.png": "exact copy of test/bear/0.png in the test split",
         "c.png": "exact copy of valid/fox/0.png in the valid split",
@@ -276,7 +276,7 @@ def test_photos_that_are_not_used_are_listed_with_the_reason(tmp_path: Path, loa
     (root / "train" / "bear" / ".hidden.png").write_bytes(b"")
     (root / "train" / "bear" / "notes.txt").write_bytes(b"")
     dataset = load(root)
-    assert {photo.path.relative_to(root).as_posix(): photo.reason for photo in dataset.left_out} == {
+    assert {photo.path.relative_to(root).as_posix(): photo.reason for photo in dataset.skipped} == {
         "cover.png": "outside the folders train, valid and test",
         "unsorted/0.png": "outside the folders train, valid and test",
         "train/loose.png": "not in a class folder",
@@ -335,7 +335,7 @@ def test_a_split_left_empty_by_broken_photos_is_refused(tmp_path: Path, load: An
 
 def read(dataset: Dataset, cache: Path, **options: Any) -> Dataset:
     record = json.loads(json.dumps(dataset.to_json()))
-    return read_dataset(record, image_size=8, fit="squish", cache_root=cache, **options)
+    return read_dataset(record, image_size=8, resize="squish", cache_root=cache, **options)
 
 
 def test_a_written_data_set_is_found_again(tmp_path: Path, load: Any) -> None:
@@ -373,10 +373,10 @@ def test_a_written_photo_that_is_missing_or_changed_is_an_error(tmp_path: Path, 
         read(dataset, cache, splits=["valid"])
 
 
-@pytest.mark.parametrize("record", [{}, {"examples": 3}, {"root": "x", "examples": [{"path": "a"}], "left_out": []}])
+@pytest.mark.parametrize("record", [{}, {"examples": 3}, {"root": "x", "examples": [{"path": "a"}], "skipped": []}])
 def test_a_damaged_record_is_an_error(record: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(DataError, match="damaged"):
-        read_dataset(record, image_size=8, fit="squish", cache_root=tmp_path)
+        read_dataset(record, image_size=8, resize="squish", cache_root=tmp_path)
 
 
 @pytest.mark.skipif(not (SHARED / "data/bears").is_dir(), reason="the shared photos are not here")

@@ -167,7 +167,7 @@ def cut_off(fetch, server, after: int) -> None:
 
 def test_every_photo_comes_unchanged_into_the_split_and_class_it_belongs_to(fetch, photos, tmp_path):
     summary = fetch(negatives_per_bear=99)
-    assert (summary.directory, summary.bears, summary.others, summary.left_out) == (tmp_path / "photos", 25, 225, 0)
+    assert (summary.directory, summary.bears, summary.others, summary.skipped) == (tmp_path / "photos", 25, 225, 0)
     expected: dict[str, Counter[bytes]] = {}
     for name, content in photos.items():
         _, split, _, kind, _ = name.split("/")
@@ -186,10 +186,10 @@ def test_every_photo_comes_unchanged_into_the_split_and_class_it_belongs_to(fetc
 
 def test_the_folder_is_a_data_set_that_can_be_loaded(fetch, tmp_path):
     summary = fetch(negatives_per_bear=3)
-    dataset = load_dataset(summary.directory, image_size=32, fit="squish", cache_root=tmp_path / "cache")
+    dataset = load_dataset(summary.directory, image_size=32, resize="squish", cache_root=tmp_path / "cache")
     numbers = {split: tuple(sum(kinds.values()) for kinds in dataset.counts()[split].values()) for split in NUMBERS}
     assert numbers == {"train": (48, 16), "test": (15, 5)}
-    assert len(dataset.select("valid")) == 16 and not dataset.left_out
+    assert len(dataset.select("valid")) == 16 and not dataset.skipped
     assert len(dataset.examples) == summary.bears + summary.others == 25 + 75
 
 
@@ -199,7 +199,7 @@ def test_half_of_the_others_are_the_animals_most_like_a_bear_and_the_rest_is_spr
     near = {name: counts.pop(name) for name in ("leopard", "lion", "tiger", "wolf")}
     assert sum(near.values()) + sum(counts.values()) == 32
     assert set(near.values()) <= {5, 6} and set(counts.values()) <= {1, 2} and len(counts) == 5
-    assert summary.left_out == 225 - summary.others == 225 - 50
+    assert summary.skipped == 225 - summary.others == 225 - 50
 
 
 def test_the_same_seed_gives_the_same_photos_and_another_gives_others(fetch, tmp_path):

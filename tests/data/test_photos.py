@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
-from bearcnn.data.photos import find_photos, fit_photo, load_photo, load_pixels
+from bearcnn.data.photos import find_photos, load_photo, load_pixels, resize_photo
 from bearcnn.errors import DataError, PhotoError
 from tests.helpers.places import SHARED
 
@@ -112,7 +112,7 @@ def test_a_scaled_decode_is_turned_upright_too(orientation: int) -> None:
     turn = STORED[orientation]
     stored = scene if turn is None else scene.transpose(turn)
     pixels = load_pixels(BytesIO(encode(stored, "JPEG", exif=exif)), 16, "squish").astype(int)
-    assert np.abs(pixels - fit_photo(scene, 16, "squish")).mean() < 6
+    assert np.abs(pixels - resize_photo(scene, 16, "squish")).mean() < 6
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 65535])
@@ -276,8 +276,8 @@ def test_a_decompression_bomb_is_refused(width: int, height: int, reason: str) -
 def test_a_panorama_of_150_megapixels_is_a_photo() -> None:
     data = encode(Image.new("L", (30_000, 5_000), 90), "JPEG")
     assert load_photo(BytesIO(data), 128).size == (3750, 625)
-    for fit in ("squish", "crop"):
-        assert np.abs(load_pixels(BytesIO(data), 64, fit).astype(int) - 90).max() <= 1
+    for resize in ("squish", "crop"):
+        assert np.abs(load_pixels(BytesIO(data), 64, resize).astype(int) - 90).max() <= 1
 
 
 def test_a_jpeg_whose_rest_the_card_lost_is_truncated() -> None:
@@ -335,14 +335,14 @@ def test_photos_are_read_in_threads_without_warnings() -> None:
     width=st.sampled_from([1, 2, 3, 50, 333, 10_000]),
     height=st.sampled_from([1, 2, 5, 64, 1000]),
     size=st.integers(1, 64),
-    fit=st.sampled_from(["squish", "crop", "pad"]),
+    resize=st.sampled_from(["squish", "crop", "pad"]),
 )
 @settings(deadline=None, max_examples=80)
-def test_every_shape_fits_into_the_square(width: int, height: int, size: int, fit: Any) -> None:
-    pixels = fit_photo(Image.new("RGB", (width, height), (200, 10, 10)), size, fit)
+def test_every_shape_fits_into_the_square(width: int, height: int, size: int, resize: Any) -> None:
+    pixels = resize_photo(Image.new("RGB", (width, height), (200, 10, 10)), size, resize)
     assert pixels.shape == (size, size, 3)
     assert pixels.dtype == np.uint8
-    if fit != "pad":
+    if resize != "pad":
         assert np.abs(pixels.astype(int) - (200, 10, 10)).max() <= 2  # thousandfold shrinking rounds
 
 
@@ -354,17 +354,17 @@ def draw_frame() -> Image.Image:
 
 
 def test_squish_keeps_the_whole_frame() -> None:
-    pixels = fit_photo(draw_frame(), 50, "squish")
+    pixels = resize_photo(draw_frame(), 50, "squish")
     assert [pixels[25, x].argmax() for x in (1, 25, 48)] == [0, 1, 2]
 
 
 def test_crop_takes_the_middle() -> None:
-    pixels = fit_photo(draw_frame(), 50, "crop")
+    pixels = resize_photo(draw_frame(), 50, "crop")
     assert (pixels.argmax(axis=2) == 1).all()
 
 
 def test_pad_keeps_the_shape_between_grey_bars() -> None:
-    pixels = fit_photo(draw_frame(), 48, "pad")
+    pixels = resize_photo(draw_frame(), 48, "pad")
     assert (pixels[[0, 11, 36, 47]] == 128).all()
     assert [pixels[24, x].argmax() for x in (1, 24, 46)] == [0, 1, 2]
     assert (pixels[13] != 128).any(axis=1).all()

@@ -59,12 +59,12 @@ def test_a_run_keeps_the_exported_models_answer_to_each_validation_and_test_phot
 def test_the_temperature_is_fitted_on_validation_and_built_into_the_file(trained) -> None:
     run, dataset, _ = trained
     manifest = read_manifest(run.onnx_file)
-    network = build_model(run.config().model, [label for label, _ in manifest.kinds]).eval()
+    network = build_model(run.config().model, manifest.output_classes).eval()
     load_weights(run.weights_file, network)
     rows, labels = dataset.arrays("valid")
     with torch.no_grad():
         pixels = torch.from_numpy(np.asarray(dataset.pixels[rows])).permute(0, 3, 1, 2)
-        logits = bear_logit(network(pixels), network.kinds).double().numpy()
+        logits = bear_logit(network(pixels), network.output_classes).double().numpy()
     assert manifest.temperature == pytest.approx(fit_temperature(labels, logits), rel=1e-6)
     assert manifest.temperature == calibrate(network, dataset) == read_manifest(run.weights_file).temperature
     shipped = as_arrays(in_split(read_scores(run), "valid"))[1]

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bearcnn.config import Config, ModelConfig, map_sizes
+from bearcnn.config import Config, ModelConfig
 from bearcnn.data.dataset import load_dataset
 from bearcnn.data.synthetic.scenes import write_scenes
 from bearcnn.errors import DataError
@@ -14,10 +14,9 @@ from bearcnn.evaluation.intervals import wilson_interval
 from bearcnn.evaluation.localization import (
     measure_window_hits,
     read_boxes,
-    receptive_fields,
-    window_centres,
     window_hit_rate,
 )
+from bearcnn.geometry import map_sizes
 from bearcnn.inference.predictor import Predictor
 from bearcnn.model.network import build_model
 from tests.helpers.onnx_models import make_manifest
@@ -54,7 +53,7 @@ def test_a_place_depends_on_exactly_the_pixels_of_its_field(config):
     size = 40 if config.pool_size == 2 else 54  # nothing is left over at the edge when windows pool it
     image = torch.rand(1, 3, size, size, dtype=torch.float64, requires_grad=True)
     maps = image
-    for block, (convolved, field) in zip(network.blocks, receptive_fields(config), strict=True):
+    for block, (convolved, field) in zip(network.blocks, config.receptive_fields, strict=True):
         for expected, output in ((convolved, block.convolution(maps)), (field, block(maps))):
             last = output.shape[-1] - 1
             for row, column in {(0, 0), (last // 2, last), (last, last // 3)}:
@@ -67,19 +66,19 @@ def test_a_place_depends_on_exactly_the_pixels_of_its_field(config):
 def test_with_a_stride_of_2_the_first_window_looks_at_the_corner():
     config = Config(data={"image_size": 64})
     manifest = make_manifest(image_size=64, config=config.model_dump(mode="json"))
-    assert receptive_fields(config.model)[-1][1].size == 31  # 1 + 2 (1 + 2 + 4 + 8)
-    assert window_centres(manifest, 4) * 64 == pytest.approx([0.5, 16.5, 32.5, 48.5])
+    assert config.model.receptive_fields[-1][1].size == 31  # 1 + 2 (1 + 2 + 4 + 8)
+    assert manifest.window_centres(4) * 64 == pytest.approx([0.5, 16.5, 32.5, 48.5])
 
 
 def test_pooling_windows_lie_side_by_side():
     config = Config(data={"image_size": 64}, model={"stride": 1})
     manifest = make_manifest(image_size=64, config=config.model_dump(mode="json"))
-    assert window_centres(manifest, 4) == pytest.approx([0.125, 0.375, 0.625, 0.875])
+    assert manifest.window_centres(4) == pytest.approx([0.125, 0.375, 0.625, 0.875])
 
 
 @pytest.mark.parametrize("config", [{}, {"model": {"widths": "of a later version"}}])
 def test_centres_are_spread_evenly_where_the_model_does_not_say(config):
-    assert window_centres(make_manifest(config=config), 4) == pytest.approx([0.125, 0.375, 0.625, 0.875])
+    assert make_manifest(config=config).window_centres(4) == pytest.approx([0.125, 0.375, 0.625, 0.875])
 
 
 @settings(deadline=None, max_examples=50)
@@ -118,7 +117,7 @@ def test_drawn_scenes_come_with_boxes_and_are_measured(tmp_path, trained):
     boxes = read_boxes(tmp_path / "scenes")
     assert len(boxes) == 20
     assert all(0 <= left < right <= 1 and 0 <= top < bottom <= 1 for left, top, right, bottom in boxes.values())
-    dataset = load_dataset(tmp_path / "scenes", image_size=32, fit="squish")
+    dataset = load_dataset(tmp_path / "scenes", image_size=32, resize="squish")
     hits = measure_window_hits(Predictor(trained[0].onnx_file), dataset, "test")
     assert hits is not None
     assert hits["all"].photos == 4
@@ -139,5 +138,5 @@ def test_a_damaged_list_of_scenes_is_said_so(tmp_path):
 
 def test_there_are_as_many_windows_as_places_in_the_last_map():
     config = Config(data={"image_size": 100})
-    field = receptive_fields(config.model)[-1][1]
+    field = config.model.receptive_fields[-1][1]
     assert map_sizes(100, 4, 2, 2)[-1] == len(range(0, 100, field.step))

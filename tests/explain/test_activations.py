@@ -35,9 +35,11 @@ VARIANTS = {
 }
 
 
-def make_subject(name: str, kinds: tuple[int, ...] = (0, 0, 1), size: int = 24, temperature: float = 1.3) -> Subject:
+def make_subject(
+    name: str, output_classes: tuple[int, ...] = (0, 0, 1), size: int = 24, temperature: float = 1.3
+) -> Subject:
     torch.manual_seed(3)
-    network = build_model(VARIANTS[name], kinds).eval()
+    network = build_model(VARIANTS[name], output_classes).eval()
     for module in network.modules():  # as after a training, when batch norm does something
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.uniform_(-0.5, 0.5)
@@ -158,7 +160,7 @@ class TestDropout:
                     logits = network.logits(network.blocks[1:](network.blocks[0](image) * keep[None, :, None, None]))
                 else:
                     logits = network.head(network.pooling(network.blocks(image)) * keep)
-            answer = torch.sigmoid(bear_logit(logits, network.kinds) / subject.manifest.temperature)
+            answer = torch.sigmoid(bear_logit(logits, network.output_classes) / subject.manifest.temperature)
             assert trial.answers[1] == pytest.approx(float(answer), abs=1e-5)
 
     def test_the_rate_is_the_configured_one_or_a_half(self):

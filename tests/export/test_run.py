@@ -13,7 +13,7 @@ from bearcnn.export.run import SUFFIXES, ShippedModel, export_run, to_onnx
 from bearcnn.manifest import Manifest, read_manifest
 from bearcnn.model.network import build_model
 
-MANIFEST = Manifest(name="test", classes=("not_bear", "bear"), image_size=32, fit="squish")
+MANIFEST = Manifest(name="test", classes=("not_bear", "bear"), image_size=32, resize="squish")
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ def make_manifest(**fields: Any) -> Manifest:
         "name": "brightness",
         "classes": ("dark", "bright"),
         "image_size": 16,
-        "fit": "squish",
+        "resize": "squish",
         "created": "2026-01-01T00:00:00+00:00",
     }
     return Manifest(**(defaults | fields))

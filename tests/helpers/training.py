@@ -50,7 +50,6 @@ def train_small(config: Config, directory: Path, watcher: Recorder | None = None
 
     watcher = watcher or Recorder()
     dataset = open_dataset(config.data)
-    config = config.model_copy(update={"train": config.train.model_copy(update={"out": str(directory)})})
-    run = create_run(choose_directory(config, datetime(2026, 1, 31)), config)
+    run = create_run(choose_directory(config, datetime(2026, 1, 31), out=directory), config)
     train(run, dataset, watcher)
     return run, dataset, watcher

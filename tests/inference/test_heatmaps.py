@@ -93,10 +93,10 @@ def test_a_photo_that_cannot_be_read_has_no_heat_map(tmp_path, monkeypatch):
     assert drawn(tmp_path, [Path("broken.jpg"), photo(Path("whole.jpg"))]) == ["whole.jpg"]
 
 
-@pytest.mark.parametrize(("fit", "shape"), [("squish", (480, 240)), ("crop", (480, 480)), ("pad", (480, 480))])
-def test_the_frame_is_the_one_that_the_network_saw(tmp_path, monkeypatch, fit, shape):
+@pytest.mark.parametrize(("resize", "shape"), [("squish", (480, 240)), ("crop", (480, 480)), ("pad", (480, 480))])
+def test_the_frame_is_the_one_that_the_network_saw(tmp_path, monkeypatch, resize, shape):
     monkeypatch.chdir(tmp_path)
-    assert drawn(tmp_path, [photo(Path("wide.png"), size=(200, 100))], fit=fit) == ["wide.png.jpg"]
+    assert drawn(tmp_path, [photo(Path("wide.png"), size=(200, 100))], resize=resize) == ["wide.png.jpg"]
     with Image.open(tmp_path / "drawn" / "wide.png.jpg") as image:
         assert image.size == (shape[0], shape[1] + 62)
 

@@ -137,10 +137,10 @@ def test_photos_are_prepared_as_in_training(tmp_path: Path) -> None:
     photo = tmp_path / "photo.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 50, 3), dtype=np.uint8)).save(photo)
     answers = set()
-    for fit in ("squish", "crop", "pad"):
-        predictor = Predictor(write_model(tmp_path / f"{fit}.onnx", fit=fit))
+    for resize in ("squish", "crop", "pad"):
+        predictor = Predictor(write_model(tmp_path / f"{resize}.onnx", resize=resize))
         (prediction,) = predict_photos(predictor, [photo])
-        (expected,) = predictor.predict_pixels(load_pixels(photo, 16, fit)[None])[0].tolist()
+        (expected,) = predictor.predict_pixels(load_pixels(photo, 16, resize)[None])[0].tolist()
         assert prediction == Prediction(str(photo), expected, "bright" if expected >= 0.5 else "dark", None)
         answers.add(expected)
     assert len(answers) == 3

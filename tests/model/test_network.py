@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from bearcnn.config import ModelConfig, map_sizes
+from bearcnn.config import ModelConfig
+from bearcnn.geometry import map_sizes
 from bearcnn.model.network import (
     BearCNN,
     ConcatPool,

@@ -77,7 +77,7 @@ def test_names_that_are_markup_stay_text(trained) -> None:
     photo = replace(data.scores[0], path=EVIL, subclass=EVIL, label=1, probability=0.0)
     pictures = make_thumbnails([data.scores[0]], Path(data.record["root"]), trained[0].onnx_file)
     thumbnail = replace(pictures[0], score=photo)
-    record = {**data.record, "root": EVIL, "left_out": [{"path": EVIL, "reason": EVIL}]}
+    record = {**data.record, "root": EVIL, "skipped": [{"path": EVIL, "reason": EVIL}]}
     group = replace(data.judgement.groups[0], name=EVIL)
     evil = replace(
         data,

@@ -427,7 +427,7 @@ class TestCommands:
         assert "weight-decay-1_seed-0: failed: the loss became infinite" in " ".join(process.stderr.split())
         assert "failed trainings: 1" in process.stderr
         assert "Run them again with: bearcnn sweep --resume s" in " ".join(process.stderr.split())
-        assert "1 trial failed and is left out" in " ".join(process.stdout.split())
+        assert "1 trial failed and is skipped" in " ".join(process.stdout.split())
         again = self.sweep("sweep", "--resume", "s", cwd=tmp_path, code=1)
         assert "1 done, 1 to run" in again.stderr
         assert "weight-decay-0.01" not in again.stderr

@@ -126,7 +126,7 @@ class TestVerdict:
         plan = dropout(4)
         findings, records = find(plan, lambda r, s: 0.9 + noise(0.01)(r, s), failed={"dropout-0.2_seed-1"})
         words = write_verdict(findings)
-        assert "1 trial failed and is left out (too hot)." in words
+        assert "1 trial failed and is skipped (too hot)." in words
         assert [each.difference.n for each in findings.comparisons["valid.roc_auc"]] == [3, 4]
         assert ",failed,too hot," in to_csv(records)
         assert to_json(findings, records)["settings"][1]["failed"] == 1

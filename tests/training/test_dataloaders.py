@@ -201,12 +201,12 @@ def test_evaluation_shrinks_too():
     assert len(labels) == 8
 
 
-def test_kinds_stay_with_their_photos():
-    kinds = np.arange(40) % 5
-    loader = make_loader(kinds=kinds)
-    for pixels, labels, batch_kinds in loader:
+def test_subclasses_stay_with_their_photos():
+    subclasses = np.arange(40) % 5
+    loader = make_loader(subclasses=subclasses)
+    for pixels, labels, batch_subclasses in loader:
         numbers = pixels.float().mean((1, 2, 3)).round().long()
-        assert torch.equal(batch_kinds, numbers % 5)
+        assert torch.equal(batch_subclasses, numbers % 5)
         assert torch.equal(labels, (numbers % 4 == 0).long())
 
 

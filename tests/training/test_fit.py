@@ -209,15 +209,15 @@ def test_bfloat16_trains_to_nearly_the_same_and_resumes_to_the_bit(photos, tmp_p
 
 def test_kinds_have_outputs_of_their_own_and_the_model_file_names_them(photos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    run, dataset, _ = train_small(small_config(photos), tmp_path / "kinds")
-    kinds, of_photos = dataset.kinds()
-    assert read_manifest(run.onnx_file).kinds == kinds
-    assert len(kinds) > 2
-    assert len(weights(run)["head.bias"]) == len(kinds)
+    run, dataset, _ = train_small(small_config(photos), tmp_path / "subclasses")
+    subclasses, of_photos = dataset.subclasses()
+    assert read_manifest(run.onnx_file).subclasses == subclasses
+    assert len(subclasses) > 2
+    assert len(weights(run)["head.bias"]) == len(subclasses)
     assert len(of_photos) == len(dataset.select("train"))
     plain, _, _ = train_small(small_config(photos, "train.subclasses=false"), tmp_path / "plain")
     assert len(weights(plain)["head.bias"]) == 2
-    assert read_manifest(plain.onnx_file).kinds == ((0, ""), (1, ""))
+    assert read_manifest(plain.onnx_file).subclasses == ((0, ""), (1, ""))
 
 
 def test_a_rate_that_explodes_is_named(photos, tmp_path, monkeypatch):
@@ -265,4 +265,4 @@ def test_an_existing_folder_is_never_trained_into(photos, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "file").write_text("precious")
     with pytest.raises(RunError, match="not empty"):
-        choose_directory(small_config(photos, f"train.out={tmp_path / 'mine'}"), None)
+        choose_directory(small_config(photos), None, out=tmp_path / "mine")

@@ -194,7 +194,7 @@ def show_model(layers: "list[LayerRow]") -> None:
 
 
 def show_dataset(dataset: "Dataset") -> None:
-    """How many photos of what are where, and what was left out."""
+    """How many photos of what are where, and what was skipped."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("photos")
     negative, positive = dataset.classes
@@ -206,12 +206,12 @@ def show_dataset(dataset: "Dataset") -> None:
             counts = (sum(labels), len(labels) - sum(labels), len(labels))
             table.add_row(split, *(f"{count:,}" for count in counts))
     err.print(table)
-    if dataset.left_out:
-        note(f"[yellow]left out: {len(dataset.left_out):,} photos[/]")
-        for left_out in dataset.left_out[:5]:
-            note(f"  {escape(str(left_out.path))}: {escape(left_out.reason)}")
-        if len(dataset.left_out) > 5:
-            note(f"  and {len(dataset.left_out) - 5:,} more, each listed with its reason in the run's dataset.json")
+    if dataset.skipped:
+        note(f"[yellow]skipped: {len(dataset.skipped):,} photos[/]")
+        for skipped in dataset.skipped[:5]:
+            note(f"  {escape(str(skipped.path))}: {escape(skipped.reason)}")
+        if len(dataset.skipped) > 5:
+            note(f"  and {len(dataset.skipped) - 5:,} more, each listed with its reason in the run's dataset.json")
 
 
 def show_evaluation(evaluation: "Evaluation", title: str, classes: tuple[str, str]) -> None:
@@ -326,7 +326,7 @@ def show_finished(run: "Run", evaluation: "Evaluation", split: str, best_epoch: 
         (run.metrics_file, "every score with its interval"),
         (run.predictions_file, "its answer to each validation and test photo"),
         (run.history_file, "one line an epoch"),
-        (run.dataset_file, "each photo's split; what was left out, and why"),
+        (run.dataset_file, "each photo's split; what was skipped, and why"),
         (run.config_file, "the configuration, explained"),
     ):
         out.print(f"  {file.name:18} [dim]{what}[/]", soft_wrap=True)

@@ -1,0 +1,83 @@
+"""Map sizes, receptive fields and window centres, from the numbers of a network alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def map_sizes(image_size: int, blocks: int, stride: int, pool_size: int) -> tuple[int, ...]:
+    """The side of the map after each block, in places.
+
+    A convolution is padded by half its kernel, so that `stride = 2` leaves every other place: ceil(n / 2). A pooling
+    window moves by its own size: floor(n / pool_size).
+
+    Raises:
+        ValueError: a block would find no map left to halve.
+    """
+    sizes = [image_size]
+    for block in range(1, blocks + 1):
+        size = sizes[-1]
+        if size < (2 if stride == 2 else pool_size):
+            shrinking = "stride 2" if stride == 2 else f"pooling windows of {pool_size}"
+            raise ValueError(
+                f"the map shrinks away: {image_size} px is down to {size} x {size} before block {block} of {blocks} "
+                f"({shrinking}); use fewer blocks in model.widths or a larger data.image_size"
+            )
+        sizes.append(-(-size // 2) if stride == 2 else size // pool_size)
+    return tuple(sizes[1:])
+
+
+@dataclass(frozen=True, slots=True)
+class ReceptiveField:
+    """What the places of a map see of the picture, in its pixels, along either side (Araujo et al. 2019).
+
+    Place number i sees `size` pixels around pixel `first + i * step`; what lies beyond the picture's edge is zeros, and
+    so is what is left over there where pooling windows don't fit.
+    """
+
+    size: int = 1
+    step: int = 1
+    first: float = 0.0
+
+    def after(self, window: int, stride: int, padding: int) -> "ReceptiveField":
+        """The field behind one more layer that slides a window over this map."""
+        return ReceptiveField(
+            self.size + (window - 1) * self.step,
+            self.step * stride,
+            self.first + ((window - 1) / 2 - padding) * self.step,
+        )
+
+    def span(self, place: int) -> tuple[int, int]:
+        """The first pixel that a place sees, and the one behind the last; either may lie outside the picture."""
+        low = round(self.first + place * self.step - (self.size - 1) / 2)
+        return low, low + self.size
+
+    def centres(self, count: int, image_size: int) -> NDArray[np.float64]:
+        """The centres of the first `count` places, (count,), as shares of the picture's side.
+
+        They aren't spread evenly: where the stride is 2, the first place is centred on the picture's edge.
+        """
+        return np.asarray((self.first + self.step * np.arange(count) + 0.5) / image_size, np.float64)
+
+
+def receptive_fields(
+    kernel_sizes: Sequence[int], residuals: Sequence[int], stride: int, pool_size: int
+) -> list[tuple[ReceptiveField, ReceptiveField]]:
+    """For each block, what one place sees after its first convolution, and at its end.
+
+    Args:
+        kernel_sizes: the side of each block's convolution window.
+        residuals: the number of further convolutions in each block.
+        stride: of each block's first convolution.
+        pool_size: the side of the pooling window at each block's end; 1 for none.
+    """
+    fields, field = [], ReceptiveField()
+    for kernel_size, residual in zip(kernel_sizes, residuals, strict=True):
+        convolved = field = field.after(kernel_size, stride, kernel_size // 2)
+        for _ in range(residual):
+            field = field.after(kernel_size, 1, kernel_size // 2)
+        field = field.after(pool_size, pool_size, 0)
+        fields.append((convolved, field))
+    return fields
