@@ -1,3 +1,69 @@
-"""bearcnn: train a small image classifier you understand, and use it for real."""
+"""Train a small image classifier you understand, and use it for real: bear, or not a bear?
 
-__version__ = "0.1.0"
+    config  = bearcnn.load_config("configs/small.toml", ["train.epochs=5"])
+    dataset = bearcnn.Dataset.from_folder("photos", image_size=128)
+    learn   = bearcnn.build_learner(config, dataset)                 # a fastai Learner
+    run     = bearcnn.train(config, dataset, out="runs/x")           # the whole pipeline
+    bearcnn.export(run, "int8", "bear.onnx")
+    bearcnn.explain(run, "photo.jpg")
+    bearcnn.Predictor("bear.onnx").predict(["a.jpg"])
+    bearcnn.evaluate(labels, probabilities)
+    bearcnn.sweep(config, dataset, {"model.dropout": [0, 0.2, 0.5]}, seeds=5)
+
+Each name is loaded when it is first used (PEP 562): importing bearcnn loads nothing heavy. The packages are the steps
+of the flow: `data`, `model`, `training`, `export`, `inference`, `evaluation`, `report`, `explain`, `sweep`, `cli`.
+`export`, `explain` and `sweep` are packages that can be called: the call is their main function.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # for type checkers and editors; `_API` is what happens
+    from bearcnn.config import Config, load_config
+    from bearcnn.data.dataset import Dataset
+    from bearcnn.errors import BearcnnError
+    from bearcnn.evaluation.metrics import evaluate
+    from bearcnn.explain.explain import explain
+    from bearcnn.export.run import export
+    from bearcnn.inference.predictor import Predictor
+    from bearcnn.pipeline import resume, train
+    from bearcnn.reporter import Reporter
+    from bearcnn.runs import Run, open_run
+    from bearcnn.sweep.run import sweep
+    from bearcnn.training.notebook import build_learner
+
+__version__ = "0.2.0"
+
+__all__ = [
+    "BearcnnError", "Config", "Dataset", "Predictor", "Reporter", "Run", "build_learner", "evaluate", "explain",
+    "export", "load_config", "open_run", "resume", "sweep", "train",
+]  # fmt: skip
+
+_API = {
+    "BearcnnError": "bearcnn.errors",
+    "Config": "bearcnn.config",
+    "Dataset": "bearcnn.data.dataset",
+    "Predictor": "bearcnn.inference.predictor",
+    "Reporter": "bearcnn.reporter",
+    "Run": "bearcnn.runs",
+    "build_learner": "bearcnn.training.notebook",
+    "evaluate": "bearcnn.evaluation.metrics",
+    "load_config": "bearcnn.config",
+    "open_run": "bearcnn.runs",
+    "resume": "bearcnn.pipeline",
+    "train": "bearcnn.pipeline",
+}
+_CALLABLE_PACKAGES = ("explain", "export", "sweep")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _CALLABLE_PACKAGES:
+        return import_module(f"bearcnn.{name}")
+    if name not in _API:
+        raise AttributeError(f"module 'bearcnn' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_API[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

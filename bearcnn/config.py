@@ -25,6 +25,7 @@ from pydantic import (
 
 from bearcnn.errors import ConfigError
 from bearcnn.geometry import ReceptiveField, map_sizes, receptive_fields
+from bearcnn.pooling import POOLING_MODES
 
 
 def _rate_below_one(rate: float) -> float:
@@ -33,12 +34,18 @@ def _rate_below_one(rate: float) -> float:
     return rate
 
 
+def _known_pooling(name: str) -> str:
+    if name not in POOLING_MODES:
+        raise ValueError(POOLING_MODES.explain(name))
+    return name
+
+
 def _list_of_one(names: Any) -> Any:
     return [names] if isinstance(names, str) else names
 
 
 Rate = Annotated[float, AfterValidator(_rate_below_one)]
-Pooling = Literal["max", "avg", "concat"]
+Pooling = Annotated[str, AfterValidator(_known_pooling)]
 ResizeMode = Literal["squish", "crop", "pad"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Monitor = Literal["average_precision", "roc_auc", "accuracy", "balanced_accuracy", "f1", "valid_loss"]
@@ -240,18 +247,18 @@ class Config(Section):
                 sizes.append(size)
         return (*sizes, largest)
 
-    def training_size(self, epoch: int) -> int:
-        """Side of the training pictures in an epoch, counted from 0."""
+    def training_size(self, epoch: int, epochs: int | None = None) -> int:
+        """Side of the training pictures in an epoch, counted from 0, of so many; None for `train.epochs`."""
         sizes = self.training_sizes
         shares = self.train.size_shares or (1.0,) * len(sizes)
-        passed = (epoch + 0.5) / self.train.epochs * sum(shares)
+        passed = (epoch + 0.5) / (epochs or self.train.epochs) * sum(shares)
         for size, until in zip(sizes, accumulate(shares), strict=True):
             if passed < until:
                 return size
         return sizes[-1]
 
 
-def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> Config:
+def load_config(path: Path | str | None = None, overrides: Sequence[str] = ()) -> Config:
     """The configuration of a TOML file (or the defaults) with `section.key=value` overrides on top.
 
     Raises:
@@ -260,7 +267,7 @@ def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> Conf
     values: dict[str, Any] = {}
     if path is not None:
         try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
+            values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
             raise ConfigError(f"can't read the configuration {path}: {error.strerror or error}") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -324,7 +331,7 @@ def _set(values: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     section, _, name = key.strip().partition(".")
     if not equals or not name or "." in name:
-        raise ConfigError(f"--set {override}: expected section.key=value, such as train.lr=3e-3")
+        raise ConfigError(f"{override}: expected section.key=value, such as train.lr=3e-3")
     table = values.setdefault(section, {})
     if not isinstance(table, dict):
         raise ConfigError(f"{section}: expected a table of keys, such as [{section}]")

@@ -35,6 +35,17 @@ class EpochRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class LayerRow:
+    """One layer of the network, as metrics.json and the tables show it."""
+
+    name: str
+    layer: str  # its kind, in a few words
+    output_shape: tuple[int, ...]  # without the batch
+    parameters: int
+    multiply_adds: int  # for one picture
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """A run folder; the properties name its files, whether or not they are there yet."""
 
@@ -93,6 +104,10 @@ class Run:
     def config(self) -> Config:
         """The configuration that the run was started with."""
         return load_config(self.config_file)
+
+    def write_dataset(self, record: dict[str, Any]) -> None:
+        """Write which photo is in which split."""
+        write_atomically(self.dataset_file, json.dumps(record, indent=1).encode())
 
     def dataset_record(self) -> dict[str, Any]:
         """The content of dataset.json.
@@ -168,14 +183,13 @@ def create_run(directory: Path, config: Config) -> Run:
     return run
 
 
-def open_run(directory: Path | None) -> Run:
+def open_run(directory: Path | str | None = None) -> Run:
     """The run in a folder; None for the newest finished one.
 
     Raises:
         RunError: there is no run.
     """
-    if directory is None:
-        directory = latest_directory()
+    directory = latest_directory() if directory is None else Path(directory)
     run = Run(directory)
     if not run.config_file.is_file():
         what = (

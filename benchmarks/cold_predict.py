@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 from bearcnn.manifest import Manifest
 from bearcnn.config import Config
-from bearcnn.export.run import to_onnx
+from bearcnn.export.onnx import to_onnx
 from bearcnn.model.network import build_model
 config = Config()
 manifest = Manifest(name="fresh", classes=("no", "bear"), image_size=config.data.image_size, resize=config.data.resize)

@@ -72,14 +72,16 @@ if __name__ == "__main__":
 # What bearcnn trains with, by its own builders: network, loss, optimizer, number format, and one batch as it comes.
 CEILING = """
 import json, sys, time
-from bearcnn.training.callbacks import Progress
 from bearcnn.config import load_config
 from bearcnn.data.dataset import open_dataset
-from bearcnn.model.network import build_model
-from bearcnn.training.fit import build_learner
+from bearcnn.training.callbacks import BFloat16Blocks
+from bearcnn.training.learner import build_learner
 seconds, *settings = sys.argv[1:]
 config = load_config(None, settings)
-learner = build_learner(config, open_dataset(config.data), build_model(config.model), Progress(), [], schedule=False)
+learner = build_learner(config, open_dataset(config.data))
+for callback in learner.cbs:
+    if isinstance(callback, BFloat16Blocks):
+        callback.before_fit()
 network, loss_of, optimizer = learner.model.train(), learner.loss_func, learner.opt
 photos, *targets = next(iter(learner.dls.train))
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from common import NETWORK, arguments, change, draw, mean, publish, sweep, table, tally
 
 from bearcnn.config import load_config
-from bearcnn.model.network import build_model, describe_model
+from bearcnn.model.network import build_model
+from bearcnn.model.summary import describe_model
 
 KERNELS, STRIDES = (3, 5, 7), (2, 1)
 TRAIN, OTHERS, EPOCHS = 800, 400, 15

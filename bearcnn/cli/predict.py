@@ -107,11 +107,12 @@ def export(
 
         bearcnn export runs/20260131-101500-bear --format fastai
     """
-    from bearcnn.export.run import SUFFIXES, export_run
+    from bearcnn.export.run import export_run
+    from bearcnn.formats import EXPORT_FORMATS
     from bearcnn.runs import open_run
 
     run = open_run(run_folder)
-    file = out or Path(run.config().train.name + SUFFIXES[target.value])
+    file = out or Path(run.config().train.name + EXPORT_FORMATS[target.value].suffix)
     report = export_run(run, reopen_with_progress(run), target.value, file)
     if as_json:
         console.print_json(asdict(report))
@@ -144,10 +145,10 @@ def explain(
     file = out or Path(f"explain-{photo.stem}{part}.png")
     if file.exists():
         raise BearcnnError(f"{file} exists already; nothing is ever overwritten: choose another --out")
-    from bearcnn.explain.activations import explain
+    from bearcnn.explain.explain import explain_png
     from bearcnn.files import write_atomically
 
-    write_atomically(file, explain(photo, model, what.value))
+    write_atomically(file, explain_png(model, photo, what.value))
     if as_json:
         console.print_json({"picture": str(file), "what": what.value})
     else:

@@ -74,32 +74,37 @@ def train(
         if config or overrides or any(knobs.values()) or out or lr_find:
             raise BearcnnError("--resume continues a run as it was configured; leave out the other options")
         run = open_run(resume)
+        epochs_before, resolved = len(run.history()), run.config()
         dataset = reopen_with_progress(run)
     else:
-        resolved = load_configuration(config, overrides, knobs)
+        epochs_before, resolved = 0, load_configuration(config, overrides, knobs)
         directory = choose_directory(resolved, datetime.now(), "lr-find" if lr_find else "", out)
         dataset = open_with_progress(resolved)
         console.show_dataset(dataset)
-        run = create_run(directory, resolved)
         if lr_find:
-            _find_lr(run, dataset, as_json)
+            _find_lr(create_run(directory, resolved), dataset, as_json)
             return
-    _train(run, dataset, resume is not None, as_json)
+    from bearcnn import pipeline
+
+    with console.training_display(resolved.train.epochs, epochs_before) as display:
+        if resume is not None:
+            pipeline.resume(run, dataset, reporter=display)
+        else:
+            run = pipeline.train(resolved, dataset, directory, reporter=display)
+    _show(run, dataset.best_to_judge(), as_json)
 
 
-def _train(run: "Run", dataset: "Dataset", resume: bool, as_json: bool) -> None:
-    from bearcnn.training.fit import train
+def _show(run: "Run", split: str, as_json: bool) -> None:
+    from bearcnn.evaluation.metrics import Evaluation
 
-    with console.training_display(run.config().train.epochs, len(run.history()) if resume else 0) as display:
-        outcome = train(run, dataset, display, resume=resume)
-    split = dataset.best_to_judge()
+    metrics = run.metrics()
     if as_json:
-        console.print_json({"run": str(run.directory), "model": str(run.onnx_file), **run.metrics()})
+        console.print_json({"run": str(run.directory), "model": str(run.onnx_file), **metrics})
     else:
-        console.show_finished(run, outcome.evaluations[split], split, outcome.progress.best_epoch)
-    if outcome.interrupted:
+        console.show_finished(run, Evaluation.from_json(metrics["evaluations"][split]), split, metrics["best_epoch"])
+    if not metrics["complete"]:
         console.note(
-            f"[yellow]stopped after epoch {outcome.progress.epochs}; the model is the best so far.[/] "
+            f"[yellow]stopped after epoch {metrics['epochs']}; the model is the best so far.[/] "
             f"Continue with: [bold]bearcnn train --resume {run.directory}[/]"
         )
         raise typer.Exit(130)
@@ -108,7 +113,7 @@ def _train(run: "Run", dataset: "Dataset", resume: bool, as_json: bool) -> None:
 def _find_lr(run: "Run", dataset: "Dataset", as_json: bool) -> None:
     from bearcnn.files import write_atomically
     from bearcnn.plotting import draw_learning_rates
-    from bearcnn.training.fit import find_lr
+    from bearcnn.training.learner import find_lr
 
     with console.tracking() as track:
         found = find_lr(run.config(), dataset, track("trying learning rates"))

@@ -1,16 +1,12 @@
-"""What a trained network does with one photo, step by step, as numbers that `sketches` draws.
+"""What a trained network does with one photo, step by step, as numbers that `figures` draws.
 
 Everything here is measured on the network itself, with its own layers and weights: nothing is computed a second way
 that could differ from what training and prediction do.
 """
 
-import bearcnn._torch  # noqa: F401
-
-# isort: split
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,27 +14,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bearcnn.config import Config, ModelConfig, Pooling, make_config
-from bearcnn.data.photos import load_pixels
-from bearcnn.errors import ModelFileError, PhotoError
+from bearcnn.config import ModelConfig
 from bearcnn.geometry import ReceptiveField
-from bearcnn.manifest import Manifest, read_manifest
-from bearcnn.model.network import (
-    BearCNN,
-    Block,
-    PixelDropout,
-    bear_logit,
-    build_model,
-    load_weights,
-    window_pooling,
-)
-from bearcnn.runs import Run, open_run
+from bearcnn.manifest import Manifest
+from bearcnn.model.layers import PixelDropout, local_pool
+from bearcnn.model.network import BearCNN, Block, bear_logit
 
 SHOWN_RATE = 0.5  # of a dropout that the network doesn't have
 MASKS = 100
 
 Array = NDArray[np.float32]
-Part = Literal["photo", "kernels", "convolution", "pooling", "windows", "dropout", "all"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +46,7 @@ class Subject:
         return torch.from_numpy(self.pixels.copy()).permute(2, 0, 1)[None]
 
     def probability(self, logits: Tensor) -> Tensor:
-        """The calibrated probability of a bear: (batch, kinds, ...) to (batch, ...)."""
+        """The calibrated probability of a bear: (batch, outputs, ...) to (batch, ...)."""
         return (bear_logit(logits, self.network.output_classes) / self.manifest.temperature).sigmoid()
 
 
@@ -121,33 +106,6 @@ class DropoutTrial:
     kept: tuple[NDArray[np.bool_], ...]  # a mask each: (size, size), (channels,) or (features,)
     answers: Array  # (MASKS,); the first belong to `kept`
     before: Array  # the pixels' maps or features without dropout
-
-
-def load_network(model: Path | None) -> tuple[BearCNN, Manifest, Config]:
-    """The trained network of a run folder, a .safetensors file or, for None, the newest run; ready to answer.
-
-    Raises:
-        RunError: there is no such run.
-        ModelFileError: there are no weights, or they can't be used.
-    """
-    if model is not None and model.is_file():
-        if model.suffix.lower() == ".onnx":
-            raise ModelFileError(
-                f"{model} can answer but not be looked into; name its run folder or model.safetensors, or draw its "
-                "windows alone with: bearcnn predict --heatmaps DIR"
-            )
-        weights = model
-    else:
-        weights = open_run(model).weights_file
-        if not weights.is_file():
-            raise ModelFileError(
-                f"{weights} is missing: a run has it when it is finished (bearcnn train --resume {weights.parent})"
-            )
-    manifest = read_manifest(weights)
-    config = Run(weights.parent).config() if weights != model else make_config(manifest.config)
-    network = build_model(config.model, manifest.output_classes).eval()
-    load_weights(weights, network)
-    return network, manifest, config
 
 
 @torch.no_grad()
@@ -212,9 +170,9 @@ def take_step(subject: Subject) -> ConvolutionStep:
 
 
 @torch.no_grad()
-def pool_map(one_map: Array, pooling: Pooling, size: int) -> Array:
+def pool_map(one_map: Array, pooling: str, size: int) -> Array:
     """A map (rows, columns) through the network's own pooling windows: (1 or 2, rows // size, columns // size)."""
-    return _array(window_pooling(pooling, size)(torch.from_numpy(one_map)[None, None])[0])
+    return _array(local_pool(pooling, size)(torch.from_numpy(one_map)[None, None])[0])
 
 
 @torch.no_grad()
@@ -226,12 +184,12 @@ def score_windows(subject: Subject) -> WindowScores:
     flat = last[0].flatten(1)
     winners = torch.bincount(flat.argmax(1)[flat.amax(1) > 0], minlength=flat.shape[1]).view(last.shape[2:])
     return WindowScores(
-        scores=_array(subject.probability(network.window_logits(last))[0]),
+        scores=_array(subject.probability(network.class_activation_map(last))[0]),
         centres=subject.manifest.window_centres(last.shape[2]),
         field=subject.model.receptive_fields[-1][1],
         answer=float(subject.probability(network.logits(last))),
-        mean_window=float(subject.probability(network.window_logits(mean))),
-        strongest=float(subject.probability(network.window_logits(strongest))),
+        mean_window=float(subject.probability(network.class_activation_map(mean))),
+        strongest=float(subject.probability(network.class_activation_map(strongest))),
         winners=winners.numpy(),
         features=last.shape[1],
     )
@@ -267,36 +225,6 @@ def try_dropout(subject: Subject, masks: int = MASKS, seed: int = 0) -> list[Dro
             shown = tuple(part.numpy() for part in kept)
             trials.append(DropoutTrial(what, configured, rate, shown, _array(answers), _array(before[0])))
     return trials
-
-
-def explain(photo: Path, model: Path | None = None, what: Part = "all") -> bytes:
-    """What a trained network does with a photo, as one PNG; `what` names a single part of it.
-
-    Raises:
-        PhotoError: the photo can't be read.
-        RunError, ModelFileError: as `load_network`.
-    """
-    from bearcnn.explain import figures as sketches  # not at the top: it is made of what is measured here
-
-    network, manifest, config = load_network(model)
-    try:
-        pixels = load_pixels(photo, manifest.image_size, manifest.resize)
-    except PhotoError as error:
-        raise PhotoError(f"{photo}: {error}") from None
-    subject = Subject(network, manifest, config.model, pixels, photo.name)
-    step = take_step(subject)
-    parts = {
-        "photo": lambda: sketches.sketch_photo(subject),
-        "kernels": lambda: sketches.sketch_kernels(
-            subject, kernels(network), find_maps(subject), 64 if what == "kernels" else 16
-        ),
-        "convolution": lambda: sketches.sketch_convolution(subject, step),
-        "pooling": lambda: sketches.sketch_pooling(subject, step.map, step.channel),
-        "windows": lambda: sketches.sketch_windows(subject, score_windows(subject)),
-        "dropout": lambda: sketches.sketch_dropout(subject, try_dropout(subject)),
-    }
-    chosen = parts if what == "all" else {what: parts[what]}
-    return sketches.stack([draw() for draw in chosen.values()])
 
 
 def most_active(maps: Array, count: int) -> NDArray[np.int64]:

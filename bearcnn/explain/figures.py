@@ -1,25 +1,12 @@
-"""The sections of `bearcnn explain`, drawn so that nobody needs a course to read them; what they show is measured in
-`explain`. matplotlib stays in here and in `plots`, and is loaded only where a picture is drawn.
+"""The sections of `explain`: each a figure that draws what `activations` measured."""
 
-Each section is a figure of its own, as wide as the others, so that they stack to one picture or stand alone. Places are
-given in inches from the top left corner: pictures full of numbers leave nothing to an automatic layout.
-"""
-
-import io
 import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
-from PIL import Image
 
 from bearcnn.explain.activations import (
     SHOWN_RATE,
@@ -31,39 +18,30 @@ from bearcnn.explain.activations import (
     most_active,
     pool_map,
 )
-from bearcnn.inference.heatmaps import draw_windows
+from bearcnn.explain.canvas import (
+    GREY,
+    MAP_COLORS,
+    MARGIN,
+    PLATE,
+    WIDTH,
+    new_axes,
+    new_page,
+    outline,
+    place,
+    plain,
+    show_map,
+    show_numbers,
+    show_picture,
+    signed,
+    tile,
+    write,
+)
+from bearcnn.inference import heatmaps
 from bearcnn.plotting import BLUE, ORANGE
-
-WIDTH, MARGIN, DPI = 12.0, 0.4, 120  # inches, inches, pixels an inch
-GREY = "#555555"
-MAP_COLORS = "viridis"  # even steps of brightness, also for the colour-blind
-SIGNED_COLORS = "PuOr_r"  # orange above zero, violet below
-LINE = 0.19  # of text, in inches
-PLATE = {"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 1.2}  # behind text on a picture
+from bearcnn.pooling import POOLING_MODES
 
 
-def stack(figures: Sequence[Figure]) -> bytes:
-    """Figures below one another as one PNG, numbered if they are several."""
-    images = []
-    for number, figure in enumerate(figures, 1):
-        if len(figures) > 1:
-            figure.texts[0].set_text(f"{number}. {figure.texts[0].get_text()}")
-        canvas = FigureCanvasAgg(figure)
-        canvas.draw()
-        images.append(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"))
-    page = Image.new("RGB", (max(image.width for image in images), sum(image.height for image in images)), "white")
-    top = 0
-    for image in images:
-        page.paste(image, (0, top))
-        if top:
-            page.paste((0xDD, 0xDD, 0xDD), (round(MARGIN * DPI), top, page.width - round(MARGIN * DPI), top + 2))
-        top += image.height
-    buffer = io.BytesIO()
-    page.save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
-
-
-def sketch_photo(subject: Subject) -> Figure:
+def draw_photo(subject: Subject) -> Figure:
     """The pixels as they come in, and the three numbers that each is."""
     size = subject.manifest.image_size
     how = {
@@ -71,28 +49,30 @@ def sketch_photo(subject: Subject) -> Figure:
         "pad": "the whole frame between grey bars",
         "crop": "the middle square of the frame",
     }[subject.manifest.resize]
-    figure, top = _page(
+    figure, top = new_page(
         "What the network gets",
         f"{subject.name}, turned upright, {how} of {size} × {size} pixels. To the network each pixel is three numbers "
         f"from 0 to 255: how much red, green and blue. That makes {3 * size * size:,} numbers, and nothing else.",
         2.9,
     )
-    _picture(figure, MARGIN, top, 2.4, subject.pixels, "the photo")
+    show_picture(figure, MARGIN, top, 2.4, subject.pixels, "the photo")
     for number, (name, color) in enumerate((("red", "#B22222"), ("green", "#2E7D32"), ("blue", BLUE))):
         left = MARGIN + 3.1 + number * 2.8
-        axes = _map(figure, left, top, 2.4, subject.pixels[:, :, number], f"its {name}", colors="gray", limits=(0, 255))
+        axes = show_map(
+            figure, left, top, 2.4, subject.pixels[:, :, number], f"its {name}", colors="gray", limits=(0, 255)
+        )
         axes.title.set_color(color)
     return figure
 
 
-def sketch_kernels(subject: Subject, kernels: NDArray[np.float32], found: Sequence[Maps], limit: int) -> Figure:
+def draw_kernels(subject: Subject, kernels: NDArray[np.float32], found: Sequence[Maps], limit: int = 16) -> Figure:
     """The first layer's kernels beside what each finds; below, the most active maps of each later block."""
     first, later = found[0], found[1:]
     shown = most_active(first.maps, limit)
     lines = -(-len(shown) // 8)
     side = kernels.shape[-1]
     which = "Here are all" if len(shown) == len(kernels) else f"Here are the {len(shown)} most active of"
-    figure, top = _page(
+    figure, top = new_page(
         "What the first layer looks for, and what later ones make of it",
         f"A kernel is a small picture of {side} × {side} pixels that slides over the photo. Where the photo resembles "
         f"it, its map is bright. {which} {len(kernels)} kernels, each with its map beside it. In a kernel, grey means "
@@ -101,34 +81,34 @@ def sketch_kernels(subject: Subject, kernels: NDArray[np.float32], found: Sequen
     )
     for number, channel in enumerate(shown):
         left, line = MARGIN + number % 8 * 1.415, top + number // 8 * 1.12
-        _picture(figure, left, line + 0.23, 0.42, kernel_colors(kernels[channel]))
-        _map(figure, left + 0.47, line, 0.84, first.maps[channel])
+        show_picture(figure, left, line + 0.23, 0.42, kernel_colors(kernels[channel]))
+        show_map(figure, left + 0.47, line, 0.84, first.maps[channel])
     top += lines * 1.12 + 0.15
     for block in later:
         channels = most_active(block.maps, 7)
         row, column = np.unravel_index(int(block.maps[channels[0]].argmax()), block.maps[0].shape)
-        axes = _picture(figure, MARGIN, top, 1.15, subject.pixels)
-        _outline(axes, block.field.span(int(column)), block.field.span(int(row)), ORANGE)
+        axes = show_picture(figure, MARGIN, top, 1.15, subject.pixels)
+        outline(axes, block.field.span(int(column)), block.field.span(int(row)), ORANGE)
         places, seen = block.maps.shape[1], block.field.size
         whole = " (all of it)" if seen >= 2 * subject.manifest.image_size else ""
         text = f"{len(block.maps)} maps of {places} × {places}.\nOne place sees\n{seen} × {seen} pixels{whole}:"
         text += "\nthe frame."
-        figure.text(*_at(figure, MARGIN + 1.3, top), f"block {block.number}", weight="bold", va="top", size=11)
-        figure.text(*_at(figure, MARGIN + 1.3, top + 0.25), text, va="top", size=9, color=GREY, linespacing=1.35)
+        figure.text(*place(figure, MARGIN + 1.3, top), f"block {block.number}", weight="bold", va="top", size=11)
+        figure.text(*place(figure, MARGIN + 1.3, top + 0.25), text, va="top", size=9, color=GREY, linespacing=1.35)
         for number, channel in enumerate(channels):
-            _map(figure, MARGIN + 3.05 + number * 1.18, top, 1.1, block.maps[channel])
+            show_map(figure, MARGIN + 3.05 + number * 1.18, top, 1.1, block.maps[channel])
         top += 1.5
     return figure
 
 
-def sketch_convolution(subject: Subject, step: ConvolutionStep) -> Figure:
+def draw_convolution(subject: Subject, step: ConvolutionStep) -> Figure:
     """One number of a map written out: window times kernel, summed; then batch norm and ReLU."""
     side = step.kernel.shape[-1]
     cell = {1: 0.6, 3: 0.5}.get(side, 1.8 / side)
     matrix, gap = side * cell, 0.35
     line = matrix + gap
     numbers = "" if side <= 5 else " (too many numbers to print: colour shows them)"
-    figure, top = _page(
+    figure, top = new_page(
         "One step of the convolution",
         f"The kernel lies on one window of {side} × {side} pixels. Each of the window's numbers is multiplied by the "
         f"kernel's number at the same place, and all products are added up: that is one number of the map{numbers}. "
@@ -137,34 +117,34 @@ def sketch_convolution(subject: Subject, step: ConvolutionStep) -> Figure:
         "rounded, so the last digit of a sum can be off by one.",
         max(5.7, 3 * line + 1.75),
     )
-    axes = _picture(figure, MARGIN, top, 2.2, subject.pixels, "the window in the photo")
-    _outline(axes, step.field.span(step.column), step.field.span(step.row), ORANGE)
-    axes = _map(figure, MARGIN, top + 2.65, 2.2, step.map, f"its place in the map of kernel {step.channel + 1}")
-    _outline(axes, (step.column, step.column + 1), (step.row, step.row + 1), ORANGE)
+    axes = show_picture(figure, MARGIN, top, 2.2, subject.pixels, "the window in the photo")
+    outline(axes, step.field.span(step.column), step.field.span(step.row), ORANGE)
+    axes = show_map(figure, MARGIN, top + 2.65, 2.2, step.map, f"its place in the map of kernel {step.channel + 1}")
+    outline(axes, (step.column, step.column + 1), (step.row, step.row + 1), ORANGE)
 
     left = MARGIN + 3.35
     span = 3 * matrix + 2 * gap
     for number, name in enumerate(("window", "kernel", "products")):
-        _text(figure, left + number * (matrix + gap) + matrix / 2, top - 0.02, name, weight="bold", ha="center")
+        write(figure, left + number * (matrix + gap) + matrix / 2, top - 0.02, name, weight="bold", ha="center")
     top += 0.25
     parts = ((step.window, 2.0), (step.kernel, np.abs(step.kernel).max()), (step.products, np.abs(step.products).max()))
     for row, (color, tint) in enumerate((("red", "#B22222"), ("green", "#2E7D32"), ("blue", BLUE))):
         line_top = top + row * line
-        _text(figure, left - 0.15, line_top + matrix / 2, color, color=tint, weight="bold", ha="right", va="center")
+        write(figure, left - 0.15, line_top + matrix / 2, color, color=tint, weight="bold", ha="right", va="center")
         for number, (values, limit) in enumerate(parts):
-            _numbers(figure, left + number * (matrix + gap), line_top, matrix, values[row], float(limit), side <= 5)
+            show_numbers(figure, left + number * (matrix + gap), line_top, matrix, values[row], float(limit), side <= 5)
         for number, sign in enumerate("×="):
             middle = left + (number + 1) * (matrix + gap) - gap / 2
-            _text(figure, middle, line_top + matrix / 2, sign, size=15, ha="center", va="center")
-        together = f"added up: {_plain(step.sums[row])}"
-        _text(figure, left + span + 0.2, line_top + matrix / 2, together, color=tint, weight="bold", va="center")
-    bias = f" {_signed(step.bias)}" if step.bias else ""
-    sums = f"{_plain(step.sums[0])} {_signed(step.sums[1])} {_signed(step.sums[2])}{bias} = {_plain(step.total)}"
+            write(figure, middle, line_top + matrix / 2, sign, size=15, ha="center", va="center")
+        together = f"added up: {plain(step.sums[row])}"
+        write(figure, left + span + 0.2, line_top + matrix / 2, together, color=tint, weight="bold", va="center")
+    bias = f" {signed(step.bias)}" if step.bias else ""
+    sums = f"{plain(step.sums[0])} {signed(step.sums[1])} {signed(step.sums[2])}{bias} = {plain(step.total)}"
     norm = (
-        f"({_plain(step.total)} {_signed(-step.mean)}) / {step.deviation:.2f} × {_plain(step.scale)} "
-        f"{_signed(step.shift)} = {_plain(step.normed)}"
+        f"({plain(step.total)} {signed(-step.mean)}) / {step.deviation:.2f} × {plain(step.scale)} "
+        f"{signed(step.shift)} = {plain(step.normed)}"
     )
-    relu = f"max(0, {_plain(step.normed)}) = {step.value:.2f}"
+    relu = f"max(0, {plain(step.normed)}) = {step.value:.2f}"
     top += 3 * line
     for number, (what, formula) in enumerate(
         (
@@ -173,72 +153,81 @@ def sketch_convolution(subject: Subject, step: ConvolutionStep) -> Figure:
             ("ReLU: what is below zero becomes zero; this stands in the map", relu),
         )
     ):
-        _text(figure, left - 0.55, top + number * 0.4, what, size=9, color=GREY)
-        _text(figure, left - 0.55, top + number * 0.4 + 0.16, formula, weight="bold")
+        write(figure, left - 0.55, top + number * 0.4, what, size=9, color=GREY)
+        write(figure, left - 0.55, top + number * 0.4 + 0.16, formula, weight="bold")
     pixels = step.window * float(subject.network.normalize.std) + float(subject.network.normalize.mean)
     colors = np.clip(pixels / 255, 0, 1).transpose(1, 2, 0)
-    _picture(figure, WIDTH - MARGIN - 2.3, top + 0.12, 1.0, colors, "window")
-    _picture(figure, WIDTH - MARGIN - 1.0, top + 0.12, 1.0, kernel_colors(step.kernel), "kernel, in colour")
+    show_picture(figure, WIDTH - MARGIN - 2.3, top + 0.12, 1.0, colors, "window")
+    show_picture(figure, WIDTH - MARGIN - 1.0, top + 0.12, 1.0, kernel_colors(step.kernel), "kernel, in colour")
     return figure
 
 
-def sketch_pooling(subject: Subject, one_map: NDArray[np.float32], channel: int) -> Figure:
+def draw_pooling(subject: Subject, step: ConvolutionStep) -> Figure:
     """A map through max, avg and concat windows; below, a piece of it in numbers."""
-    model, size = subject.model, subject.model.pool_size
-    own = {"max": "the maximum", "avg": "the average", "concat": "both side by side (concat)"}[model.pooling]
+    model, size, one_map = subject.model, subject.model.pool_size, step.map
+    own = {"max": "the maximum", "avg": "the average", "concat": "both side by side (concat)"}
+    own_words = own.get(model.pooling, POOLING_MODES[model.pooling].words)
     if model.stride == 1:
-        here = f"This network pools after each block and takes {own}."
+        here = f"This network pools after each block and takes {own_words}."
     else:
         here = (
             "This network's convolutions skip every other place instead (stride 2); it pools only the last map, all of "
-            f"it at once, and takes {own}."
+            f"it at once, and takes {own_words}."
         )
-    figure, top = _page(
+    figure, top = new_page(
         "Pooling: several places become one",
-        f"Each window of {size} × {size} places is asked “is it in here?” and gives one number: the largest (max), or "
-        f"the average (avg). concat keeps both, as two maps. {here}",
+        f"Pooling asks each {size} × {size} window: did kernel {step.channel + 1} find its pattern here? Max gives its "
+        f"strongest answer, average the mean of all {size * size}; concat keeps both, as two maps. {here}",
         5.35,
     )
     highest, average = pool_map(one_map, "concat", size)
     limits = (0.0, float(one_map.max()) or 1.0)
     places = (MARGIN, MARGIN + 3.3, MARGIN + 5.85, MARGIN + 8.4)
-    whole = _map(figure, places[0], top, 2.6, one_map, f"map of kernel {channel + 1}", limits=limits)
+    whole = show_map(figure, places[0], top, 2.6, one_map, f"map of kernel {step.channel + 1}", limits=limits)
     smaller = f"{highest.shape[0]} × {highest.shape[1]}"
-    _map(figure, places[1], top + 0.25, 2.1, highest, f"max: {smaller}", limits=limits)
-    _map(figure, places[2], top + 0.25, 2.1, average, f"avg: {smaller}", limits=limits)
-    _map(figure, places[3], top + 0.25, 1.4, highest, "concat: max and avg", limits=limits)
-    _map(figure, places[3] + 1.5, top + 0.25, 1.4, average, limits=limits)
+    show_map(figure, places[1], top + 0.25, 2.1, highest, f"max: {smaller}", limits=limits)
+    show_map(figure, places[2], top + 0.25, 2.1, average, f"avg: {smaller}", limits=limits)
+    show_map(figure, places[3], top + 0.25, 1.4, highest, "concat: max and avg", limits=limits)
+    show_map(figure, places[3] + 1.5, top + 0.25, 1.4, average, limits=limits)
     count = 2 if size <= 3 and min(highest.shape) >= 2 else 1
     if count * size > 8:
         return figure
     row, column = (int(part) for part in np.unravel_index(int(highest.argmax()), highest.shape))
     row, column = min(row, highest.shape[0] - count), min(column, highest.shape[1] - count)
     patch = one_map[row * size : (row + count) * size, column * size : (column + count) * size]
-    _outline(whole, (column * size, (column + count) * size), (row * size, (row + count) * size), ORANGE)
+    outline(whole, (column * size, (column + count) * size), (row * size, (row + count) * size), ORANGE)
     top += 3.2
-    _text(figure, places[0] + 0.15, top - 0.05, "the framed piece in numbers", color=GREY, size=9.5)
-    axes = _numbers(figure, places[0] + 0.15, top + 0.17, 1.75, patch, limits[1], True, colors=MAP_COLORS)
+    write(figure, places[0] + 0.15, top - 0.05, "the framed piece in numbers", color=GREY, size=9.5)
+    axes = show_numbers(figure, places[0] + 0.15, top + 0.17, 1.75, patch, limits[1], True, colors=MAP_COLORS)
     for edge in range(1, count):
         axes.axhline(edge * size - 0.5, color="white", linewidth=4)
         axes.axvline(edge * size - 0.5, color="white", linewidth=4)
-    for place, (pooled, name) in enumerate(
+    for column_number, (pooled, name) in enumerate(
         ((highest, "largest of each window"), (average, "average of each window")), 1
     ):
         values = pooled[row : row + count, column : column + count]
-        _text(figure, places[place] + 0.15, top - 0.05, name, color=GREY, size=9.5)
-        _numbers(figure, places[place] + 0.15, top + 0.47, 1.15, values, limits[1], True, colors=MAP_COLORS)
-        if place == 2:
-            _text(figure, places[3], top + 1.05, "concat hands on both", color=GREY, va="center")
-        sign = "→" if place == 1 else "or"
-        _text(figure, places[place] - 0.3, top + 1.05, sign, size=16 if place == 1 else 11, ha="center", va="center")
+        write(figure, places[column_number] + 0.15, top - 0.05, name, color=GREY, size=9.5)
+        show_numbers(figure, places[column_number] + 0.15, top + 0.47, 1.15, values, limits[1], True, colors=MAP_COLORS)
+        if column_number == 2:
+            write(figure, places[3], top + 1.05, "concat hands on both", color=GREY, va="center")
+        sign, large = ("→", 16) if column_number == 1 else ("or", 11)
+        write(
+            figure,
+            places[column_number] - 0.3,
+            top + 1.05,
+            sign,
+            size=large,
+            ha="center",
+            va="center",
+        )
     return figure
 
 
-def sketch_windows(subject: Subject, found: WindowScores) -> Figure:
+def draw_windows(subject: Subject, found: WindowScores) -> Figure:
     """Every window's score over the photo, and how pooling makes one answer of all."""
     rows, columns = found.scores.shape
     positive, pooling = subject.positive, subject.model.pooling
-    figure, top = _page(
+    figure, top = new_page(
         f"“Is there a {positive} in this window?”",
         f"The last map has {rows} × {columns} places. Each is a window on the photo: it sees {found.field.size} × "
         f"{found.field.size} pixels around its centre, so windows overlap. The last layer (the head) can score each "
@@ -246,11 +235,11 @@ def sketch_windows(subject: Subject, found: WindowScores) -> Figure:
         "marks the best one.",
         4.8,
     )
-    _picture(figure, MARGIN, top, 2.2, subject.pixels, "the photo")
+    show_picture(figure, MARGIN, top, 2.2, subject.pixels, "the photo")
     scale = -(-720 // len(subject.pixels))
     large = np.repeat(np.repeat(subject.pixels, scale, 0), scale, 1)
-    axes = _picture(
-        figure, MARGIN + 2.7, top, 4.4, np.asarray(draw_windows(large, found.scores, found.centres)),
+    axes = show_picture(
+        figure, MARGIN + 2.7, top, 4.4, np.asarray(heatmaps.draw_windows(large, found.scores, found.centres)),
         "each window's score: the darker the orange, the surer",
     )  # fmt: skip
     if rows <= 8:
@@ -273,9 +262,9 @@ def sketch_windows(subject: Subject, found: WindowScores) -> Figure:
         "isn't an average of the scores: it is as if one window had the largest of everything.",
         "concat": f"The head gets each of the {found.features} features twice: its largest value in any window, and "
         "its average over all. The answer isn't an average of the scores: one window can decide, or all together.",
-    }[pooling]
-    _text(figure, left, top - 0.23, "how pooling makes one answer of them", size=10.5)
-    _text(figure, left, top + 0.05, textwrap.fill(explanation, 54), size=9.5, color=GREY, linespacing=1.35)
+    }.get(pooling, f"The head gets the {POOLING_MODES[pooling].words} of each of the {found.features} features.")
+    write(figure, left, top - 0.23, "how pooling makes one answer of them", size=10.5)
+    write(figure, left, top + 0.05, textwrap.fill(explanation, 54), size=9.5, color=GREY, linespacing=1.35)
     bars = [("the photo's answer", found.answer, BLUE)]
     if pooling == "avg":
         bars.append(("a window of all average features (the same)", found.mean_window, BLUE))
@@ -283,7 +272,7 @@ def sketch_windows(subject: Subject, found: WindowScores) -> Figure:
         bars.append(("a window of all largest features (the same)", found.strongest, BLUE))
     bars.append(("the best real window", float(found.scores.max()), ORANGE))
     bars.append(("the average of all windows' scores", float(found.scores.mean()), GREY))
-    axes = _axes(figure, left, top + 1.55, 3.45, 0.62 * len(bars))
+    axes = new_axes(figure, left, top + 1.55, 3.45, 0.62 * len(bars))
     axes.set(xlim=(0, 1), ylim=(len(bars) - 0.4, -0.6), yticks=[], xticks=[0, 0.5, 1])
     axes.spines[["top", "right", "left", "bottom"]].set_visible(False)
     axes.tick_params(length=0, labelsize=8.5, colors=GREY)
@@ -292,7 +281,7 @@ def sketch_windows(subject: Subject, found: WindowScores) -> Figure:
         axes.barh(number + 0.12, value, 0.3, color=color)
         axes.text(0, number - 0.1, f"{name}: {value:.2f}", size=9.5, va="bottom", bbox=PLATE)
     if pooling != "avg":
-        axes = _map(figure, MARGIN, top + 2.85, 1.75, found.winners, colors="Blues")
+        axes = show_map(figure, MARGIN, top + 2.85, 1.75, found.winners, colors="Blues")
         axes.set_title(f"how many of the {found.features} features\nare largest in which window", size=9, loc="left")
         if rows <= 5:
             for (row, column), features in np.ndenumerate(found.winners):
@@ -301,10 +290,10 @@ def sketch_windows(subject: Subject, found: WindowScores) -> Figure:
     return figure
 
 
-def sketch_dropout(subject: Subject, trials: Sequence[DropoutTrial]) -> Figure:
+def draw_dropout(subject: Subject, trials: Sequence[DropoutTrial]) -> Figure:
     """Three masks of each kind of dropout, and how the answer moves under many."""
     count = len(trials[0].answers)
-    figure, top = _page(
+    figure, top = new_page(
         "Dropout: training with gaps",
         "While it is trained, a random part of what the network works with is set to zero, with a new mask for every "
         "batch: it can't rely on a single detail. What is left counts a little more, so that the sum stays. Afterwards "
@@ -320,23 +309,23 @@ def sketch_dropout(subject: Subject, trials: Sequence[DropoutTrial]) -> Figure:
     for row, trial in enumerate(trials):
         line = top + row * 1.95
         title, of_what, key = kinds[trial.what]
-        _text(figure, MARGIN, line + 0.1, title, weight="bold")
+        write(figure, MARGIN, line + 0.1, title, weight="bold")
         rate = f"{trial.rate:.0%} of the\n{of_what}"
         note = (
             ""
             if trial.configured
             else f"\n\nThis network was trained\nwithout ({key} = 0);\nshown with {SHOWN_RATE:g}."
         )
-        _text(figure, MARGIN, line + 0.35, rate + note, size=9, color=GREY, linespacing=1.35)
+        write(figure, MARGIN, line + 0.35, rate + note, size=9, color=GREY, linespacing=1.35)
         panels = _dropout_panels(subject, trial)
         for number, (image, colors) in enumerate(panels):
             left = MARGIN + 1.95 + number * 1.55
             name = f"without: {answer:.2f}" if number == 0 else f"mask {number}: {trial.answers[number - 1]:.2f}"
             if colors is None:
-                _picture(figure, left, line + 0.1, 1.4, image, name)
+                show_picture(figure, left, line + 0.1, 1.4, image, name)
             else:
-                _map(figure, left, line + 0.1, 1.4, image, name, colors=colors)
-        axes = _axes(figure, MARGIN + 8.5, line + 0.35, 2.7, 0.95)
+                show_map(figure, left, line + 0.1, 1.4, image, name, colors=colors)
+        axes = new_axes(figure, MARGIN + 8.5, line + 0.35, 2.7, 0.95)
         jitter = np.random.default_rng(0).uniform(-0.35, 0.35, count)
         axes.plot(trial.answers, jitter, "o", color=BLUE, alpha=0.4, markersize=4, markeredgewidth=0)
         axes.axvline(answer, color=ORANGE, linewidth=2.5)
@@ -365,108 +354,6 @@ def _dropout_panels(subject: Subject, trial: DropoutTrial) -> list[tuple[NDArray
         chosen = np.sort(most_active(trial.before, 16))
         scaled = trial.before[chosen] / np.maximum(trial.before[chosen].max((1, 2), keepdims=True), 1e-9)
         masks = [np.ones(len(chosen), bool), *(mask[chosen] for mask in trial.kept)]
-        return [(_tile(np.where(mask[:, None, None], scaled, np.nan)), MAP_COLORS) for mask in masks]
+        return [(tile(np.where(mask[:, None, None], scaled, np.nan)), MAP_COLORS) for mask in masks]
     masks = [np.ones(len(trial.before), bool), *trial.kept]
-    return [(_tile(np.where(mask, trial.before, np.nan)[:, None, None], gap=0), MAP_COLORS) for mask in masks]
-
-
-def _tile(maps: NDArray[np.float32], gap: int = 1) -> NDArray[np.float32]:
-    """Maps (n, rows, columns) in a near-square sheet, NaN where there is none."""
-    count, rows, columns = maps.shape
-    across = int(np.ceil(np.sqrt(count)))
-    down = -(-count // across)
-    sheet = np.full((down * (rows + gap) - gap, across * (columns + gap) - gap), np.nan, np.float32)
-    for number, one in enumerate(maps):
-        top, left = number // across * (rows + gap), number % across * (columns + gap)
-        sheet[top : top + rows, left : left + columns] = one
-    return sheet
-
-
-def _page(title: str, text: str, height: float) -> tuple[Figure, float]:
-    """A figure with its heading; the height is what is needed below it. Also where that begins, in inches."""
-    lines = textwrap.wrap(text, 138)
-    top = 0.75 + len(lines) * LINE * 1.15 + 0.4
-    figure = Figure(figsize=(WIDTH, top + height + 0.25), dpi=DPI, facecolor="white")
-    _text(figure, MARGIN, 0.35, title, size=16, weight="bold")
-    _text(figure, MARGIN, 0.75, "\n".join(lines), size=10.5, linespacing=1.35)
-    return figure, top
-
-
-def _at(figure: Figure, left: float, top: float) -> tuple[float, float]:
-    width, height = figure.get_size_inches()
-    return left / width, 1 - top / height
-
-
-def _text(figure: Figure, left: float, top: float, text: str, **style: Any) -> None:
-    figure.text(*_at(figure, left, top), text, **{"va": "top", "size": 10.5, **style})
-
-
-def _axes(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
-    x, y = _at(figure, left, top + height)
-    return figure.add_axes((x, y, width / figure.get_size_inches()[0], height / figure.get_size_inches()[1]))
-
-
-def _picture(figure: Figure, left: float, top: float, side: float, image: NDArray[Any], title: str = "") -> Axes:
-    axes = _axes(figure, left, top, side, side)
-    axes.imshow(image, interpolation="nearest")
-    return _finish(axes, title)
-
-
-def _map(
-    figure: Figure, left: float, top: float, side: float, values: NDArray[Any], title: str = "",
-    colors: str = MAP_COLORS, limits: tuple[float, float] | None = None,
-) -> Axes:  # fmt: skip
-    axes = _axes(figure, left, top, side, side)
-    low, high = limits or (None, None)
-    axes.set_facecolor("#E4E4E4")  # where nothing is
-    axes.imshow(values, cmap=colors, vmin=low, vmax=high, interpolation="nearest")
-    return _finish(axes, title)
-
-
-def _numbers(
-    figure: Figure, left: float, top: float, side: float, values: NDArray[np.float32], limit: float, written: bool,
-    colors: str = SIGNED_COLORS,
-) -> Axes:  # fmt: skip
-    """A matrix as coloured cells with its numbers in them."""
-    axes = _axes(figure, left, top, side, side)
-    signed = colors == SIGNED_COLORS
-    image = axes.imshow(values, cmap=colors, vmin=-1.6 * limit if signed else 0, vmax=1.6 * limit if signed else limit)
-    cell = 72 * side / values.shape[1]  # in points
-    for (row, column), value in np.ndenumerate(values) if written else ():
-        red, green, blue, _ = image.cmap(float(np.asarray(image.norm(np.asarray(value)))))
-        color = "black" if 0.3 * red + 0.59 * green + 0.11 * blue > 0.45 else "white"
-        axes.text(column, row, _plain(value), size=min(11, cell / 3.6), ha="center", va="center", color=color)
-    return _finish(axes, "")
-
-
-def _finish(axes: Axes, title: str) -> Axes:
-    axes.set(xticks=[], yticks=[])
-    for spine in axes.spines.values():
-        spine.set_color("#999999")
-        spine.set_linewidth(0.6)
-    if title:
-        axes.set_title(title, size=9.5, loc="left", pad=4)
-    return axes
-
-
-def _outline(axes: Axes, columns: tuple[int, int], rows: tuple[int, int], color: str) -> None:
-    """A frame around pixels [low, high) of a picture, clipped to it."""
-    values = axes.images[0].get_array()
-    assert values is not None
-    height, width = values.shape[:2]
-    left, right = max(columns[0], 0) - 0.5, min(columns[1], width) - 0.5
-    top, bottom = max(rows[0], 0) - 0.5, min(rows[1], height) - 0.5
-    for line, tint in ((4.5, "white"), (2.2, color)):
-        axes.add_patch(
-            Rectangle(
-                (left, top), right - left, bottom - top, fill=False, edgecolor=tint, linewidth=line, clip_on=False
-            )
-        )
-
-
-def _plain(value: float | np.floating[Any]) -> str:
-    return f"{value:.2f}".replace("-0.00", "0.00").replace("-", "−")
-
-
-def _signed(value: float | np.floating[Any]) -> str:
-    return f"{'−' if value < 0 else '+'} {abs(value):.2f}"
+    return [(tile(np.where(mask, trial.before, np.nan)[:, None, None], gap=0), MAP_COLORS) for mask in masks]

@@ -26,14 +26,16 @@ from bearcnn.data.dataset import Dataset, open_dataset
 from bearcnn.data.splits import Split
 from bearcnn.errors import BearcnnError, ResumeError
 from bearcnn.evaluation.metrics import score
-from bearcnn.model.network import BearCNN, LayerRow, bear_logit
+from bearcnn.model.network import BearCNN, bear_logit
+from bearcnn.reporter import Reporter
 from bearcnn.runs import EpochRecord, Run, create_run
 from bearcnn.sweep.folder import TrialResult
 from bearcnn.sweep.plan import Trial, digest_config
 from bearcnn.sweep.trial_log import Record, Scores
-from bearcnn.training.callbacks import Progress, restore_last_weights
-from bearcnn.training.dataloaders import PixelLoader
-from bearcnn.training.fit import build_learner, build_network, choose_device, lay_out, train
+from bearcnn.training.checkpoint import TrainingState, last_file, read_checkpoint
+from bearcnn.training.dataloaders import PixelDataset, PixelLoader
+from bearcnn.training.fit import fit
+from bearcnn.training.learner import build_learner, build_network, choose_device, lay_out
 
 METRICS = ("log_loss", "accuracy", "balanced_accuracy", "roc_auc", "average_precision")
 
@@ -41,23 +43,14 @@ TRAINING_PHOTOS = 2000
 """At most so many training photos are looked at again after the training, the same ones in every trial."""
 
 
-class _Epochs:
-    """A training's watcher that passes on how many epochs are finished."""
+class _Epochs(Reporter):
+    """Passes on how many epochs are finished."""
 
     def __init__(self, on_epoch: Callable[[int], None]) -> None:
         self._on_epoch = on_epoch
 
-    def model_built(self, layers: list[LayerRow]) -> None:
-        pass
-
-    def batch_done(self, done: int, total: int) -> None:
-        pass
-
     def epoch_done(self, record: EpochRecord) -> None:
         self._on_epoch(record.epoch)
-
-    def stage(self, what: str) -> None:
-        pass
 
 
 def run_trial(
@@ -72,7 +65,7 @@ def run_trial(
         run, progress = _train(trial, dataset, folder, on_epoch)
         trained = time.perf_counter()
         network = lay_out(build_network(trial.config, dataset), choose_device())
-        restore_last_weights(run, network)
+        read_checkpoint(run).restore_model(network)
         scores: dict[str, Scores] = {}
         predictions: dict[str, NDArray[np.float32]] = {}
         for split, (rows, labels) in _splits(dataset).items():
@@ -96,7 +89,8 @@ def predict_rows(
     network: BearCNN, dataset: Dataset, rows: NDArray[np.int64], labels: NDArray[np.int64], batch_size: int
 ) -> NDArray[np.float32]:
     """The probability of a bear in some rows of the pixels, in evaluation mode: (photos,)."""
-    loader = PixelLoader(dataset.pixels, rows, labels, batch_size=batch_size, device=choose_device())
+    photos = PixelDataset(rows.tolist(), dataset.pixels, rows, labels, None, dataset.classes, "squish")
+    loader = PixelLoader(photos, min(batch_size, len(rows)), device=choose_device())
     with torch.inference_mode():
         logits = [bear_logit(network.eval()(pixels), network.output_classes) for pixels, _ in loader]
     probabilities: NDArray[np.float32] = torch.cat(logits).double().sigmoid().float().cpu().numpy()
@@ -105,11 +99,12 @@ def predict_rows(
 
 def time_trial(config: Config, dataset: Dataset, seconds: float = 2.0) -> float:
     """About how long a trial will take, in seconds: real training steps after a warm-up, and one pass of evaluation."""
-    torch.manual_seed(config.train.seed)
     network = build_network(config, dataset)
     stopwatch = _Stopwatch(seconds)
-    learner = build_learner(config, dataset, network, Progress(), [stopwatch], schedule=False)
-    learner.fit(1000)  # the stopwatch ends it
+    learner = build_learner(config, dataset, model=network, cbs=[stopwatch])
+    learner.remove_cb(learner.seed_epoch)  # all at the last size
+    with learner.no_logging():
+        learner.fit(1000)  # the stopwatch ends it
     rows, labels = dataset.arrays("valid")
     batch = min(len(rows), 2 * config.train.batch_size)
     start = time.perf_counter()
@@ -137,17 +132,25 @@ def estimate_seconds(trials: Sequence[Trial], dataset: Dataset, threads: int) ->
 
 def _train(
     trial: Trial, dataset: Dataset, folder: Path, on_epoch: Callable[[int], None]
-) -> tuple[Run, Progress]:  # fmt: skip
+) -> tuple[Run, TrainingState]:  # fmt: skip
     run = Run(folder)
-    watcher = _Epochs(on_epoch)
-    if (run.checkpoints / "last.safetensors").is_file() and _is_same(run, trial):
+    reporter = _Epochs(on_epoch)
+    if last_file(run).is_file() and _is_same(run, trial):
         try:
-            return run, train(run, dataset, watcher, resume=True, export=False).progress
+            return run, _fit(run, dataset, reporter, resume=True)
         except ResumeError:
             pass  # killed in a bad moment: from the beginning, then
     shutil.rmtree(folder, ignore_errors=True)
     run = create_run(folder, trial.config)
-    return run, train(run, dataset, watcher, export=False).progress
+    run.write_dataset(dataset.to_json())
+    return run, _fit(run, dataset, reporter, resume=False)
+
+
+def _fit(run: Run, dataset: Dataset, reporter: Reporter, *, resume: bool) -> TrainingState:
+    result = fit(run, dataset, resume=resume, reporter=reporter)
+    if result.interrupted:
+        raise KeyboardInterrupt
+    return result.state
 
 
 def _is_same(run: Run, trial: Trial) -> bool:

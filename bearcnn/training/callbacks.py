@@ -1,61 +1,42 @@
-"""What happens between batches: seeds, scores, history, checkpoints, early stopping.
+"""fastai callbacks: seeds, precision, scores, checkpoints, early stopping.
 
-Every callback here is given to the Learner by name. A resumed fit still calls `after_epoch` for the epochs it skips
-(fastai issue 3780), so whatever acts on an epoch begins by asking `is_skipped`.
+A resumed fit still calls `after_epoch` for the epochs it skips (fastai issue 3780), so whatever acts on an epoch's end
+begins by asking `is_skipped`.
 """
 
-import bearcnn._torch  # noqa: F401
-
-# isort: split
-import json
-import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
-from fastai.callback.core import Callback, CancelFitException, CancelValidException
-from safetensors import safe_open
-from safetensors.torch import load_file, save
+from fastai.callback.core import Callback, CancelFitException
 from torch import Tensor
 
 from bearcnn.config import Config, Monitor
-from bearcnn.errors import ResumeError
 from bearcnn.evaluation.metrics import score
-from bearcnn.files import write_atomically
 from bearcnn.model.network import bear_logit
 from bearcnn.runs import EpochRecord, Run
-
-
-@dataclass(slots=True)
-class Progress:
-    """What has been reached: kept in the checkpoint beside the weights, and so equal after resuming."""
-
-    records: list[EpochRecord] = field(default_factory=list)
-    best_epoch: int = 0
-    best_score: float = -math.inf
-    best_size: int = 0  # of the training pictures in the best epoch
-    stopped_early: bool = False
-
-    @property
-    def epochs(self) -> int:
-        """Epochs finished."""
-        return len(self.records)
+from bearcnn.training.checkpoint import TrainingState, write_checkpoint
 
 
 class _EpochCallback(Callback):
+    """Acts on the end of an epoch, but not of those that a resumed run finished before."""
+
+    def __init__(self, state: TrainingState) -> None:
+        super().__init__()
+        self.state, self.finished = state, state.epochs
+
     @property
     def is_skipped(self) -> bool:
         """Whether this epoch was finished before the run was interrupted."""
-        return bool(self.epoch < getattr(self.learn, "start_epoch", 0))
+        return bool(self.epoch < self.finished)
 
 
-class PrepareEpoch(_EpochCallback):
+class SeedEpoch(Callback):
     """Make everything random in an epoch a function of (seed, epoch): the loader's batches, and the dropout masks.
 
-    And set the size of its pictures. Before the last size is reached, validation is no larger than training: it is
-    there to be watched, and would take longer than the training.
+    And set the size of its pictures, as `train.sizes` spreads them over the epochs of this fit. Before the last size is
+    reached, validation is no larger than training: it is there to be watched, and would take longer than the training.
     """
 
     order = -20
@@ -64,12 +45,44 @@ class PrepareEpoch(_EpochCallback):
         super().__init__()
         self.config = config
 
-    def before_epoch(self) -> None:
+    def before_train(self) -> None:
         train, valid = self.dls.train, self.dls.valid
-        train.epoch, train.size = self.epoch, self.config.training_size(self.epoch)
-        last = train.size == self.config.training_size(self.config.train.epochs - 1)
+        train.epoch, train.size = self.epoch, self.config.training_size(self.epoch, self.n_epoch)
+        last = train.size == self.config.training_size(self.n_epoch - 1, self.n_epoch)
         valid.size = self.config.data.image_size if last else train.size
         torch.manual_seed(self.config.train.seed * 1_000_003 + self.epoch)
+
+
+class BFloat16Blocks(Callback):
+    """Compute the network's blocks in bfloat16 while it is fitted; the head and everything outside a fit stay exact.
+
+    The blocks are nearly all of the work. fastai's own `MixedPrecision` is for CUDA alone.
+    """
+
+    order = -10
+
+    def before_fit(self) -> None:
+        self._remove()
+        blocks, autocast = self.model.blocks, torch.autocast(self.dls.device.type, torch.bfloat16)
+
+        def enter(*_: Any) -> None:  # what a hook returns would take the place of the maps
+            autocast.__enter__()
+
+        def leave(*_: Any) -> None:
+            autocast.__exit__(None, None, None)
+
+        self._hooks: list[Any] = [
+            blocks.register_forward_pre_hook(enter),
+            blocks.register_forward_hook(leave, always_call=True),
+        ]
+
+    def after_fit(self) -> None:
+        self._remove()
+
+    def _remove(self) -> None:
+        for hook in getattr(self, "_hooks", ()):
+            hook.remove()
+        self._hooks = []
 
 
 class CountBatches(Callback):
@@ -85,14 +98,14 @@ class CountBatches(Callback):
         self.on_batch(self.iter + 1, self.n_iter)
 
 
-class ScoreEpoch(_EpochCallback):
-    """Losses, scores and speed of each epoch, appended to `progress` as an EpochRecord."""
+class EpochMetrics(_EpochCallback):
+    """Losses, scores and speed of each epoch, appended to `state` as an EpochRecord."""
 
     order = 10
 
-    def __init__(self, progress: Progress, monitor: Monitor, on_epoch: Callable[[EpochRecord], None]) -> None:
-        super().__init__()
-        self.progress, self.monitor, self.on_epoch = progress, monitor, on_epoch
+    def __init__(self, state: TrainingState, monitor: Monitor) -> None:
+        super().__init__(state)
+        self.monitor = monitor
 
     def before_train(self) -> None:
         self._start = time.perf_counter()
@@ -129,11 +142,11 @@ class ScoreEpoch(_EpochCallback):
         reached = -valid_loss if self.monitor == "valid_loss" else scores[self.monitor]
         size = self.dls.train.size
         # A network that has seen the pictures larger is the better one, though its first score may be lower.
-        best = reached > self.progress.best_score or size > self.progress.best_size
+        best = reached > self.state.best_score or size > self.state.best_size
         if best:
-            self.progress.best_score, self.progress.best_epoch, self.progress.best_size = reached, self.epoch + 1, size
+            self.state.best_score, self.state.best_epoch, self.state.best_size = reached, self.epoch + 1, size
         now = time.perf_counter()
-        self.progress.records.append(
+        self.state.records.append(
             EpochRecord(
                 epoch=self.epoch + 1,
                 size=size,
@@ -150,147 +163,40 @@ class ScoreEpoch(_EpochCallback):
                 best=best,
             )
         )
-        self.on_epoch(self.progress.records[-1])
 
 
-class Checkpoint(_EpochCallback):
-    """After each epoch: the best epoch's weights, and all that resuming needs, each in one safetensors file.
-
-    No random state is kept: what is random in an epoch follows from its number alone (`PrepareEpoch`).
-    """
+class SaveCheckpoint(_EpochCallback):
+    """Write what resuming needs after each epoch, and only then tell that the epoch is finished."""
 
     order = 20
 
-    def __init__(self, run: Run, progress: Progress) -> None:
-        super().__init__()
-        self.run_folder, self.progress = run, progress
+    def __init__(self, run: Run, state: TrainingState, on_epoch: Callable[[EpochRecord], None]) -> None:
+        super().__init__(state)
+        self.run_folder, self.on_epoch = run, on_epoch
 
     def after_epoch(self) -> None:
         if self.is_skipped:
             return
-        folder = self.run_folder.checkpoints
-        folder.mkdir(exist_ok=True)
-        weights = self.model.state_dict()
-        if self.progress.records[-1].best:
-            write_atomically(folder / "best.safetensors", save(_contiguous(weights)), overwrite=True)
-        tensors = {f"model.{name}": tensor for name, tensor in weights.items()}
-        for index, state in self.opt.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in state.items()}
-        metadata = {"progress": json.dumps(asdict(self.progress))}
-        write_atomically(folder / "last.safetensors", save(_contiguous(tensors), metadata), overwrite=True)
-        self.run_folder.write_history(self.progress.records)
+        write_checkpoint(self.run_folder, self.state, self.model, self.opt)
+        self.run_folder.write_history(self.state.records)
+        self.on_epoch(self.state.records[-1])
 
 
-class StopEarly(_EpochCallback):
+class EarlyStopping(_EpochCallback):
     """End the training after `patience` epochs without a better score at the last size of the pictures."""
 
     order = 15  # before the checkpoint, which has to know
 
-    def __init__(self, progress: Progress, patience: int, last_size: int) -> None:
-        super().__init__()
-        self.progress, self.patience, self.last_size = progress, patience, last_size
+    def __init__(self, state: TrainingState, patience: int, last_size: int) -> None:
+        super().__init__(state)
+        self.patience, self.last_size = patience, last_size
 
     def after_epoch(self) -> None:
         if self.is_skipped or self.dls.train.size != self.last_size:
             return
-        if self.progress.epochs - self.progress.best_epoch >= self.patience:
-            self.progress.stopped_early = True
+        if self.state.epochs - self.state.best_epoch >= self.patience:
+            self.state.stopped_early = True
 
     def before_epoch(self) -> None:
-        if self.progress.stopped_early:
+        if self.state.stopped_early:
             raise CancelFitException("no better score for a while")
-
-
-class GrowingRate(Callback):
-    """Let the learning rate grow from step to step, and stop when the loss explodes: a range test (Smith 2017).
-
-    fastai's LRFinder would write a pickle of the model to go back to; here a fresh model is simply thrown away.
-    """
-
-    order = 60
-    run_valid = False
-
-    def __init__(self, lowest: float, highest: float, steps: int, on_step: Callable[[int, int], None]) -> None:
-        super().__init__()
-        self.lowest, self.highest, self.steps, self.on_step = lowest, highest, steps, on_step
-        self.lrs: list[float] = []
-        self.losses: list[float] = []
-        self._average = 0.0
-
-    def before_batch(self) -> None:
-        share = len(self.lrs) / (self.steps - 1)
-        self.opt.set_hyper("lr", self.lowest * (self.highest / self.lowest) ** share)
-
-    def after_batch(self) -> None:
-        loss = float(self.loss.detach())
-        if not math.isfinite(loss):
-            raise CancelFitException("the loss is not a number")
-        # fastai's smoothing: an exponential average, made fair to its first steps.
-        self._average = 0.98 * self._average + 0.02 * loss
-        self.lrs.append(float(self.opt.hypers[-1]["lr"]))
-        self.losses.append(self._average / (1 - 0.98 ** len(self.lrs)))
-        self.on_step(len(self.lrs), self.steps)
-        if len(self.lrs) == self.steps or self.losses[-1] > 4 * min(self.losses):
-            raise CancelFitException("the range is tried")
-
-    def before_validate(self) -> None:
-        raise CancelValidException("only training matters here")
-
-
-def load_progress(run: Run) -> Progress:
-    """What a run had reached at its last checkpoint.
-
-    Raises:
-        ResumeError: it has no checkpoint, or a damaged one.
-    """
-    path = run.checkpoints / "last.safetensors"
-    if not path.is_file():
-        raise ResumeError(f"{run.directory} has no checkpoint (no epoch was finished); start again with: bearcnn train")
-    try:
-        with safe_open(path, framework="pt") as file:
-            fields: dict[str, Any] = json.loads(file.metadata()["progress"])
-        fields["records"] = [EpochRecord(**record) for record in fields["records"]]
-        return Progress(**fields)
-    except Exception as error:
-        # safetensors raises its own type for a damaged header; whatever it is, the file can't be trusted.
-        raise ResumeError(f"{path} is damaged ({error}); this run can't be continued, start it again") from None
-
-
-def restore(run: Run, model: torch.nn.Module, optimizer: Any) -> None:
-    """Put a checkpoint's weights and optimizer state back, in place.
-
-    Raises:
-        ResumeError: the checkpoint doesn't fit the model.
-    """
-    tensors = load_file(run.checkpoints / "last.safetensors")
-    weights = {name.removeprefix("model."): tensor for name, tensor in tensors.items() if name.startswith("model.")}
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in tensors.items():
-        if name.startswith("optimizer."):
-            _, index, key = name.split(".")
-            state.setdefault(int(index), {})[key] = tensor
-    try:
-        model.load_state_dict(weights)
-        optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
-        _lay_out_like_parameters(optimizer.opt)
-    except (RuntimeError, ValueError, KeyError) as error:
-        raise ResumeError(f"the checkpoint in {run.checkpoints} doesn't fit the model: {error}") from None
-
-
-def restore_last_weights(run: Run, model: torch.nn.Module) -> None:
-    """Put the last epoch's weights, as they were validated, into a model of the same shape."""
-    tensors = load_file(run.checkpoints / "last.safetensors")
-    model.load_state_dict({name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model.")})
-
-
-def _lay_out_like_parameters(optimizer: torch.optim.Optimizer) -> None:
-    # The fused optimizer steps through memory and expects a parameter and its averages in the same layout.
-    for parameter, state in optimizer.state.items():
-        for name, tensor in state.items():
-            if tensor.shape == parameter.shape:
-                state[name] = torch.empty_like(parameter).copy_(tensor)
-
-
-def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    # safetensors stores plain layouts only, and a channels-last model's weights are laid out channels-last.
-    return {name: tensor.contiguous() for name, tensor in tensors.items()}

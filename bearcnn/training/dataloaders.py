@@ -1,79 +1,177 @@
-"""Cache -> fastai DataLoaders; batch augmentation.
+"""Decoded pixels -> fastai DataLoaders.
 
 A batch is one slice of the decoded pixels and stays uint8 until it is in the network. Everything random about a batch
-(order, augmentation) is a function of (seed, epoch, batch) and of nothing else, so that a resumed run sees what an
+(order, augmentation) is a function of (seed, epoch, batch) and of nothing else: a resumed run sees what an
 uninterrupted one would have seen, and two runs that differ in dropout see the same photos.
 """
 
-import bearcnn._torch  # noqa: F401
-
-# isort: split
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from io import BytesIO
+from pathlib import Path
+from typing import Any
 
-import cv2
 import numpy as np
 import torch
-from fastai.data.core import DataLoaders
+from fastai.data.core import DataLoaders, TfmdDL
 from fastai.data.load import DataLoader
+from fastai.data.transforms import Category, CategoryMap
+from fastai.torch_core import TensorCategory
+from fastai.vision.core import TensorImage
+from fastcore.foundation import L
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
-from bearcnn.config import AugmentConfig, Config
+from bearcnn.config import AugmentConfig, Config, ResizeMode
 from bearcnn.data.dataset import Dataset
+from bearcnn.data.photos import load_pixels, resize_photo
+from bearcnn.data.splits import Example, Split
+from bearcnn.training.augment import augment_batch, shrink
+
+Photo = Example | Path | str | bytes | Image.Image | NDArray[np.uint8]
+"""What `test_dl` and `predict` take: an example of the data set, or a photo as a path, bytes, PIL image or array."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PixelDataset:
+    """The photos of one split: what fastai calls a `Datasets`, and finds as `dls.train_ds` and `dls.valid_ds`.
+
+    Args:
+        items: the examples, or for new photos whatever they came as.
+        pixels: uint8 (photos, n, n, 3), usually a memory map.
+        rows: the row of `pixels` that belongs to each item, (items,).
+        labels: 0 or 1 for each item, (items,); None for photos whose label nobody knows.
+        subclasses: the output of the network that each item belongs to, (items,); None where that isn't trained.
+        classes: the names of the negative and the positive class.
+        resize: how photos become squares.
+    """
+
+    items: Sequence[Any]
+    pixels: NDArray[np.uint8]
+    rows: NDArray[np.int64]
+    labels: NDArray[np.int64] | None
+    subclasses: NDArray[np.int64] | None
+    classes: tuple[str, str]
+    resize: ResizeMode
+
+    @classmethod
+    def from_split(cls, dataset: Dataset, split: Split, resize: ResizeMode, subclasses: bool) -> "PixelDataset":
+        """The examples of one split, with the subclass of each if asked for (training photos alone have one)."""
+        rows, labels = dataset.arrays(split)
+        of_items = (dataset.subclasses()[1] if subclasses else labels) if split == "train" else None
+        return cls(dataset.select(split), dataset.pixels, rows, labels, of_items, dataset.classes, resize)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> tuple[TensorImage, TensorCategory] | tuple[TensorImage]:
+        """One photo, uint8 (3, n, n), and its label where it is known; typed, so that fastai can show it."""
+        photo = TensorImage(torch.from_numpy(np.array(self.pixels[self.rows[index]])).permute(2, 0, 1))
+        return (photo,) if self.labels is None else (photo, TensorCategory(int(self.labels[index])))
+
+    @property
+    def vocab(self) -> CategoryMap:
+        """The class names, in fastai's form."""
+        return CategoryMap(list(self.classes), sort=False)
+
+    def with_items(self, items: Sequence[Photo]) -> "PixelDataset":
+        """Other photos, prepared as these are: examples by their pixels and labels, everything else by decoding it.
+
+        Raises:
+            PhotoError: a photo can't be read.
+        """
+        if items and all(isinstance(item, Example) for item in items):
+            examples = [item for item in items if isinstance(item, Example)]
+            rows = np.array([example.row for example in examples], np.int64)
+            labels = np.array([example.label for example in examples], np.int64)
+            return replace(self, items=examples, rows=rows, labels=labels, subclasses=None)
+        side = self.pixels.shape[1]
+        decoded = [self._decode(item, side) for item in items]
+        pixels = np.stack(decoded) if decoded else np.empty((0, side, side, 3), np.uint8)
+        return replace(self, items=items, pixels=pixels, rows=np.arange(len(items)), labels=None, subclasses=None)
+
+    def new_empty(self) -> "PixelDataset":
+        """No photo, but all that is needed to prepare one: what `Learner.export` keeps."""
+        return self.with_items([])
+
+    def _decode(self, item: Photo, side: int) -> NDArray[np.uint8]:
+        if isinstance(item, Example):
+            return np.asarray(self.pixels[item.row])
+        if isinstance(item, Image.Image):
+            return resize_photo(item.convert("RGB"), side, self.resize)
+        if isinstance(item, np.ndarray):
+            return resize_photo(Image.fromarray(item), side, self.resize)
+        return load_pixels(BytesIO(item) if isinstance(item, bytes) else Path(item), side, self.resize)
 
 
 class PixelLoader(DataLoader):
     """Batches of (pixels, labels) from decoded pixels, uint8 (batch, 3, size, size); in training, (..., subclasses).
 
-    For training: shuffled, augmented, the rest that fills no batch left for another epoch. Else: in order, as they are.
-    `epoch` and `size` are set from outside before each epoch.
+    In training (`shuffle` with `augment`): shuffled, augmented, the rest that fills no batch left for another epoch.
+    Else: in order unless shuffled, as they are. `epoch` and `size` are set from outside before each epoch.
 
     Args:
-        pixels: uint8 (photos, n, n, 3), usually a memory map.
-        rows: the photos of this loader, as rows of `pixels`.
-        labels: 0 or 1 for each of `rows`.
-        subclasses: for training, the output of the network that each of `rows` belongs to.
-        augment: how to vary the photos; None for evaluation.
+        dataset: the photos; or, as fastai's `test_dl` gives them, a list of what `PixelDataset.with_items` takes.
+        bs: photos in a batch.
+        shuffle: whether to draw a new order for each epoch.
+        drop_last: whether to leave out a last batch that isn't full.
+        augment: how to vary the photos in training; None for never.
         sampling: draw the rarer class as often as the other, with replacement.
+        seed: of order and augmentation.
+        size: side of the pictures in a batch; None for that of the pixels.
+        options: fastai's other arguments; processes are of no use here, so `num_workers` is always 0.
     """
 
     def __init__(
         self,
-        pixels: NDArray[np.uint8],
-        rows: NDArray[np.int64],
-        labels: NDArray[np.int64],
+        dataset: PixelDataset | None = None,
+        bs: int = 32,
+        shuffle: bool = False,
+        drop_last: bool = False,
         *,
-        batch_size: int,
-        subclasses: NDArray[np.int64] | None = None,
         augment: AugmentConfig | None = None,
         sampling: bool = False,
         seed: int = 0,
+        size: int | None = None,
         device: torch.device | None = None,
+        **options: Any,
     ) -> None:
+        known = {name: value for name, value in options.items() if name in self._methods}
         super().__init__(
-            range(len(rows)),
-            bs=min(batch_size, len(rows)),
-            drop_last=augment is not None,
-            num_workers=0,
-            device=device or torch.device("cpu"),
+            dataset, bs=bs, shuffle=shuffle, drop_last=drop_last, device=device or torch.device("cpu"), **known
         )
-        self.pixels, self.rows, self.labels, self.subclasses = pixels, rows, labels, subclasses
+        assert dataset is not None
         self.augment, self.sampling, self.seed = augment, sampling, seed
-        self.epoch, self.size = 0, pixels.shape[1]
+        self.epoch, self.size = 0, size or dataset.pixels.shape[1]
         self.n_inp = 1  # fastai: what comes first in a batch is the network's, the rest is the loss's
 
+    def new(self, dataset: Any = None, cls: type | None = None, **options: Any) -> "PixelLoader":
+        """The same loader with other options, or for other photos (fastai's `test_dl` and `get_preds` ask for both)."""
+        if dataset is not None and not isinstance(dataset, PixelDataset):
+            dataset = self.dataset.with_items(list(dataset))
+        kept = {"augment": self.augment, "sampling": self.sampling, "seed": self.seed, "size": self.size}
+        new: PixelLoader = super().new(dataset, cls, **{**kept, **options})
+        return new
+
+    @property
+    def trains(self) -> bool:
+        """Whether the photos are varied and come with their subclasses."""
+        return self.augment is not None and self.shuffle
+
     def get_idxs(self) -> list[int]:
-        """The order of this epoch, as positions in `rows`."""
-        if self.augment is None:
-            return list(range(len(self.rows)))
+        """The order of this epoch, as positions in the data set."""
+        photos = len(self.dataset)
+        if not self.shuffle:
+            return list(range(photos))
         random = np.random.default_rng([self.seed, self.epoch])
         if not self.sampling:
-            return list(random.permutation(len(self.rows)).tolist())
-        half = len(self.rows) / 2
+            return list(random.permutation(photos).tolist())
+        half = photos / 2
         parts = [
-            random.choice(np.flatnonzero(self.labels == label), count, replace=True)
+            random.choice(np.flatnonzero(self.dataset.labels == label), count, replace=True)
             for label, count in ((0, math.floor(half)), (1, math.ceil(half)))
         ]
         return list(random.permutation(np.concatenate(parts)).tolist())
@@ -91,99 +189,49 @@ class PixelLoader(DataLoader):
                 yield batch
 
     def _batch(self, order: NDArray[np.int64], number: int) -> tuple[Tensor, ...]:
+        data: PixelDataset = self.dataset
         chosen = order[number * self.bs : (number + 1) * self.bs]
-        photos = self.pixels[self.rows[chosen]]
-        if self.augment is not None:
+        photos = data.pixels[data.rows[chosen]]
+        if self.trains:
+            assert self.augment is not None
             random = np.random.default_rng([self.seed, self.epoch, number])
             photos = augment_batch(photos, self.size, self.augment, random)
         elif self.size < photos.shape[1]:
-            photos = np.stack([_shrink(photo, self.size) for photo in photos])
+            photos = np.stack([shrink(photo, self.size) for photo in photos])
         # (batch, n, n, 3) seen as (batch, 3, n, n): already the channels-last layout that convolutions like.
-        batch = [torch.from_numpy(photos).permute(0, 3, 1, 2), torch.from_numpy(self.labels[chosen])]
-        if self.subclasses is not None:
-            batch.append(torch.from_numpy(self.subclasses[chosen]))
+        batch = [torch.from_numpy(np.asarray(photos)).permute(0, 3, 1, 2)]
+        if data.labels is not None:
+            batch.append(torch.from_numpy(data.labels[chosen]))
+        if self.trains and data.subclasses is not None:
+            batch.append(torch.from_numpy(data.subclasses[chosen]))
         return tuple(batch)
 
+    # What fastai shows comes from here; drawing it is fastai's own.
 
-def augment_batch(
-    photos: NDArray[np.uint8],
-    size: int,
-    config: AugmentConfig,
-    random: np.random.Generator,
-) -> NDArray[np.uint8]:
-    """A varied batch: uint8 (batch, n, n, 3) to uint8 (batch, size, size, 3).
+    def decode_batch(self, batch: Sequence[Tensor], max_n: int = 9, full: bool = True) -> L:
+        """Photos and class names of a batch, as fastai's types: at most `max_n` tuples."""
+        names = [Category(self.dataset.classes[int(label)]) for label in batch[1][:max_n]] if len(batch) > 1 else []
+        photos = [TensorImage(photo.cpu()) for photo in batch[0][:max_n]]
+        return L(zip(photos, names, strict=True)) if names else L((photo,) for photo in photos)
 
-    Crop, stretch, rotation, flip and the new size are one affine map and so one resampling; what it needs from beyond
-    the border is mirrored. Then brightness (a sum) and contrast (a factor around the photo's own mean). OpenCV does
-    both 7 times as fast as torch's own `affine_grid` and `grid_sample`, which took a quarter of a training step.
-    """
-    count, old = photos.shape[:2]
-    # A linear interpolation looks at 2 x 2 pixels: it would skip some of a photo that is more than twice as large.
-    old //= max(old // size, 1)
-    maps = _in_pixels(_affine_maps(count, config, random), old, size)
-    contrasts, brightnesses = _light(count, config, random)
-    varied = np.empty((count, size, size, 3), np.uint8)
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    def _pre_show_batch(self, batch: Sequence[Tensor], max_n: int = 9) -> tuple[TensorImage, TensorCategory | None, L]:
+        labels = TensorCategory(batch[1].cpu()) if len(batch) > 1 else None
+        return TensorImage(batch[0].cpu()), labels, self.decode_batch(batch, max_n)
 
-    for number in range(count):
-        result, contrast = varied[number], contrasts[number]
-        cv2.warpAffine(_shrink(photos[number], old), maps[number], (size, size), result, flags, cv2.BORDER_REFLECT)
-        mean = sum(cv2.mean(result)) / 3
-        # A sum with nothing: of OpenCV's ways to a x + b it is the one that ends at 0 and 255 on both sides.
-        cv2.addWeighted(result, contrast, result, 0, (1 - contrast) * mean + 255 * brightnesses[number], result)
-    return varied
+    show_batch = TfmdDL.show_batch
+    show_results = TfmdDL.show_results
 
 
-def _shrink(photo: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    if size == photo.shape[0]:
-        return photo
-    return np.asarray(cv2.resize(photo, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _affine_maps(count: int, config: AugmentConfig, random: np.random.Generator) -> NDArray[np.float64]:
-    """Where each place of the new photo comes from in the old one, in coordinates of -1 to 1: (count, 2, 3)."""
-    area = random.uniform(config.crop, 1, count)
-    aspect = np.exp(random.uniform(-math.log(config.stretch), math.log(config.stretch), count))
-    width, height = np.minimum(np.sqrt(area * aspect), 1), np.minimum(np.sqrt(area / aspect), 1)
-    angle = np.deg2rad(random.uniform(-config.rotation, config.rotation, count))
-    mirror = np.where(random.uniform(size=count) < config.flip, -1, 1)
-    across, down = random.uniform(-1, 1, count) * (1 - width), random.uniform(-1, 1, count) * (1 - height)
-    cosine, sine = np.cos(angle), np.sin(angle)
-    rows = [cosine * width * mirror, -sine * height, across, sine * width * mirror, cosine * height, down]
-    return np.stack(rows, 1).reshape(count, 2, 3)
-
-
-def _in_pixels(affine: NDArray[np.float64], old: int, new: int) -> NDArray[np.float64]:
-    """The same maps from the pixels of a photo of `new` a side to one of `old`; a pixel's place is its centre."""
-    linear, across = affine[..., :2], affine[..., 2:]
-    shift = (across + 1) * old / 2 - 0.5 + linear.sum(-1, keepdims=True) * (1 / new - 1) * old / 2
-    return np.concatenate([linear * (old / new), shift], -1)
-
-
-def _light(
-    count: int, config: AugmentConfig, random: np.random.Generator
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Factor of the contrast and sum of the brightness of each photo, each (count,)."""
-    widest = math.log(1 / (1 - config.contrast))
-    return np.exp(random.uniform(-widest, widest, count)), random.uniform(-config.brightness, config.brightness, count)
-
-
-def build_loaders(config: Config, dataset: Dataset, device: torch.device) -> DataLoaders:
+def build_dataloaders(config: Config, dataset: Dataset, device: torch.device) -> DataLoaders:
     """fastai DataLoaders of a data set's train and valid splits."""
-    loaders = []
-    for training in (True, False):
-        rows, labels = dataset.arrays("train" if training else "valid")
-        loader = PixelLoader(
-            dataset.pixels,
-            rows,
-            labels,
-            subclasses=(dataset.subclasses()[1] if config.train.subclasses else labels) if training else None,
-            # Without gradients twice as many fit, and larger batches are a little faster.
-            batch_size=config.train.batch_size * (1 if training else 2),
-            augment=config.augment if training else None,
-            sampling=training and config.train.balance == "sampling",
-            seed=config.train.seed,
-            device=device,
-        )
-        loaders.append(loader)
-    return DataLoaders(*loaders, device=device)
+    train = PixelDataset.from_split(dataset, "train", config.data.resize, config.train.subclasses)
+    valid = PixelDataset.from_split(dataset, "valid", config.data.resize, config.train.subclasses)
+    return DataLoaders(
+        PixelLoader(
+            train, min(config.train.batch_size, len(train)), shuffle=True, drop_last=True, device=device,
+            augment=config.augment, sampling=config.train.balance == "sampling", seed=config.train.seed,
+        ),
+        # Without gradients twice as many fit, and larger batches are a little faster.
+        PixelLoader(valid, min(2 * config.train.batch_size, len(valid)), device=device, seed=config.train.seed),
+        device=device,
+    )  # fmt: skip

@@ -1,31 +1,36 @@
-"""What training makes small: cross-entropy over subclasses, or over the two classes where the subclass isn't known."""
+"""Cross-entropy over subclasses, or over the two classes where the subclass isn't known."""
 
 from collections.abc import Sequence
 
-import bearcnn._torch  # noqa: F401
-
-# isort: split
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bearcnn.model.network import class_logits
+from bearcnn.model.network import bear_logit, class_logits
 
 
 class SubclassCrossEntropy(nn.Module):
     """Cross-entropy with label smoothing (Szegedy et al. 2016), weighted by class.
 
+    fastai reads `reduction`, `activation` and `decodes` of a loss: its `get_preds`, `predict` and `show_results` give
+    the two classes, whatever the outputs are.
+
     Args:
         output_classes: the class of each output of the network.
         weights: how much a photo of each class counts, (2,).
         smoothing: how far the targets are moved towards each other.
+        temperature: what `activation` divides the log odds by (Guo et al. 2017); training takes no notice of it.
     """
 
     weights: Tensor
     output_weights: Tensor
 
-    def __init__(self, output_classes: Sequence[int], weights: Tensor, smoothing: float) -> None:
+    def __init__(
+        self, output_classes: Sequence[int], weights: Tensor, smoothing: float, temperature: float = 1.0
+    ) -> None:
         super().__init__()
-        self.output_classes, self.smoothing = tuple(output_classes), smoothing
+        self.output_classes, self.smoothing, self.temperature = tuple(output_classes), smoothing, temperature
+        self.reduction = "mean"
         self.register_buffer("weights", weights)
         self.register_buffer("output_weights", weights[list(output_classes)])
 
@@ -35,4 +40,13 @@ class SubclassCrossEntropy(nn.Module):
             logits, weights = class_logits(logits, self.output_classes), self.weights
         else:
             labels, weights = subclasses, self.output_weights
-        return F.cross_entropy(logits, labels, weight=weights, label_smoothing=self.smoothing)
+        return F.cross_entropy(logits, labels, weight=weights, label_smoothing=self.smoothing, reduction=self.reduction)
+
+    def activation(self, logits: Tensor) -> Tensor:
+        """Probabilities of the two classes: (batch, outputs) to (batch, 2)."""
+        bear = (bear_logit(logits, self.output_classes) / self.temperature).sigmoid()
+        return torch.stack([1 - bear, bear], 1)
+
+    def decodes(self, probabilities: Tensor) -> Tensor:
+        """The more probable class: (batch, 2) to (batch,)."""
+        return probabilities.argmax(1)

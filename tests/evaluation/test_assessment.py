@@ -27,11 +27,12 @@ from bearcnn.evaluation.assessment import (
 from bearcnn.evaluation.calibration import apply_temperature, fit_temperature
 from bearcnn.evaluation.intervals import proportion
 from bearcnn.evaluation.metrics import evaluate
+from bearcnn.export.base import calibrate
 from bearcnn.inference.predictor import Predictor, predict_photos
 from bearcnn.manifest import read_manifest
-from bearcnn.model.network import bear_logit, build_model, load_weights
+from bearcnn.model.load import load_weights
+from bearcnn.model.network import bear_logit, build_model
 from bearcnn.runs import Run
-from bearcnn.training.fit import calibrate
 
 
 @pytest.fixture

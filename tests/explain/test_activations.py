@@ -1,28 +1,25 @@
-import io
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from bearcnn.config import ModelConfig
 from bearcnn.errors import ModelFileError, PhotoError, RunError
 from bearcnn.explain.activations import (
     Subject,
-    explain,
     find_maps,
     kernels,
-    load_network,
     most_active,
     pool_map,
     score_windows,
     take_step,
     try_dropout,
 )
+from bearcnn.explain.canvas import stack
+from bearcnn.explain.explain import explain, explain_png
 from bearcnn.explain.figures import kernel_colors
-from bearcnn.export.run import ShippedModel
+from bearcnn.export.base import ShippedModel
 from bearcnn.inference.predictor import Predictor
+from bearcnn.model.load import find_weights, load_model
 from bearcnn.model.network import bear_logit, build_model
 from tests.helpers.onnx_models import make_manifest
 
@@ -185,16 +182,16 @@ class TestPicture:
     """One picture, whatever the network."""
 
     def test_every_part_can_be_drawn_of_every_network(self, subject, tmp_path):
-        from bearcnn.explain import figures as sketches
+        from bearcnn.explain import figures as drawing
 
         step = take_step(subject)
         figures = [
-            sketches.sketch_photo(subject),
-            sketches.sketch_kernels(subject, kernels(subject.network), find_maps(subject), 16),
-            sketches.sketch_convolution(subject, step),
-            sketches.sketch_pooling(subject, step.map, step.channel),
-            sketches.sketch_windows(subject, score_windows(subject)),
-            sketches.sketch_dropout(subject, try_dropout(subject, masks=10)),
+            drawing.draw_photo(subject),
+            drawing.draw_kernels(subject, kernels(subject.network), find_maps(subject), 16),
+            drawing.draw_convolution(subject, step),
+            drawing.draw_pooling(subject, step),
+            drawing.draw_windows(subject, score_windows(subject)),
+            drawing.draw_dropout(subject, try_dropout(subject, masks=10)),
         ]
         for figure in figures:
             width, height = figure.get_size_inches()
@@ -204,8 +201,8 @@ class TestPicture:
                 if box is not None:
                     assert 0 <= box.x0 < box.x1 <= width * figure.dpi, part
                     assert 0 <= box.y0 < box.y1 <= height * figure.dpi, part
-        with Image.open(io.BytesIO(sketches.stack(figures))) as image:
-            assert image.format == "PNG"
+        with stack(figures) as image:
+            assert image.mode == "RGB"
             assert image.width == 1440
         assert [figure.texts[0].get_text()[:2] for figure in figures] == ["1.", "2.", "3.", "4.", "5.", "6."]
 
@@ -214,13 +211,13 @@ class TestPicture:
         photo = sorted((photos / "test").rglob("*.jpg"))[0]
         alone = tmp_path / "copy.safetensors"
         alone.write_bytes(run.weights_file.read_bytes())
-        assert explain(photo, run.directory, "windows") == explain(photo, alone, "windows")
+        assert explain_png(run.directory, photo, "windows") == explain_png(alone, photo, "windows")
 
     def test_the_answer_is_the_one_that_predict_gives(self, trained, photos):
         run, dataset, _ = trained
-        network, manifest, config = load_network(run.directory)
+        trained = load_model(find_weights(run.directory))
         pixels = np.asarray(dataset.pixels[0])
-        found = score_windows(Subject(network, manifest, config.model, pixels, ""))
+        found = score_windows(Subject(trained.network, trained.manifest, trained.config.model, pixels, ""))
         answer, windows = Predictor(run.onnx_file).predict_pixels(pixels[None])
         assert found.answer == pytest.approx(float(answer[0]), abs=1e-5)
         assert found.scores == pytest.approx(windows[0], abs=1e-5)
@@ -231,19 +228,19 @@ class TestErrors:
 
     def test_an_onnx_file_cannot_be_looked_into(self, trained, photos):
         with pytest.raises(ModelFileError, match="predict --heatmaps"):
-            explain(Path("x.jpg"), trained[0].onnx_file)
+            explain(trained[0].onnx_file, "x.jpg")
 
     def test_a_run_without_weights_is_not_finished(self, trained, tmp_path):
         (tmp_path / "config.toml").write_bytes(trained[0].config_file.read_bytes())
         with pytest.raises(ModelFileError, match="--resume"):
-            load_network(tmp_path)
+            find_weights(tmp_path)
 
     def test_no_run(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         with pytest.raises(RunError, match="bearcnn train"):
-            load_network(None)
+            find_weights(None)
 
     def test_a_broken_photo_is_named(self, trained, tmp_path):
         (tmp_path / "x.jpg").write_bytes(b"\xff\xd8\xff")
         with pytest.raises(PhotoError, match=r"x\.jpg: "):
-            explain(tmp_path / "x.jpg", trained[0].directory)
+            explain(trained[0], tmp_path / "x.jpg")

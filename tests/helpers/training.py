@@ -1,11 +1,11 @@
 """Trainings that take seconds."""
 
-from datetime import datetime
 from pathlib import Path
 
 from bearcnn.config import Config, load_config
 from bearcnn.data.dataset import Dataset, open_dataset
-from bearcnn.runs import EpochRecord, Run, choose_directory, create_run
+from bearcnn.reporter import Reporter
+from bearcnn.runs import EpochRecord, Run
 
 # In float32, so that the scores of a training are to the last digit those of what it exports.
 SMALL = [
@@ -17,8 +17,8 @@ SMALL = [
 ]
 
 
-class Recorder:
-    """A watcher that writes down what it is told."""
+class Recorder(Reporter):
+    """Writes down what it is told."""
 
     def __init__(self) -> None:
         self.layers: list[object] = []
@@ -44,12 +44,10 @@ def small_config(photos: Path, *overrides: str) -> Config:
     return load_config(None, [*SMALL, f"data.path={photos}", *overrides])
 
 
-def train_small(config: Config, directory: Path, watcher: Recorder | None = None) -> tuple[Run, Dataset, Recorder]:
-    """A whole training, as `bearcnn train` does it."""
-    from bearcnn.training.fit import train
+def train_small(config: Config, directory: Path, reporter: Recorder | None = None) -> tuple[Run, Dataset, Recorder]:
+    """A whole training run, as `bearcnn train` does it."""
+    from bearcnn import pipeline  # torch: not for tests that only need a configuration
 
-    watcher = watcher or Recorder()
+    reporter = reporter or Recorder()
     dataset = open_dataset(config.data)
-    run = create_run(choose_directory(config, datetime(2026, 1, 31), out=directory), config)
-    train(run, dataset, watcher)
-    return run, dataset, watcher
+    return pipeline.train(config, dataset, directory, reporter=reporter), dataset, reporter

@@ -10,18 +10,9 @@ from torch.nn import functional as F
 
 from bearcnn.config import ModelConfig
 from bearcnn.geometry import map_sizes
-from bearcnn.model.network import (
-    BearCNN,
-    ConcatPool,
-    MapPool,
-    Normalize,
-    PixelDropout,
-    bear_logit,
-    build_model,
-    class_logits,
-    describe_model,
-    window_pooling,
-)
+from bearcnn.model.layers import ConcatPool, Normalize, PixelDropout, global_pool, local_pool
+from bearcnn.model.network import BearCNN, bear_logit, build_model, class_logits
+from bearcnn.model.summary import describe_model
 
 POOLINGS = ("max", "avg", "concat")
 
@@ -61,7 +52,7 @@ def test_maps_have_the_size_of_the_formula(kernel_size, stride, pooling, pool_si
     last_map = model.last_map(pixels)
     assert last_map.shape == (2, last_width, side, side)
     assert model(pixels).shape == (2, 2)
-    assert model.window_logits(last_map).shape == (2, 2, side, side)
+    assert model.class_activation_map(last_map).shape == (2, 2, side, side)
     assert model.head.in_features == last_width * doubled
 
 
@@ -84,7 +75,7 @@ def test_a_window_of_one_pixel_trains_in_the_layout_of_training():
 
 
 @pytest.mark.parametrize(("pooling", "size"), list(itertools.product(POOLINGS, [2, 3])))
-def test_window_pooling_against_brute_force(pooling, size):
+def test_local_pooling_against_brute_force(pooling, size):
     maps = torch.randn(2, 4, 7, 7)
     side = 7 // size
     answers = {"max": np.empty((2, 4, side, side)), "avg": np.empty((2, 4, side, side))}
@@ -93,20 +84,20 @@ def test_window_pooling_against_brute_force(pooling, size):
         answers["max"][b, c, y, x] = max(window.flatten().tolist())
         answers["avg"][b, c, y, x] = sum(window.flatten().tolist()) / size**2
     expected = np.concatenate([answers["max"], answers["avg"]], 1) if pooling == "concat" else answers[pooling]
-    np.testing.assert_allclose(window_pooling(pooling, size)(maps).numpy(), expected, atol=1e-6)
+    np.testing.assert_allclose(local_pool(pooling, size)(maps).numpy(), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
-def test_map_pooling_is_the_window_pooling_of_the_whole_map(pooling):
+def test_global_pooling_is_the_local_pooling_of_the_whole_map(pooling):
     maps = torch.randn(2, 4, 6, 6)
-    torch.testing.assert_close(MapPool(pooling)(maps), window_pooling(pooling, 6)(maps).flatten(1))
+    torch.testing.assert_close(global_pool(pooling)(maps), local_pool(pooling, 6)(maps).flatten(1))
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_a_window_score_is_what_the_head_says_of_that_window_alone(pooling):
     model = BearCNN((4, 8), (3, 3), pooling=pooling).eval()
     last_map = model.last_map(random_pixels())
-    windows = model.window_logits(last_map)
+    windows = model.class_activation_map(last_map)
     for y, x in itertools.product(range(last_map.shape[2]), range(last_map.shape[3])):
         alone = model.logits(last_map[:, :, y : y + 1, x : x + 1])
         torch.testing.assert_close(windows[:, :, y, x], alone)
@@ -115,7 +106,7 @@ def test_a_window_score_is_what_the_head_says_of_that_window_alone(pooling):
 def test_average_pooling_makes_the_answer_the_mean_of_the_window_scores():
     model = BearCNN((4, 8), (3, 3), pooling="avg").eval()
     last_map = model.last_map(random_pixels())
-    torch.testing.assert_close(model.logits(last_map), model.window_logits(last_map).mean((2, 3)))
+    torch.testing.assert_close(model.logits(last_map), model.class_activation_map(last_map).mean((2, 3)))
 
 
 def test_normalization_is_part_of_the_network():

@@ -341,9 +341,10 @@ class TestSweep:
             copy.plan()
 
     def test_a_trial_that_was_killed_goes_on_to_the_very_same_scores(self, swept, tmp_path):
+        from bearcnn.reporter import Reporter
         from bearcnn.runs import create_run
         from bearcnn.sweep.trial import run_trial
-        from bearcnn.training.fit import train
+        from bearcnn.training.fit import fit
 
         sweep, plan, dataset, _, _ = swept
         trial = make_trials(plan, list_cells(plan))[1]
@@ -351,17 +352,20 @@ class TestSweep:
         class Killed(BaseException):
             pass
 
-        class Killer:
-            def model_built(self, layers): ...
-            def batch_done(self, done, total): ...
-            def stage(self, what): ...
-            def epoch_done(self, entry):
-                if entry.epoch == 2:
+        class Killer(Reporter):
+            epochs = 0
+
+            def epoch_done(self, record):
+                self.epochs = record.epoch
+
+            def batch_done(self, done, total):
+                if self.epochs == 1 and done == total:
                     raise Killed("in the second epoch, before its checkpoint")
 
         run = create_run(tmp_path / "t", trial.config)
+        run.write_dataset(dataset.to_json())
         with pytest.raises(Killed):
-            train(run, dataset, Killer(), export=False)
+            fit(run, dataset, reporter=Killer())
         assert len(run.history()) == 1
         epochs = []
         result = run_trial(trial, dataset, tmp_path / "t", epochs.append)

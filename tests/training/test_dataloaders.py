@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bearcnn.config import AugmentConfig
-from bearcnn.training.dataloaders import PixelLoader, augment_batch
+from bearcnn.training.augment import augment_batch
+from bearcnn.training.dataloaders import PixelDataset, PixelLoader
 
 STILL = AugmentConfig(flip=0, crop=1, stretch=1, rotation=0, brightness=0, contrast=0)
 
@@ -21,8 +22,11 @@ def photos(count: int, size: int = 8) -> np.ndarray:
 
 def make_loader(count=40, **options) -> PixelLoader:
     labels = np.arange(count) % 4 == 0
-    options = {"batch_size": 8, "augment": STILL, **options}
-    return PixelLoader(photos(count), np.arange(count), labels.astype(np.int64), **options)
+    options = {"batch_size": 8, "augment": STILL, "subclasses": None, **options}
+    bs, subclasses, training = options.pop("batch_size"), options.pop("subclasses"), options["augment"] is not None
+    rows, classes = np.arange(count), ("not_bear", "bear")
+    data = PixelDataset(range(count), photos(count), rows, labels.astype(np.int64), subclasses, classes, "squish")
+    return PixelLoader(data, min(bs, count), shuffle=training, drop_last=training, **options)
 
 
 def seen(loader) -> list[int]:
@@ -213,10 +217,9 @@ def test_subclasses_stay_with_their_photos():
 @pytest.mark.parametrize("different", [{"seed": 1}, {"epoch": 1}])
 def test_each_batch_is_varied_in_its_own_way(different):
     def first_batches(seed=0, epoch=0):
-        loader = PixelLoader(
-            np.repeat(corners(16).permute(1, 2, 0).numpy()[None], 16, 0), np.arange(16), np.arange(16) % 2,
-            batch_size=8, augment=AugmentConfig(), seed=seed,
-        )  # fmt: skip
+        pixels, rows = np.repeat(corners(16).permute(1, 2, 0).numpy()[None], 16, 0), np.arange(16)
+        data = PixelDataset(range(16), pixels, rows, rows % 2, None, ("not_bear", "bear"), "squish")
+        loader = PixelLoader(data, 8, shuffle=True, drop_last=True, augment=AugmentConfig(), seed=seed)
         loader.epoch = epoch
         return [pixels for pixels, _ in loader]
 

@@ -9,12 +9,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from bearcnn import pipeline
 from bearcnn.data.dataset import open_dataset
 from bearcnn.errors import ResumeError, RunError
 from bearcnn.manifest import read_manifest
-from bearcnn.runs import Run, choose_directory, create_run, open_run
-from bearcnn.training.callbacks import load_progress
-from bearcnn.training.fit import find_lr, train
+from bearcnn.runs import Run, choose_directory, open_run
+from bearcnn.training import learner as learner_module
+from bearcnn.training.checkpoint import read_checkpoint
+from bearcnn.training.learner import find_lr
 from tests.helpers.training import Recorder, small_config, train_small
 
 
@@ -113,9 +115,8 @@ def test_a_resumed_run_gives_the_same_weights_as_an_uninterrupted_one(photos, tm
     assert not run.metrics()["complete"]
     assert run.onnx_file.is_file(), "what is interrupted is usable"
     rest = Recorder()
-    outcome = train(run, dataset, rest, resume=True)
+    pipeline.resume(run, dataset, reporter=rest)
     assert [record.epoch for record in rest.records] == list(range(stop_after + 1, 5))
-    assert not outcome.interrupted
     assert run.metrics()["complete"]
     assert_same_weights(whole, run)
     seconds = {"seconds", "images_per_second"}
@@ -138,15 +139,15 @@ def test_a_killed_process_resumes_to_the_same_weights(photos, tmp_path, monkeypa
     process.send_signal(signal.SIGKILL)
     process.wait()
     run = open_run(tmp_path / "killed")
-    assert 1 <= load_progress(run).epochs <= 6
-    train(run, dataset, Recorder(), resume=True)
+    assert 1 <= read_checkpoint(run).state.epochs <= 6
+    pipeline.resume(run, dataset)
     assert_same_weights(whole, run)
 
 
 def test_a_finished_run_is_not_continued(trained):
     run, dataset, _ = trained
     with pytest.raises(ResumeError, match="is finished"):
-        train(run, dataset, Recorder(), resume=True)
+        pipeline.resume(run, dataset)
 
 
 def test_a_damaged_checkpoint_is_refused(photos, tmp_path, monkeypatch):
@@ -155,10 +156,10 @@ def test_a_damaged_checkpoint_is_refused(photos, tmp_path, monkeypatch):
     checkpoint = run.checkpoints / "last.safetensors"
     checkpoint.write_bytes(checkpoint.read_bytes()[:100])
     with pytest.raises(ResumeError, match=r"last\.safetensors is damaged"):
-        train(run, dataset, Recorder(), resume=True)
+        pipeline.resume(run, dataset)
     checkpoint.unlink()
     with pytest.raises(ResumeError, match="has no checkpoint"):
-        train(run, dataset, Recorder(), resume=True)
+        pipeline.resume(run, dataset)
 
 
 def test_ctrl_c_before_the_first_epoch_says_that_there_is_nothing(photos, tmp_path, monkeypatch):
@@ -203,7 +204,7 @@ def test_bfloat16_trains_to_nearly_the_same_and_resumes_to_the_bit(photos, tmp_p
     assert not torch.equal(weights(whole)["head.weight"], weights(exact)["head.weight"])
     assert watcher.records[-1].valid_loss == pytest.approx(exact.history()[-1].valid_loss, abs=0.05)
     run, _, _ = train_small(config, tmp_path / "broken", StopAfter(1))
-    train(run, dataset, Recorder(), resume=True)
+    pipeline.resume(run, dataset)
     assert_same_weights(whole, run)
 
 
@@ -224,21 +225,18 @@ def test_a_rate_that_explodes_is_named(photos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = small_config(photos, "train.lr=10", "train.epochs=30", "train.weight_decay=1", "model.widths=[64,64]")
     dataset = open_dataset(config.data)
-    run = create_run(tmp_path / "run", config)
 
     class Poison(Recorder):
         """Stands for a loss that ran away: one photo's weight is no number any more."""
 
         def model_built(self, layers):
-            torch.nn.init.constant_(NETWORK[0].head.weight, float("nan"))
+            torch.nn.init.constant_(networks[0].head.weight, float("nan"))
 
-    import bearcnn.training.fit as training
-
-    NETWORK = []
-    build = training.build_model
-    monkeypatch.setattr(training, "build_model", lambda *arguments: NETWORK.append(build(*arguments)) or NETWORK[0])
-    with pytest.raises(RunError, match="lower --lr"):
-        train(run, dataset, Poison())
+    networks = []
+    build = learner_module.build_network
+    monkeypatch.setattr(learner_module, "build_network", lambda *given: networks.append(build(*given)) or networks[0])
+    with pytest.raises(RunError, match=r"lower train\.lr"):
+        pipeline.train(config, dataset, tmp_path / "run", reporter=Poison())
 
 
 def test_the_rate_finder_suggests_a_rate_inside_its_range(photos):
@@ -252,7 +250,7 @@ def test_the_rate_finder_suggests_a_rate_inside_its_range(photos):
 
 
 def test_class_weights_even_out_the_classes(photos):
-    from bearcnn.training.fit import _class_weights
+    from bearcnn.training.learner import _class_weights
 
     labels = np.array([1] * 10 + [0] * 30)
     counted = _class_weights(labels, small_config(photos).train)

@@ -19,6 +19,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from bearcnn.errors import BearcnnError
+from bearcnn.reporter import Reporter
+from bearcnn.runs import EpochRecord, LayerRow, Run
 
 if TYPE_CHECKING:  # for the types alone: a command loads only what it uses
     from bearcnn.data.cache import CacheEntry
@@ -28,8 +30,6 @@ if TYPE_CHECKING:  # for the types alone: a command loads only what it uses
     from bearcnn.evaluation.metrics import Evaluation
     from bearcnn.export.run import ExportReport
     from bearcnn.inference.predictor import Prediction
-    from bearcnn.model.network import LayerRow
-    from bearcnn.runs import EpochRecord, Run
 
 # A file's name can be any bytes; what isn't text is shown escaped instead of ending the program.
 for stream in (sys.stdout, sys.stderr):
@@ -119,7 +119,7 @@ def _progress() -> Progress:
     )
 
 
-class TrainingDisplay:
+class TrainingDisplay(Reporter):
     """A training as it goes: the network as a table, a line an epoch, a bar for what is under way."""
 
     HEADER = (
@@ -131,7 +131,7 @@ class TrainingDisplay:
         self._bars, self._epochs, self._finished = bars, epochs, finished
         self._task: TaskID | None = None
 
-    def model_built(self, layers: "list[LayerRow]") -> None:
+    def model_built(self, layers: list[LayerRow]) -> None:
         """Show the network layer by layer."""
         show_model(layers)
         err.print()
@@ -147,7 +147,7 @@ class TrainingDisplay:
             description=f"epoch {self._finished + 1} of {self._epochs}",
         )
 
-    def epoch_done(self, record: "EpochRecord") -> None:
+    def epoch_done(self, record: EpochRecord) -> None:
         """One line."""
         self._finished = record.epoch
         line = (
@@ -172,7 +172,7 @@ def training_display(epochs: int, finished: int = 0) -> Iterator[TrainingDisplay
         yield TrainingDisplay(bars, epochs, finished)
 
 
-def show_model(layers: "list[LayerRow]") -> None:
+def show_model(layers: list[LayerRow]) -> None:
     """The network: each layer's output, parameters, multiply-adds."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("layer")
@@ -306,7 +306,7 @@ def _interval(estimate: "Estimate", percent: bool) -> str:
     return f"{_number(estimate.low, percent)} to {_number(estimate.high, percent)}"
 
 
-def show_finished(run: "Run", evaluation: "Evaluation", split: str, best_epoch: int) -> None:
+def show_finished(run: Run, evaluation: "Evaluation", split: str, best_epoch: int) -> None:
     """What a training came to, where everything lies, and what to try next."""
     scores = evaluation.estimates
     out.print(f"\non {evaluation.n:,} {split} photos, with 95% intervals (best epoch: {best_epoch}):")

@@ -1,0 +1,156 @@
+"""What every export format starts from and gives back, and what ships: probabilities, calibrated."""
+
+import logging
+import platform
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+import bearcnn
+from bearcnn.config import Config
+from bearcnn.data.dataset import Dataset
+from bearcnn.evaluation.calibration import fit_temperature
+from bearcnn.manifest import Manifest
+from bearcnn.model.network import BearCNN, bear_logit
+
+CALIBRATION_PHOTOS = 128
+BATCH_SIZE = 16
+
+INPUT = "pixels"
+OUTPUTS = ("probability", "window_probability")
+
+Runner = Callable[[NDArray[np.uint8], list[Path]], NDArray[np.float32]]
+"""Answers some photos, given as pixels (photos, n, n, 3) and as paths: the probability of a bear, (photos,)."""
+
+
+@dataclass(frozen=True)
+class ExportSource:
+    """A trained network in evaluation mode, what its file will say about it, and the photos it was trained on."""
+
+    network: BearCNN
+    manifest: Manifest
+    config: Config
+    dataset: Dataset
+
+    @cached_property
+    def shipped(self) -> "ShippedModel":
+        """The network with its answers in probabilities."""
+        return ShippedModel(self.network, self.manifest.temperature).eval()
+
+    def calibration_pixels(self) -> NDArray[np.uint8]:
+        """Some training photos, always the same ones: (photos, n, n, 3)."""
+        rows, _ = self.dataset.arrays("train")
+        chosen = np.random.default_rng(0).permutation(len(rows))[:CALIBRATION_PHOTOS]
+        return np.asarray(self.dataset.pixels[np.sort(rows[chosen])])
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A file's content, and what it answers when it is read back."""
+
+    content: bytes
+    answer: Runner
+
+
+class ShippedModel(nn.Module):
+    """The network with its answers in probabilities.
+
+    Pixels uint8 (batch, n, n, 3) in; out the probability of a bear (batch,), and of a bear in each window of the last
+    map (batch, rows, columns). Both are calibrated by dividing the logit by `temperature` (Guo et al. 2017).
+    """
+
+    def __init__(self, network: BearCNN, temperature: float = 1.0) -> None:
+        super().__init__()
+        self.network, self.temperature = network, temperature
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        last_map = self.network.last_map(pixels.permute(0, 3, 1, 2))
+        outputs = self.network.output_classes
+        whole = bear_logit(self.network.logits(last_map), outputs) / self.temperature
+        windows = bear_logit(self.network.class_activation_map(last_map), outputs) / self.temperature
+        return whole.sigmoid(), windows.sigmoid()
+
+
+def describe(config: Config, dataset: Dataset, best_epoch: int, *, temperature: float) -> Manifest:
+    """What the model file will say about itself, before its scores are known."""
+    return Manifest(
+        name=config.train.name,
+        classes=dataset.classes,
+        image_size=config.data.image_size,
+        resize=config.data.resize,
+        subclasses=dataset.subclasses()[0] if config.train.subclasses else ((0, ""), (1, "")),
+        temperature=temperature,
+        config=config.model_dump(mode="json"),
+        data={"fingerprint": dataset.fingerprint, "counts": dataset.counts(), "best_epoch": best_epoch},
+        versions={
+            "bearcnn": bearcnn.__version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("torch", "fastai", "onnx", "numpy", "pillow")},
+        },
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def calibrate(network: BearCNN, dataset: Dataset) -> float:
+    """Fit the temperature of a network in evaluation mode on the validation photos (Guo et al. 2017)."""
+    rows, labels = dataset.arrays("valid")
+    logits = []
+    with torch.no_grad():
+        for batch in np.array_split(rows, max(1, len(rows) // 64)):
+            pixels = torch.from_numpy(np.asarray(dataset.pixels[batch])).permute(0, 3, 1, 2)
+            logits.append(bear_logit(network(pixels), network.output_classes).double().numpy())
+    return fit_temperature(labels, np.concatenate(logits))
+
+
+def batches(photos: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+    """The photos in shares that fit into memory."""
+    return np.array_split(photos, max(1, len(photos) // BATCH_SIZE))
+
+
+def run_onnx(model: bytes) -> Runner:
+    """Answer photos with an ONNX model."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+    def answer(photos: NDArray[np.uint8], _: list[Path]) -> NDArray[np.float32]:
+        return np.concatenate([session.run([OUTPUTS[0]], {INPUT: batch})[0] for batch in batches(photos)])
+
+    return answer
+
+
+def run_torch(shipped: nn.Module) -> Runner:
+    """Answer photos with a module that takes and gives what `ShippedModel` does."""
+
+    def answer(photos: NDArray[np.uint8], _: list[Path]) -> NDArray[np.float32]:
+        with torch.no_grad():
+            return np.concatenate([shipped(torch.from_numpy(batch))[0].numpy() for batch in batches(photos)])
+
+    return answer
+
+
+@contextmanager
+def quiet_exporter() -> Iterator[None]:
+    """Keep the exporters' notes to their developers away from the user."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "root", "")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,43 @@
+"""A pickled fastai Learner for `load_learner`: the one format that is a pickle, and so the one to be asked for by name.
+
+It is the Learner that trained, without its photos: it needs bearcnn where it is loaded, and its `predict` prepares a
+photo as bearcnn does.
+"""
+
+import io
+import tempfile
+import warnings
+from pathlib import Path
+
+import numpy as np
+from fastai.learner import load_learner
+from numpy.typing import NDArray
+
+from bearcnn.export.base import Exported, ExportSource
+from bearcnn.training.learner import build_learner
+
+
+def export_fastai(source: ExportSource) -> Exported:
+    """Export the Learner, and read it back once to see that it answers."""
+    content = to_fastai(source)
+
+    def answer(_: NDArray[np.uint8], paths: list[Path]) -> NDArray[np.float32]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that it is a pickle: the user is told, and this one is our own
+            learner = load_learner(io.BytesIO(content))
+        with learner.no_bar():
+            probabilities, _labels = learner.get_preds(dl=learner.dls.test_dl(paths))
+        return np.asarray(probabilities[:, 1], np.float32)
+
+    return Exported(content, answer)
+
+
+def to_fastai(source: ExportSource) -> bytes:
+    """The Learner's pickle; its probabilities are calibrated."""
+    learner = build_learner(source.config, source.dataset, model=source.network)
+    learner.loss_func.temperature = source.manifest.temperature
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        path = Path(folder).absolute() / "learner.pkl"
+        learner.export(path)
+        return path.read_bytes()

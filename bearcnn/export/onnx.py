@@ -1,0 +1,41 @@
+"""The network as one ONNX file: what ships.
+
+It takes photos as they are (uint8, height x width x channels) and gives probabilities: whoever runs it has nothing to
+prepare and nothing to get wrong.
+"""
+
+import torch
+
+from bearcnn.export.base import INPUT, OUTPUTS, Exported, ExportSource, ShippedModel, quiet_exporter, run_onnx
+from bearcnn.manifest import Manifest, stamp_onnx
+from bearcnn.model.network import BearCNN
+
+
+def export_onnx(source: ExportSource) -> Exported:
+    """Export the float network."""
+    content = to_onnx(source.network, source.manifest)
+    return Exported(content, run_onnx(content))
+
+
+def to_onnx(network: BearCNN, manifest: Manifest) -> bytes:
+    """The network as one ONNX file, its manifest in the metadata, for any number of photos at a time.
+
+    The exporter's own notes are taken out: its stack traces name the folders of whoever exports.
+    """
+    example = torch.zeros(2, manifest.image_size, manifest.image_size, 3, dtype=torch.uint8)
+    with quiet_exporter():
+        program = torch.onnx.export(
+            ShippedModel(network, manifest.temperature).eval(),
+            (example,),
+            dynamo=True,
+            external_data=False,
+            input_names=[INPUT],
+            output_names=list(OUTPUTS),
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            verbose=False,
+        )
+    assert program is not None
+    proto = program.model_proto
+    for node in proto.graph.node:
+        del node.metadata_props[:]
+    return stamp_onnx(proto.SerializeToString(), manifest)

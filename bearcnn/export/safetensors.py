@@ -1,0 +1,21 @@
+"""The weights alone, with the manifest in the header."""
+
+from safetensors.torch import load, save
+
+from bearcnn.export.base import Exported, ExportSource, ShippedModel, run_torch
+from bearcnn.manifest import Manifest, safetensors_metadata
+from bearcnn.model.network import BearCNN, build_model
+
+
+def export_safetensors(source: ExportSource) -> Exported:
+    """Export the weights."""
+    content = to_safetensors(source.network, source.manifest)
+    again = build_model(source.config.model, source.manifest.output_classes).eval()
+    again.load_state_dict(load(content))
+    return Exported(content, run_torch(ShippedModel(again, source.manifest.temperature)))
+
+
+def to_safetensors(network: BearCNN, manifest: Manifest) -> bytes:
+    """The weights, with the manifest in the header."""
+    weights = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    return save(weights, safetensors_metadata(manifest))

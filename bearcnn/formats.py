@@ -1,0 +1,41 @@
+"""The export formats: one row each, which the command line, its help and the exporter read."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from bearcnn.registry import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class ExportFormat:
+    """One format that a trained network can be written in."""
+
+    name: str
+    suffix: str
+    """Of the file's default name, behind the model's name."""
+    words: str
+    """For the help of the command line: what the format is good for."""
+    exporter: Any
+    """A function from `export.base.ExportSource` to `export.base.Exported`, or its name as "package.module:name"."""
+    measure_speed: bool = False
+    """Whether the speed is compared with that of the float ONNX file."""
+
+
+EXPORT_FORMATS: Registry[ExportFormat] = Registry(
+    "export format",
+    [
+        ExportFormat("onnx", ".onnx", "runs anywhere", "bearcnn.export.onnx:export_onnx"),
+        ExportFormat(
+            "int8", "-int8.onnx", "about a quarter of the size, and faster where the network is large",
+            "bearcnn.export.int8:export_int8", measure_speed=True,
+        ),
+        ExportFormat("pt2", ".pt2", "torch's own program", "bearcnn.export.pt2:export_pt2"),
+        ExportFormat(
+            "safetensors", ".safetensors", "the weights alone", "bearcnn.export.safetensors:export_safetensors"
+        ),
+        ExportFormat(
+            "fastai", ".pkl", "a pickled Learner for load_learner (a pickle: load only your own)",
+            "bearcnn.export.fastai:export_fastai",
+        ),
+    ],
+)  # fmt: skip

@@ -1,0 +1,71 @@
+"""Trained networks from their weights: the one way back from a safetensors file to a `BearCNN`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from bearcnn.config import Config, make_config
+from bearcnn.errors import ModelFileError
+from bearcnn.manifest import Manifest, read_manifest
+from bearcnn.model.network import BearCNN, build_model
+from bearcnn.runs import open_run
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedNetwork:
+    """A network with its trained weights, in evaluation mode, and what its file says about it."""
+
+    network: BearCNN
+    manifest: Manifest
+    config: Config
+
+
+def load_model(weights: Path) -> TrainedNetwork:
+    """The trained network in a safetensors file that bearcnn wrote.
+
+    Raises:
+        ModelFileError: the file is missing, damaged, of another network, or not written by bearcnn.
+    """
+    manifest = read_manifest(weights)
+    config = make_config(manifest.config)
+    network = build_model(config.model, manifest.output_classes).eval()
+    load_weights(weights, network)
+    return TrainedNetwork(network, manifest, config)
+
+
+def find_weights(model: Path | None) -> Path:
+    """The weights file that a user means: a .safetensors file, a run folder's, or for None the newest run's.
+
+    Raises:
+        RunError: there is no such run.
+        ModelFileError: there are no weights.
+    """
+    if model is not None and model.is_file():
+        if model.suffix.lower() == ".onnx":
+            raise ModelFileError(
+                f"{model} can answer but not be looked into; name its run folder or model.safetensors, or draw its "
+                "windows alone with: bearcnn predict --heatmaps DIR"
+            )
+        return model
+    weights = open_run(model).weights_file
+    if not weights.is_file():
+        raise ModelFileError(
+            f"{weights} is missing: a run has it when it is finished (bearcnn train --resume {weights.parent})"
+        )
+    return weights
+
+
+def load_weights(path: Path, network: nn.Module) -> None:
+    """Put the weights of a safetensors file into a network of the same shape.
+
+    Raises:
+        ModelFileError: the file is missing, damaged or of another network.
+    """
+    try:
+        network.load_state_dict(load_file(path))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelFileError(f"the weights in {path} can't be loaded: {reason}") from None

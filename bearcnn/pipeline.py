@@ -1,0 +1,125 @@
+"""The whole story, top down: photos -> fit -> calibrate -> export -> score -> report, in one run folder."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from bearcnn.config import Config
+from bearcnn.data.dataset import Dataset
+from bearcnn.errors import ResumeError
+from bearcnn.evaluation.assessment import (
+    JUDGED,
+    PhotoScore,
+    as_arrays,
+    for_manifest,
+    group,
+    in_split,
+    judge_calibration,
+    score_photos,
+    write_scores,
+)
+from bearcnn.evaluation.localization import measure_window_hits
+from bearcnn.evaluation.metrics import evaluate
+from bearcnn.export.base import calibrate, describe
+from bearcnn.export.onnx import to_onnx
+from bearcnn.export.safetensors import to_safetensors
+from bearcnn.files import write_atomically
+from bearcnn.inference.predictor import Predictor
+from bearcnn.manifest import Manifest, stamp_onnx
+from bearcnn.model.summary import describe_model
+from bearcnn.report.page import write_report
+from bearcnn.reporter import SILENT, Reporter
+from bearcnn.runs import Run, choose_directory, create_run, link_latest
+from bearcnn.training.fit import Callbacks, TrainResult, fit
+
+
+def train(
+    config: Config,
+    dataset: Dataset,
+    out: Path | str | None = None,
+    *,
+    cbs: Callbacks = (),
+    reporter: Reporter = SILENT,
+) -> Run:
+    """Train, export, score and report a configuration, in a run folder of its own.
+
+    Ctrl-C ends it after the last finished epoch, with a model made of the best so far; `Run.metrics()["complete"]` is
+    then false, and `resume` goes on.
+
+    Args:
+        config: what is trained, and how.
+        dataset: photos with a train and a valid split, of `config.data.image_size`.
+        out: the run folder; runs/<time>-<name> unless given.
+        cbs: fastai callbacks that the Learner gets besides its own.
+        reporter: is told how it goes; silent unless given.
+
+    Raises:
+        RunError: the folder isn't empty, the training went astray or was interrupted before its first epoch ended.
+    """
+    run = create_run(choose_directory(config, datetime.now(), out=Path(out) if out else None), config)
+    run.write_dataset(dataset.to_json())
+    return finish(run, dataset, fit(run, dataset, cbs=cbs, reporter=reporter), reporter)
+
+
+def resume(run: Run, dataset: Dataset, *, cbs: Callbacks = (), reporter: Reporter = SILENT) -> Run:
+    """Continue an interrupted run, to the weights that it would have had without the interruption, bit for bit.
+
+    Raises:
+        ResumeError: the run is finished, its photos have changed, or its checkpoint can't be used.
+        RunError: as `train`.
+    """
+    if run.metrics_file.is_file() and run.metrics()["complete"]:
+        raise ResumeError(f"{run.directory} is finished; for more epochs start a new run with a larger train.epochs")
+    if run.dataset_record()["fingerprint"] != dataset.fingerprint:
+        raise ResumeError(
+            f"the photos in {dataset.root} have changed since {run.directory} was started, so it can't be continued "
+            "to the same result; put them back or start a new run"
+        )
+    return finish(run, dataset, fit(run, dataset, resume=True, cbs=cbs, reporter=reporter), reporter)
+
+
+def finish(run: Run, dataset: Dataset, result: TrainResult, reporter: Reporter = SILENT) -> Run:
+    """Export the best epoch, score the exported file on photos it wasn't trained on, and report both."""
+    config = run.config()
+    reporter.stage("exporting the best epoch")
+    network = result.best_network(run, config)
+    manifest = describe(config, dataset, result.state.best_epoch, temperature=calibrate(network, dataset))
+    write_atomically(run.onnx_file, to_onnx(network, manifest), overwrite=True)
+    reporter.stage("evaluating the exported model")
+    predictor = Predictor(run.onnx_file)
+    predictions = [each for split in JUDGED for each in score_photos(predictor, dataset, split)]
+    write_scores(run, predictions)
+    metrics = {
+        "complete": not result.interrupted,
+        **result.state.summary(config.train.monitor),
+        **_measure(predictions, manifest),
+        "layers": [asdict(row) for row in describe_model(network, config.data.image_size)],
+    }
+    if hits := measure_window_hits(predictor, dataset, dataset.best_to_judge()):
+        metrics["window_hits"] = {which: asdict(counted) for which, counted in hits.items()}
+    # The model file carries its own scores: a copy of it alone says how far to trust it.
+    manifest = manifest.model_copy(update={"metrics": for_manifest(metrics)})
+    write_atomically(run.onnx_file, stamp_onnx(run.onnx_file, manifest), overwrite=True)
+    write_atomically(run.weights_file, to_safetensors(network, manifest), overwrite=True)
+    write_atomically(run.metrics_file, json.dumps(metrics, indent=1).encode(), overwrite=True)
+    if not result.interrupted:
+        link_latest(run)  # before the report: predict must find the run even if its page can't be written
+    reporter.stage("writing the report")
+    write_report(run)
+    return run
+
+
+def _measure(predictions: Sequence[PhotoScore], manifest: Manifest) -> dict[str, Any]:
+    """Every score of each split, its groups of photos, and the calibration."""
+    splits = {split: photos for split in JUDGED if (photos := in_split(predictions, split))}
+    threshold = manifest.threshold
+    return {
+        "evaluations": {
+            name: evaluate(*as_arrays(each), threshold=threshold).to_json() for name, each in splits.items()
+        },
+        "calibration": judge_calibration(predictions, manifest.temperature),
+        "groups": {name: [asdict(row) for row in group(each, threshold)] for name, each in splits.items()},
+    }

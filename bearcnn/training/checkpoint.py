@@ -1,0 +1,143 @@
+"""What resuming needs, in two safetensors files: the last epoch with the optimizer's state, and the best epoch.
+
+No random state is kept: what is random in an epoch follows from its number alone (`callbacks.SeedEpoch`).
+"""
+
+import json
+import math
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from bearcnn.errors import ResumeError
+from bearcnn.files import write_atomically
+from bearcnn.runs import EpochRecord, Run
+
+_MODEL, _OPTIMIZER = "model.", "optimizer."
+
+
+@dataclass(slots=True)
+class TrainingState:
+    """The epochs behind a training run: kept in the checkpoint beside the weights, and so equal after resuming."""
+
+    records: list[EpochRecord] = field(default_factory=list)
+    best_epoch: int = 0
+    best_score: float = -math.inf
+    best_size: int = 0  # of the training pictures in the best epoch
+    stopped_early: bool = False
+
+    @property
+    def epochs(self) -> int:
+        """Epochs finished."""
+        return len(self.records)
+
+    def summary(self, monitor: str) -> dict[str, Any]:
+        """What metrics.json says about the training."""
+        return {
+            "epochs": self.epochs,
+            "best_epoch": self.best_epoch,
+            "monitor": monitor,
+            "seconds": sum(record.seconds for record in self.records),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The end of an epoch: the state of the training run, and every tensor by its name in the file."""
+
+    path: Path
+    state: TrainingState
+    tensors: dict[str, Tensor]
+
+    def restore_model(self, model: nn.Module) -> None:
+        """Put the weights, as they were validated, into a model of the same shape.
+
+        Raises:
+            ResumeError: the model has another shape.
+        """
+        weights = {name[len(_MODEL) :]: tensor for name, tensor in self.tensors.items() if name.startswith(_MODEL)}
+        try:
+            model.load_state_dict(weights)
+        except RuntimeError as error:
+            raise self._misfit(error) from None
+
+    def restore_optimizer(self, optimizer: Any) -> None:
+        """Put the state of fastai's optimizer back, in place.
+
+        Raises:
+            ResumeError: the optimizer is of another model.
+        """
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in self.tensors.items():
+            if name.startswith(_OPTIMIZER):
+                _, index, key = name.split(".")
+                state.setdefault(int(index), {})[key] = tensor
+        try:
+            optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+            _lay_out_like_parameters(optimizer.opt)
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise self._misfit(error) from None
+
+    def _misfit(self, error: Exception) -> ResumeError:
+        return ResumeError(f"the checkpoint {self.path} doesn't fit the model: {' '.join(str(error).split())[:200]}")
+
+
+def last_file(run: Run) -> Path:
+    """The last epoch's file; there is none before the first epoch is finished."""
+    return run.checkpoints / "last.safetensors"
+
+
+def best_file(run: Run) -> Path:
+    """The best epoch's weights."""
+    return run.checkpoints / "best.safetensors"
+
+
+def write_checkpoint(run: Run, state: TrainingState, model: nn.Module, optimizer: Any) -> None:
+    """Write the end of an epoch, and its weights once more if it is the best so far."""
+    run.checkpoints.mkdir(exist_ok=True)
+    weights = model.state_dict()
+    if state.records[-1].best:
+        write_atomically(best_file(run), save(_contiguous(weights)), overwrite=True)
+    tensors = {f"{_MODEL}{name}": tensor for name, tensor in weights.items()}
+    for index, values in optimizer.state_dict()["state"].items():
+        tensors |= {f"{_OPTIMIZER}{index}.{name}": tensor for name, tensor in values.items()}
+    metadata = {"progress": json.dumps(asdict(state))}
+    write_atomically(last_file(run), save(_contiguous(tensors), metadata), overwrite=True)
+
+
+def read_checkpoint(run: Run) -> Checkpoint:
+    """The end of the last finished epoch; the file is read once, so that state and weights belong together.
+
+    Raises:
+        ResumeError: there is none, or it is damaged.
+    """
+    path = last_file(run)
+    if not path.is_file():
+        raise ResumeError(f"{run.directory} has no checkpoint (no epoch was finished); start again with: bearcnn train")
+    try:
+        with safe_open(path, framework="pt") as file:
+            fields: dict[str, Any] = json.loads(file.metadata()["progress"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it isn't a dict
+        fields["records"] = [EpochRecord(**record) for record in fields["records"]]
+        return Checkpoint(path, TrainingState(**fields), tensors)
+    except Exception as error:
+        # safetensors raises its own type for a damaged header; whatever it is, the file can't be trusted.
+        raise ResumeError(f"{path} is damaged ({error}); this run can't be continued, start it again") from None
+
+
+def _lay_out_like_parameters(optimizer: torch.optim.Optimizer) -> None:
+    # The fused optimizer steps through memory and expects a parameter and its averages in the same layout.
+    for parameter, state in optimizer.state.items():
+        for name, tensor in state.items():
+            if tensor.shape == parameter.shape:
+                state[name] = torch.empty_like(parameter).copy_(tensor)
+
+
+def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    # safetensors stores plain layouts only, and a channels-last model's weights are laid out channels-last.
+    return {name: tensor.contiguous() for name, tensor in tensors.items()}
