@@ -26,8 +26,12 @@ demo: $(STAMP)  ## Draw scenes, train, evaluate, export, predict: the whole way,
 	@VENV=$(abspath $(VENV)) bash scripts/demo.sh
 
 .PHONY: test
-test: lint types  ## Lint, types and all tests
-	$(VENV)/bin/python -m pytest
+test: lint types  ## Lint, layers, types and all tests; PYTEST="--cov" adds options
+	$(VENV)/bin/python -m pytest $(PYTEST)
+
+.PHONY: quick
+quick: $(STAMP)  ## The tests that start no process and train for no more than seconds, in under a minute
+	$(VENV)/bin/python -m pytest -m "not slow"
 
 .PHONY: browser
 browser: $(STAMP)  ## The report's pages in headless Chromium; skipped where there is none
@@ -45,6 +49,7 @@ bench: $(STAMP)  ## The quick benchmarks: start-up, prediction and training besi
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/lint-imports
 
 .PHONY: types
 types: $(STAMP)
@@ -57,4 +62,4 @@ format: $(STAMP)  ## Bring the code into shape
 
 .PHONY: clean
 clean:  ## Delete .venv and caches of tools; never demo, runs or photos
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage *.egg-info
