@@ -24,22 +24,15 @@ from bearcnn.config import Config, Precision, TrainConfig
 from bearcnn.data.dataset import Dataset
 from bearcnn.data.splits import Split
 from bearcnn.errors import ResumeError, RunError
-from bearcnn.evaluation.assessment import (
-    JUDGED,
-    as_arrays,
-    for_manifest,
-    group,
-    in_split,
-    judge_calibration,
-    score_photos,
-    write_scores,
-)
+from bearcnn.evaluation.assessment import assess_calibration, group_errors
 from bearcnn.evaluation.calibration import fit_temperature
-from bearcnn.evaluation.localization import measure_window_hits
 from bearcnn.evaluation.metrics import Evaluation, evaluate
+from bearcnn.evaluation.predictions import HELD_OUT, as_arrays, in_split
 from bearcnn.export.run import to_onnx, to_safetensors
 from bearcnn.files import write_atomically
 from bearcnn.inference.predictor import Predictor
+from bearcnn.inference.score import keep_predictions, point_at_bears
+from bearcnn.inference.stamp import manifest_metrics
 from bearcnn.manifest import Manifest, stamp_onnx
 from bearcnn.model.network import BearCNN, LayerRow, bear_logit, build_model, describe_model, load_weights
 from bearcnn.report.page import write_report
@@ -251,9 +244,8 @@ def _finish(
     write_atomically(run.onnx_file, to_onnx(network, manifest), overwrite=True)
     watcher.stage("evaluating the exported model")
     predictor = Predictor(run.onnx_file)
-    scores = [score for split in JUDGED for score in score_photos(predictor, dataset, split)]
-    write_scores(run, scores)
-    by_split = {split: photos for split in JUDGED if (photos := in_split(scores, split))}
+    predictions = keep_predictions(run, predictor, dataset)
+    by_split = {split: photos for split in HELD_OUT if (photos := in_split(predictions, split))}
     evaluations = {
         split: evaluate(*as_arrays(photos), threshold=manifest.threshold) for split, photos in by_split.items()
     }
@@ -264,16 +256,17 @@ def _finish(
         "monitor": config.train.monitor,
         "seconds": sum(record.seconds for record in progress.records),
         "evaluations": {split: evaluation.to_json() for split, evaluation in evaluations.items()},
-        "calibration": judge_calibration(scores, manifest.temperature),
+        "calibration": assess_calibration(predictions, manifest.temperature),
         "groups": {
-            split: [asdict(row) for row in group(photos, manifest.threshold)] for split, photos in by_split.items()
+            split: [asdict(row) for row in group_errors(photos, manifest.threshold)]
+            for split, photos in by_split.items()
         },
         "layers": [asdict(row) for row in describe_model(network, config.data.image_size)],
     }
-    if hits := measure_window_hits(predictor, dataset, dataset.best_to_judge()):
-        metrics["window_hits"] = {which: asdict(counted) for which, counted in hits.items()}
+    if games := point_at_bears(predictor, dataset, dataset.best_to_judge()):
+        metrics["pointing_game"] = {which: asdict(game) for which, game in games.items()}
     # The model file carries its own scores: a copy of it alone says how far to trust it.
-    manifest = manifest.model_copy(update={"metrics": for_manifest(metrics)})
+    manifest = manifest.model_copy(update={"metrics": manifest_metrics(metrics)})
     write_atomically(run.onnx_file, stamp_onnx(run.onnx_file, manifest), overwrite=True)
     write_atomically(run.weights_file, to_safetensors(network, manifest), overwrite=True)
     write_atomically(run.metrics_file, json.dumps(metrics, indent=1).encode(), overwrite=True)

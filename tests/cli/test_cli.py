@@ -347,7 +347,12 @@ class TestOtherCommands:
             "evaluate", "run", "--target-recall", "0.9", "--prevalence", "0.02", "--photos-per-day", "400",
             "--save-threshold", cwd=tmp_path,
         )  # fmt: skip
-        for said in ("chosen on 12 validation photos", "of 400 photos a day, if 2.00%", "alerts a day", "by kind"):
+        for said in (
+            "chosen on 12 validation photos",
+            "Of 400 photos per day, if 2% have a bear",
+            "alerts per day",
+            "by group",
+        ):
             assert said in process.stdout
         assert "to prove 90% recall with no miss you need about 29 test bears; you have 6" in process.stderr
         content = json.loads(bearcnn_command("evaluate", "run", "--json", cwd=tmp_path).stdout)
