@@ -237,9 +237,8 @@ def show_assessment(assessment: "Assessment", title: str, classes: tuple[str, st
     choice, point = assessment.choice, assessment.point
     origin = threshold_origin(choice, positive)
     out.print(f"\nThe threshold is [bold]{choice.threshold:.4g}[/]. {escape(origin)}", soft_wrap=True)
-    out.print(
-        f"Of {point.photos_per_day:,.0f} photos per day, if {target_percent(point.prevalence)} have a {escape(positive)}:"
-    )
+    prevalence = target_percent(point.prevalence)
+    out.print(f"Of {point.photos_per_day:,.0f} photos per day, if {prevalence} have a {escape(positive)}:")
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("what it means in use")
     table.add_column("value", justify="right")
