@@ -371,7 +371,8 @@ class TestOtherCommands:
         assert [row["label"] for row in rows] == [
             ("not_bear", "bear")[row["probability"] >= content["threshold"]] for row in rows
         ]
-        assert "chosen on 12 validation photos to find at least 90% of" in (tmp_path / "run" / "report.html").read_text()
+        page = (tmp_path / "run" / "report.html").read_text()
+        assert "chosen on 12 validation photos to find at least 90% of" in page
 
     def test_a_threshold_of_few_false_alarms_on_other_photos(self, work, photos):
         process = bearcnn_command(
