@@ -1,18 +1,19 @@
-"""What a model file says about itself: the manifest, and how it is written into and read from one file.
+"""The manifest of a model file: what it says about itself, and how that is written into and read from one file.
 
 `model.onnx` and `model.safetensors` each carry the manifest as JSON under the metadata key "bearcnn", so that a copy of
-the file alone is enough. Reading looks at the head of the file only: no network is built, no tensor loaded, no code of
-the file run. It must never import torch or onnxruntime; the onnx package is needed by `stamp_onnx` alone.
+the file alone is enough. No code of the file is run.
 """
 
 import json
-import os
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 import numpy as np
+import onnxruntime
 from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as onnxruntime_errors
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from safetensors import SafetensorError, safe_open
 
 from bearcnn.config import ModelConfig, ResizeMode
 from bearcnn.errors import ModelFileError
@@ -22,7 +23,18 @@ FORMAT: Final = 1
 
 _KEY: Final = "bearcnn"
 _PICKLE_SUFFIXES: Final = frozenset({".pkl", ".pickle", ".pt", ".pth"})
+_ONNX_START: Final = b"\x08"  # every known writer puts field 1, the IR version, first
 _WRITTEN_BY: Final = "write one with `bearcnn export`"
+
+_UNUSABLE: Final = (
+    onnxruntime_errors.Fail,
+    onnxruntime_errors.InvalidArgument,
+    onnxruntime_errors.InvalidGraph,
+    onnxruntime_errors.InvalidProtobuf,
+    onnxruntime_errors.NotImplemented,
+    onnxruntime_errors.RuntimeException,
+    UnicodeDecodeError,  # a damaged name in the graph
+)
 
 
 class Manifest(BaseModel):
@@ -52,11 +64,11 @@ class Manifest(BaseModel):
     quantized: bool = False
     """Whether the network computes with 8-bit integers."""
     metrics: dict[str, Any] = {}
-    """How good the model is on the photos kept for that."""
+    """The scores of the model on validation and test photos."""
     config: dict[str, Any] = {}
     """The configuration that it was trained with."""
     data: dict[str, Any] = {}
-    """What it was trained on: counts and the fingerprint of the data set."""
+    """Counts and the fingerprint of the data set that it was trained on."""
     versions: dict[str, str] = {}
     """The versions of bearcnn and of the packages that trained it."""
     created: str = ""
@@ -65,7 +77,7 @@ class Manifest(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _renamed(cls, fields: Any) -> Any:
-        """Model files of bearcnn 0.1 call two fields otherwise."""
+        """Translate the two names that model files of bearcnn 0.1 have for fields."""
         if not isinstance(fields, dict):
             return fields
         return {{"fit": "resize", "kinds": "subclasses"}.get(name, name): value for name, value in fields.items()}
@@ -76,9 +88,9 @@ class Manifest(BaseModel):
         return [label for label, _ in self.subclasses]
 
     def window_centres(self, count: int) -> NDArray[np.float64]:
-        """The centres of the model's `count` windows along either side of the picture, (count,), as shares of the side.
+        """Return the centres of `count` windows along either side of the picture, (count,), as shares of the side.
 
-        Evenly spread ones are returned for a model that doesn't say how it is built.
+        They are spread evenly for a model that doesn't say how it is built.
         """
         known = {key: value for key, value in self.config.get("model", {}).items() if key in ModelConfig.model_fields}
         try:
@@ -93,10 +105,42 @@ class Manifest(BaseModel):
 
 
 def read_manifest(path: Path) -> Manifest:
-    """The manifest of a `.onnx` or `.safetensors` file.
+    """Read the manifest of a `.onnx` or `.safetensors` file.
 
     Raises:
         ModelFileError: the file is missing, damaged, of another kind or not written by bearcnn.
+    """
+    if check_model_file(path) == ".safetensors":
+        return _parse_manifest(_read_safetensors_metadata(path), path)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL  # it computes nothing
+    return open_onnx(path, options)[1]
+
+
+def open_onnx(path: Path, options: onnxruntime.SessionOptions) -> tuple[onnxruntime.InferenceSession, Manifest]:
+    """Open an ONNX file for inference on the processor, and read its manifest.
+
+    Raises:
+        ModelFileError: as `read_manifest`; also for weights alone.
+    """
+    if check_model_file(path) != ".onnx":
+        raise ModelFileError(f"{path} holds weights alone; predictions need a .onnx file: see `bearcnn export`")
+    options.log_severity_level = 4  # what matters comes as an exception
+    try:
+        # Its own fallback is to try the same again and print.
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"], enable_fallback=0)
+        metadata = session.get_modelmeta().custom_metadata_map
+    except _UNUSABLE as error:
+        raise ModelFileError(f"{path} {_explain_failure(path, error)}") from None
+    return session, _parse_manifest(metadata.get(_KEY), path)
+
+
+def check_model_file(path: Path) -> str:
+    """Check by its name alone that a file may be a model, and that it can be read; return its suffix in lower case.
+
+    Raises:
+        ModelFileError: it is missing, a folder, a pickle, of another kind, or can't be read.
     """
     suffix = path.suffix.lower()
     try:
@@ -111,17 +155,15 @@ def read_manifest(path: Path) -> Manifest:
             )
         if suffix not in {".onnx", ".safetensors"}:
             raise ModelFileError(f"{path} is neither a .onnx nor a .safetensors file")
-        text = _read_onnx_metadata(path) if suffix == ".onnx" else _read_safetensors_metadata(path)
+        with path.open("rb"):
+            return suffix
     except OSError as error:
         raise ModelFileError(f"{path} can't be read: {error.strerror or error}") from None
-    if text is None:
-        raise ModelFileError(f"{path} was not written by bearcnn (it holds no manifest); {_WRITTEN_BY}")
-    return _parse_manifest(text, path)
 
 
 def stamp_onnx(model: Path | bytes, manifest: Manifest) -> bytes:
-    """The ONNX model, given as a file or its bytes, with the manifest in its metadata in place of any older one."""
-    import onnx  # the exporting side alone needs it
+    """Return an ONNX model, given as a file or its bytes, with this manifest in its metadata and no older one."""
+    import onnx  # writing a model file alone needs it, and it is slow to load
 
     proto = onnx.load_model_from_string(model) if isinstance(model, bytes) else onnx.load_model(model)
     metadata = {entry.key: entry.value for entry in proto.metadata_props} | {_KEY: manifest.model_dump_json()}
@@ -131,11 +173,13 @@ def stamp_onnx(model: Path | bytes, manifest: Manifest) -> bytes:
 
 
 def safetensors_metadata(manifest: Manifest) -> dict[str, str]:
-    """What safetensors' `save_file` takes as `metadata`."""
+    """Return the `metadata` argument of safetensors' `save_file`."""
     return {_KEY: manifest.model_dump_json()}
 
 
-def _parse_manifest(text: str, path: Path) -> Manifest:
+def _parse_manifest(text: str | None, path: Path) -> Manifest:
+    if text is None:
+        raise ModelFileError(f"{path} was not written by bearcnn (it holds no manifest); {_WRITTEN_BY}")
     try:
         fields = json.loads(text)
         version = fields.get("format", FORMAT) if isinstance(fields, dict) else FORMAT
@@ -150,13 +194,7 @@ def _parse_manifest(text: str, path: Path) -> Manifest:
         raise ModelFileError(f"{path} is damaged: in its manifest, {where}: {problem['msg']}; {_WRITTEN_BY}") from None
 
 
-class _ProtobufError(Exception):
-    """Bytes that can't be a protobuf message; the message says why."""
-
-
 def _read_safetensors_metadata(path: Path) -> str | None:
-    from safetensors import SafetensorError, safe_open
-
     try:
         with safe_open(path, framework="numpy") as file:
             return (file.metadata() or {}).get(_KEY)
@@ -164,71 +202,14 @@ def _read_safetensors_metadata(path: Path) -> str | None:
         raise ModelFileError(f"{path} is damaged or not a safetensors file ({error})") from None
 
 
-def _read_onnx_metadata(path: Path) -> str | None:
-    """The manifest's JSON from the metadata of an ONNX file, stepping over the graph without reading it.
-
-    An ONNX file is a protobuf ModelProto (onnx.proto): field 7 is the graph, field 14 one key (1) and value (2).
-    """
-    found, has_graph = None, False
+def _explain_failure(path: Path, error: Exception) -> str:
     with path.open("rb") as file:
-        size = path.stat().st_size
-        looks_like_onnx = file.read(1) == b"\x08"  # every known writer puts field 1, the IR version, first
-        file.seek(0)
-        try:
-            while file.tell() < size:
-                field, length = _read_tag(file, size)
-                if field == 14:
-                    entry = _read_entry(file, file.tell() + length)
-                    found = entry.get(2, "") if entry.get(1) == _KEY else found
-                else:
-                    has_graph |= field == 7
-                    file.seek(length, os.SEEK_CUR)
-        except _ProtobufError as error:
-            problem = f"is damaged ({error}); copy or export it again" if looks_like_onnx else "is not an ONNX file"
-            raise ModelFileError(f"{path} {problem}") from None
-    if not has_graph:
-        raise ModelFileError(f"{path} is not an ONNX file")
-    return found
-
-
-def _read_entry(file: BinaryIO, end: int) -> dict[int, str]:
-    entry = {}
-    while file.tell() < end:
-        field, length = _read_tag(file, end)
-        try:
-            entry[field] = file.read(length).decode()
-        except UnicodeDecodeError:
-            raise _ProtobufError("its metadata is not text") from None
-    return entry
-
-
-def _read_tag(file: BinaryIO, end: int) -> tuple[int, int]:
-    """The number of the next protobuf field, and how many bytes its value has from here on."""
-    tag = _read_varint(file)
-    field, wire_type = tag >> 3, tag & 7
-    if wire_type == 0:
-        start = file.tell()
-        _read_varint(file)
-        length = file.tell() - start
-        file.seek(start)
-    elif wire_type == 2:
-        length = _read_varint(file)
-    elif wire_type in (1, 5):
-        length = 8 if wire_type == 1 else 4
-    else:
-        raise _ProtobufError(f"a field of unknown kind at byte {file.tell()}")
-    if field == 0 or file.tell() + length > end:
-        raise _ProtobufError("it ends too early")
-    return field, length
-
-
-def _read_varint(file: BinaryIO) -> int:
-    value = 0
-    for shift in range(0, 70, 7):
-        byte = file.read(1)
-        if not byte:
-            raise _ProtobufError("it ends too early")
-        value |= (byte[0] & 0x7F) << shift
-        if byte[0] < 0x80:
-            return value
-    raise _ProtobufError("a number that never ends")
+        start = file.read(1)
+    if not start or (isinstance(error, onnxruntime_errors.InvalidProtobuf) and start != _ONNX_START):
+        return "is not an ONNX file"
+    if isinstance(error, onnxruntime_errors.InvalidProtobuf):
+        return "is damaged; copy or export it again"
+    return (
+        f"is damaged, or needs a newer onnxruntime than {onnxruntime.__version__}; "
+        "copy or export it again, or: pip install -U onnxruntime"
+    )

@@ -10,24 +10,16 @@ from typing import Any
 from bearcnn.config import Config
 from bearcnn.data.dataset import Dataset
 from bearcnn.errors import ResumeError
-from bearcnn.evaluation.assessment import (
-    JUDGED,
-    PhotoScore,
-    as_arrays,
-    for_manifest,
-    group,
-    in_split,
-    judge_calibration,
-    score_photos,
-    write_scores,
-)
-from bearcnn.evaluation.localization import measure_window_hits
+from bearcnn.evaluation.assessment import assess_calibration, group_errors
 from bearcnn.evaluation.metrics import evaluate
+from bearcnn.evaluation.predictions import HELD_OUT, LabelledPrediction, as_arrays, in_split
 from bearcnn.export.base import calibrate, describe
 from bearcnn.export.onnx import to_onnx
 from bearcnn.export.safetensors import to_safetensors
 from bearcnn.files import write_atomically
 from bearcnn.inference.predictor import Predictor
+from bearcnn.inference.score import keep_predictions, point_at_bears
+from bearcnn.inference.stamp import manifest_metrics
 from bearcnn.manifest import Manifest, stamp_onnx
 from bearcnn.model.summary import describe_model
 from bearcnn.report.page import write_report
@@ -90,18 +82,17 @@ def finish(run: Run, dataset: Dataset, result: TrainResult, reporter: Reporter =
     write_atomically(run.onnx_file, to_onnx(network, manifest), overwrite=True)
     reporter.stage("evaluating the exported model")
     predictor = Predictor(run.onnx_file)
-    predictions = [each for split in JUDGED for each in score_photos(predictor, dataset, split)]
-    write_scores(run, predictions)
+    predictions = keep_predictions(run, predictor, dataset)
     metrics = {
         "complete": not result.interrupted,
         **result.state.summary(config.train.monitor),
         **_measure(predictions, manifest),
         "layers": [asdict(row) for row in describe_model(network, config.data.image_size)],
     }
-    if hits := measure_window_hits(predictor, dataset, dataset.best_to_judge()):
-        metrics["window_hits"] = {which: asdict(counted) for which, counted in hits.items()}
+    if games := point_at_bears(predictor, dataset, dataset.best_to_judge()):
+        metrics["pointing_game"] = {which: asdict(game) for which, game in games.items()}
     # The model file carries its own scores: a copy of it alone says how far to trust it.
-    manifest = manifest.model_copy(update={"metrics": for_manifest(metrics)})
+    manifest = manifest.model_copy(update={"metrics": manifest_metrics(metrics)})
     write_atomically(run.onnx_file, stamp_onnx(run.onnx_file, manifest), overwrite=True)
     write_atomically(run.weights_file, to_safetensors(network, manifest), overwrite=True)
     write_atomically(run.metrics_file, json.dumps(metrics, indent=1).encode(), overwrite=True)
@@ -112,14 +103,14 @@ def finish(run: Run, dataset: Dataset, result: TrainResult, reporter: Reporter =
     return run
 
 
-def _measure(predictions: Sequence[PhotoScore], manifest: Manifest) -> dict[str, Any]:
+def _measure(predictions: Sequence[LabelledPrediction], manifest: Manifest) -> dict[str, Any]:
     """Every score of each split, its groups of photos, and the calibration."""
-    splits = {split: photos for split in JUDGED if (photos := in_split(predictions, split))}
+    splits = {split: photos for split in HELD_OUT if (photos := in_split(predictions, split))}
     threshold = manifest.threshold
     return {
         "evaluations": {
             name: evaluate(*as_arrays(each), threshold=threshold).to_json() for name, each in splits.items()
         },
-        "calibration": judge_calibration(predictions, manifest.temperature),
-        "groups": {name: [asdict(row) for row in group(each, threshold)] for name, each in splits.items()},
+        "calibration": assess_calibration(predictions, manifest.temperature),
+        "groups": {name: [asdict(row) for row in group_errors(each, threshold)] for name, each in splits.items()},
     }

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from bearcnn.data.dataset import load_labelled, reopen_dataset
 from bearcnn.errors import BearcnnError
-from bearcnn.evaluation.localization import measure_window_hits
 from bearcnn.inference.predictor import Predictor
+from bearcnn.inference.score import point_at_bears
 from bearcnn.runs import open_run
 
 
@@ -26,7 +26,7 @@ def main() -> None:
     try:
         run = open_run(arguments.run)
         dataset = load_labelled(arguments.data, run.config().data) if arguments.data else reopen_dataset(run)
-        hits = measure_window_hits(Predictor(run.onnx_file), dataset, "test")
+        hits = point_at_bears(Predictor(run.onnx_file), dataset, "test")
     except BearcnnError as error:
         parser.exit(1, f"error: {error}\n")
     if hits is None:
@@ -34,12 +34,12 @@ def main() -> None:
     if arguments.json:
         print(json.dumps({name: asdict(part) for name, part in hits.items()}, indent=1))
         return
-    for name, what in (("all", "all bears"), ("called", "bears that the model calls so")):
+    for name, what in (("all", "all bears"), ("found", "bears that the model finds")):
         found = hits[name]
         print(f"{what}: the best window points at {found.hits} of {found.photos}: {found.rate}")
         if found.chance is not None:
             print(
-                f"  chosen blindly: {found.chance:.3f}; always the same window: at most {found.best_place:.3f} "
+                f"  a random window: {found.chance:.3f}; the best fixed window: {found.best_place:.3f} "
                 f"(the boxes cover {found.box_area:.3f} of the picture)"
             )
 

@@ -13,7 +13,7 @@ from bearcnn.errors import BearcnnError
 
 if TYPE_CHECKING:
     from bearcnn.data.dataset import Dataset
-    from bearcnn.evaluation.assessment import Judgement, Rule
+    from bearcnn.evaluation.assessment import Assessment, ThresholdPolicy
     from bearcnn.runs import Run
 
 
@@ -65,27 +65,28 @@ def evaluate(
 
         bearcnn evaluate --data other-photos --at-least recall=0.98
     """
-    from bearcnn.evaluation.assessment import Rule, save_threshold_of
+    from bearcnn.evaluation.assessment import ThresholdPolicy
+    from bearcnn.inference.stamp import save_threshold as write_threshold
     from bearcnn.runs import open_run
 
     required = [_parse_requirement(text) for text in at_least or []]
-    rule = Rule(target_recall, max_false_alarms_per_day, threshold, photos_per_day, prevalence)
-    rule.check(saving=save_threshold)
+    policy = ThresholdPolicy(target_recall, max_false_alarms_per_day, threshold, photos_per_day, prevalence)
+    policy.check(saving=save_threshold)
     run = open_run(run_folder)
     dataset = open_folder(data, run.config()) if data else reopen_with_progress(run)
-    judgement = _judge(run, dataset, split.value if split else dataset.best_to_judge(), rule, own=not data)
+    assessment = _assess(run, dataset, split.value if split else dataset.best_to_judge(), policy, own=not data)
     if save_threshold:
-        save_threshold_of(run, judgement)
+        write_threshold(run, assessment)
     if not data:
         _write_report(run)
     if as_json:
-        console.print_json({"run": str(run.directory), "data": str(dataset.root), **judgement.to_json()})
+        console.print_json({"run": str(run.directory), "data": str(dataset.root), **assessment.to_json()})
     else:
-        console.show_judgement(judgement, f"{dataset.root}, {judgement.split}", dataset.classes)
+        console.show_assessment(assessment, f"{dataset.root}, {assessment.split}", dataset.classes)
     if save_threshold:
-        console.note(f"threshold {judgement.choice.threshold:.4g} is now that of {run.onnx_file}; predict uses it")
+        console.note(f"threshold {assessment.choice.threshold:.4g} is now that of {run.onnx_file}; predict uses it")
     for name, value in required:
-        reached = judgement.evaluation.estimates[name].value
+        reached = assessment.evaluation.estimates[name].value
         if reached is None or reached < value:
             raise BearcnnError(f"{name} is {'undefined' if reached is None else f'{reached:.4f}'}, less than {value:g}")
 
@@ -98,26 +99,29 @@ def _parse_requirement(text: str) -> tuple[str, float]:
         number = float(value)
     except ValueError:
         number = math.nan
-    if name not in METRICS or not METRICS[name] or math.isnan(number):
-        known = ", ".join(metric for metric, higher_is_better in METRICS.items() if higher_is_better)
+    if name not in METRICS or not METRICS[name].higher_is_better or math.isnan(number):
+        known = ", ".join(known for known, metric in METRICS.items() if metric.higher_is_better)
         raise BearcnnError(f"--at-least {text}: expected SCORE=VALUE, such as accuracy=0.95; the scores are {known}")
     return name, number
 
 
-def _judge(run: "Run", dataset: "Dataset", split: Any, rule: "Rule", own: bool) -> "Judgement":
-    """What the model file is worth on a split, at a threshold chosen on the validation photos of the run."""
-    from bearcnn.evaluation.assessment import choose, judge, keep_scores, score_photos, validation_scores
+def _assess(run: "Run", dataset: "Dataset", split: Any, policy: "ThresholdPolicy", own: bool) -> "Assessment":
+    """Assess the model file on a split, at a threshold chosen on the validation photos of the run."""
+    from bearcnn.evaluation.assessment import assess, choose_threshold
+    from bearcnn.evaluation.predictions import validation_predictions
     from bearcnn.inference.predictor import Predictor
+    from bearcnn.inference.score import keep_predictions, predict_split
 
     if not dataset.select(split):
         raise BearcnnError(f"{dataset.root} has no {split} photos; leave --split out, or name another one")
     predictor = Predictor(run.onnx_file)
     with console.tracking() as track:
-        scores = score_photos(predictor, dataset, split, track("evaluating"))
+        predictions = predict_split(predictor, dataset, split, track("evaluating"))
         if own and not run.predictions_file.is_file():  # a run of a version that didn't keep them
-            keep_scores(run, predictor, dataset, scores)
-    choice = choose(rule, validation_scores(run) if rule.chooses else [], predictor.manifest.threshold)
-    return judge(scores, split, choice, rule, trained_on=split if own else None)
+            keep_predictions(run, predictor, dataset, predictions)
+    validation = validation_predictions(run) if policy.chooses else []
+    choice = choose_threshold(policy, validation, predictor.manifest.threshold)
+    return assess(predictions, split, choice, policy, trained_on=split if own else None)
 
 
 def _write_report(run: "Run") -> None:

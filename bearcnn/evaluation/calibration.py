@@ -1,4 +1,4 @@
-"""Are 80 of 100 photos with a probability of 0.8 bears? One temperature that fixes it, and how to tell. numpy alone."""
+"""Temperature scaling and reliability curves: 80 of 100 photos with a probability of 0.8 should be bears."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,7 +10,7 @@ from bearcnn.evaluation.intervals import Estimate, proportion
 from bearcnn.evaluation.metrics import score
 
 LOWEST, HIGHEST = 0.1, 10.0
-"""No temperature lies outside: beyond them it would be the work of a handful of photos."""
+"""No temperature lies outside: beyond these, a handful of photos would decide it."""
 
 BINS = 10
 
@@ -28,24 +28,24 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
-    """How far probabilities can be taken at their word."""
+    """The agreement of probabilities with the share of bears."""
 
     bins: tuple[Bin, ...]
     calibration_error: float
-    error_by_chance: float  # of a perfectly calibrated model on so few photos, on average
+    error_by_chance: float  # of a perfectly calibrated model on as many photos, on average
     brier: float
     log_loss: float
 
     def to_json(self) -> dict[str, Any]:
-        """What `json.dumps` takes."""
+        """Return a dictionary that `json.dumps` takes."""
         return asdict(self)
 
 
 def fit_temperature(labels: ArrayLike, logits: ArrayLike) -> float:
-    """The number to divide the log-odds by so that the log loss is lowest (Guo et al. 2017), within bounds.
+    """Fit the number to divide the log-odds by so that the log loss is lowest (Guo et al. 2017), within bounds.
 
-    The loss is convex in 1 / temperature, so halving an interval by the sign of its slope finds it. Photos that are all
-    on the right side of 0 can't say how sure to be (surer would always be better): they leave the temperature at 1.
+    The loss is convex in 1 / temperature, so bisection by the sign of its slope finds it. Where all photos are on the
+    right side of 0, a lower temperature would always be better: it stays at 1.
     """
     truth, odds = np.asarray(labels, np.float64), np.asarray(logits, np.float64)
     if truth.shape != odds.shape or truth.ndim != 1:
@@ -70,21 +70,21 @@ def fit_temperature(labels: ArrayLike, logits: ArrayLike) -> float:
 
 
 def apply_temperature(probabilities: ArrayLike, temperature: float) -> NDArray[np.float64]:
-    """Probabilities with their log-odds divided by a temperature."""
+    """Return probabilities with their log-odds divided by a temperature."""
     return _sigmoid(log_odds(probabilities) / temperature)
 
 
 def log_odds(probabilities: ArrayLike) -> NDArray[np.float64]:
-    """log(p / (1 - p)), finite for what a float32 rounded to 0 or 1."""
+    """Return log(p / (1 - p)), finite where a float32 was rounded to 0 or 1."""
     rounding = float(np.finfo(np.float32).eps) / 2
     clipped = np.clip(np.asarray(probabilities, np.float64), rounding, 1 - rounding)
     return np.log(clipped) - np.log1p(-clipped)
 
 
 def cross_fit(labels: ArrayLike, logits: ArrayLike, folds: int = 5, seed: int = 0) -> NDArray[np.float64]:
-    """Calibrated probabilities of photos, each by a temperature that was fitted without that photo.
+    """Calibrate each photo with a temperature that was fitted without it.
 
-    Each class is dealt out evenly over the folds, so that a fold of few bears isn't without any.
+    Each class is spread evenly over the folds, so that every fold has bears even where they are few.
     """
     truth, odds = np.asarray(labels, np.int64), np.asarray(logits, np.float64)
     generator = np.random.default_rng(seed)
@@ -100,11 +100,11 @@ def cross_fit(labels: ArrayLike, logits: ArrayLike, folds: int = 5, seed: int = 
 
 
 def measure_reliability(labels: ArrayLike, probabilities: ArrayLike, bins: int = BINS, seed: int = 0) -> Reliability:
-    """The reliability curve in bins of equal width, and the expected calibration error over them.
+    """Measure the reliability curve in bins of equal width, and the expected calibration error over them.
 
     The error is the mean distance between a bin's mean probability and its share of positives, weighted by its photos
-    (Naeini et al. 2015). Chance alone makes it larger than 0 on few photos; `error_by_chance` says how large, from 200
-    draws of labels that the probabilities are right about.
+    (Naeini et al. 2015). Chance alone makes it larger than 0 on few photos; `error_by_chance` is its mean over
+    200 draws of labels from the probabilities themselves.
     """
     truth, scores = np.asarray(labels, np.int64), np.asarray(probabilities, np.float64)
     numbers = score(truth, scores)

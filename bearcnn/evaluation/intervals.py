@@ -1,13 +1,15 @@
-"""Confidence intervals by formula: for proportions and what is made of them. numpy and heavier must never come in here.
+"""Confidence intervals by formula, of proportions and of numbers that are made of them.
 
-The bootstrap of `evaluation` can only repeat what it has seen: a perfect score resamples to itself, as if 5 photos
-could prove it. These formulas stay honest there.
+The bootstrap of `metrics` can only repeat what it has seen: a perfect score resamples to itself, as if 5 photos could
+prove it. These formulas stay honest there.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
+
+from bearcnn.evaluation.formats import decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,29 +21,27 @@ class Estimate:
     high: float | None
 
     def __str__(self) -> str:
-        """`0.943 (0.921–0.961)`, or `undefined`."""
-        if self.value is None:
-            return "undefined"
-        if self.low is None or self.high is None:
-            return f"{self.value:.3f}"
-        return f"{self.value:.3f} ({self.low:.3f}–{self.high:.3f})"
+        """Return `0.943 (0.921–0.961)`, or `undefined`."""
+        if self.value is None or self.low is None or self.high is None:
+            return decimal(self.value)
+        return f"{decimal(self.value)} ({decimal(self.low)}–{decimal(self.high)})"
 
 
 UNDEFINED = Estimate(None, None, None)
 
 
 def estimate(value: float, low: float, high: float) -> Estimate:
-    """An estimate of floats, None for each that is NaN."""
+    """Return an estimate of floats, with None for each that is NaN."""
     return Estimate(*(None if math.isnan(number) else float(number) for number in (value, low, high)))
 
 
 def proportion(successes: int, trials: int, confidence: float = 0.95) -> Estimate:
-    """A share with its Wilson interval; undefined if nothing was tried."""
+    """Return a share with its Wilson interval; undefined if nothing was tried."""
     return Estimate(successes / trials, *wilson_interval(successes, trials, confidence)) if trials else UNDEFINED
 
 
 def wilson_interval(successes: float, trials: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Wilson's score interval of a proportion (Wilson 1927), no continuity correction; NaN if nothing was tried."""
+    """Return Wilson's score interval of a proportion (1927), no continuity correction; NaN if nothing was tried."""
     if not 0 <= successes <= trials:
         raise ValueError(f"{successes} successes of {trials} trials")
     if trials == 0:
@@ -56,7 +56,7 @@ def wilson_interval(successes: float, trials: int, confidence: float = 0.95) -> 
 
 
 def weighted_sum(weights: Sequence[float], parts: Sequence[Estimate]) -> Estimate:
-    """A sum of independent numbers, each with a weight of at least 0; undefined if one of them is.
+    """Return a sum of independent numbers, each with a weight of at least 0; undefined if one of them is.
 
     The interval adds the squares of the parts' own distances to their ends (Newcombe 1998; MOVER of Zou & Donner
     2008), so it has a width wherever they have one.
@@ -74,17 +74,17 @@ def weighted_sum(weights: Sequence[float], parts: Sequence[Estimate]) -> Estimat
 
 
 def f1_interval(true_positive: int, wrong: int, confidence: float = 0.95) -> tuple[float, float]:
-    """The interval of F1 from the number of positives found and of wrong answers of both kinds.
+    """Return the interval of F1 from the number of positives found and of wrong answers of both kinds.
 
-    F1 = 2 J / (1 + J), where J is the share of positives found among all photos that are positive or called so: a
-    proportion, whose Wilson interval goes through the same formula.
+    F1 = 2 J / (1 + J), where J is the share of positives found among all photos that are positive or predicted
+    positive: a proportion, whose Wilson interval goes through the same formula.
     """
     low, high = wilson_interval(true_positive, true_positive + wrong, confidence)
     return 2 * low / (1 + low), 2 * high / (1 + high)
 
 
 def auc_interval(auc: float, positives: int, negatives: int, confidence: float = 0.95) -> tuple[float, float]:
-    """The score interval of an area under the ROC curve (Newcombe 2006, part 2, method 5), which has a width at 1.
+    """Return the score interval of an area under the ROC curve, which has a width at 1 (Newcombe 2006, method 5).
 
     Its ends are the areas from which the one seen lies z standard errors away.
     """
@@ -100,7 +100,7 @@ def auc_interval(auc: float, positives: int, negatives: int, confidence: float =
 
 
 def photos_to_prove(target: float, confidence: float = 0.95) -> int:
-    """How many bears, all of them found, prove a recall: if it were lower, so lucky a streak had 5% chance at most."""
+    """Return the number of bears that, all found, prove a recall: were it lower, the streak had 5% chance at most."""
     if not 0 < target < 1:
         raise ValueError(f"target={target} must lie between 0 and 1")
     return math.ceil(math.log(1 - confidence) / math.log(target))
@@ -111,7 +111,7 @@ def _z(confidence: float) -> float:
 
 
 def _cross(distance: Callable[[float], float], inside: float, outside: float) -> float:
-    """Where `distance` goes from negative to positive on the way out; the end itself if it never does."""
+    """Find where `distance` goes from negative to positive on the way out; the end itself if it never does."""
     if distance(outside) <= 0:
         return outside
     for _ in range(60):

@@ -1,8 +1,6 @@
-"""Probabilities and true labels -> numbers with intervals.
+"""Metrics of probabilities against true labels, with intervals.
 
-One set of formulas serves the single number, the training loop and the bootstrap, so that none can disagree. It needs
-numpy alone and must never import torch, fastai, pandas, scikit-learn or scipy: `bearcnn evaluate` judges the exported
-file on computers that have none of them.
+One set of formulas serves the single number, the training loop and the bootstrap, so that none can disagree.
 
 A positive is a photo with label 1; it is predicted positive when its probability is at least the threshold. A number
 that has no meaning for the data (recall without a single positive, say) is NaN in `score` and None in an `Estimate`.
@@ -26,19 +24,28 @@ from bearcnn.evaluation.intervals import (
     wilson_interval,
 )
 
-METRICS: dict[str, bool] = {
-    "roc_auc": True,
-    "average_precision": True,
-    "accuracy": True,
-    "balanced_accuracy": True,
-    "precision": True,
-    "recall": True,
-    "false_positive_rate": False,
-    "f1": True,
-    "brier": False,
-    "log_loss": False,
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One way to score a model."""
+
+    words: str  # its name for people
+    higher_is_better: bool
+
+
+METRICS: dict[str, Metric] = {
+    "roc_auc": Metric("ROC AUC", True),
+    "average_precision": Metric("average precision", True),
+    "accuracy": Metric("accuracy", True),
+    "balanced_accuracy": Metric("balanced accuracy", True),
+    "precision": Metric("precision", True),
+    "recall": Metric("recall", True),
+    "false_positive_rate": Metric("false-positive rate", False),
+    "f1": Metric("F1", True),
+    "brier": Metric("Brier score", False),
+    "log_loss": Metric("log loss", False),
 }
-"""Every metric's name, and whether higher is better."""
+"""Every metric by its name in files and on the command line."""
 
 _CELLS_AT_ONCE = 1 << 16
 """Resamples are weighed in chunks of about this many numbers: a few megabytes, near the CPU's cache."""
@@ -46,7 +53,7 @@ _CELLS_AT_ONCE = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """How many photos of each class got each answer at the threshold."""
+    """The number of photos of each class that got each answer at the threshold."""
 
     true_positive: int
     false_positive: int
@@ -56,7 +63,7 @@ class Confusion:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What a model is worth on labelled photos it was not trained on."""
+    """The scores of a model on labelled photos."""
 
     n: int
     positives: int
@@ -68,12 +75,12 @@ class Evaluation:
     seed: int
 
     def to_json(self) -> dict[str, Any]:
-        """The evaluation as a dictionary that `json.dumps` takes, with null for what is undefined."""
+        """Return a dictionary that `json.dumps` takes, with null for what is undefined."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "Evaluation":
-        """The evaluation that `to_json` gave these fields."""
+        """Return the evaluation that `to_json` gave these fields."""
         estimates = {name: Estimate(**estimate) for name, estimate in fields["estimates"].items()}
         return cls(**{**fields, "estimates": estimates, "confusion": Confusion(**fields["confusion"])})
 
@@ -87,7 +94,7 @@ def evaluate(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Evaluation:
-    """Every metric with its confidence interval.
+    """Compute every metric with its confidence interval.
 
     `labels` (n,) are 0 or 1, `probabilities` (n,) those of class 1.
 
@@ -95,7 +102,7 @@ def evaluate(
     at the edge: 20 bears of 20 found is a recall of 1.000 (0.839–1.000), where resampling could only repeat the 1.
     Balanced accuracy and F1 are made of proportions, and their intervals of those. The others get bootstrap percentile
     intervals from resamples of the photos. The resampling is not stratified: how many bears come before the camera is
-    chance as well, and average precision depends on it. A resample that leaves a number undefined is skipped of that
+    chance as well, and average precision depends on it. A resample that leaves a number undefined is skipped for that
     number's interval. Where all resamples agree, as they must on a perfect ranking, the interval of the ROC AUC is
     Newcombe's (2006) and that of average precision Wilson's with a trial for each bear (Boyd, Eng & Page 2013).
 
@@ -142,23 +149,22 @@ def evaluate_repeats(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> dict[str, Estimate]:
-    """What one more training of the same kind is worth: every metric's mean over repeated trainings, with its interval.
+    """Compute every metric's mean over repeated training runs, with its interval.
 
-    `labels` (n,) are 0 or 1, `repeats` (trainings, n) the probabilities that each training gives the same photos.
-    Each bootstrap resample draws photos, the same for all trainings, and trainings: the interval covers both the chance
-    in the photos and the chance in the seed (Owen 2007; it errs on the wide side). With few trainings the second part
-    is a rough one.
+    `labels` (n,) are 0 or 1, `repeats` (runs, n) the probabilities that each training run gives the same photos. Each
+    bootstrap resample draws photos, the same for all runs, and runs: the interval covers both the chance in the photos
+    and the chance in the seed (Owen 2007; it errs on the wide side). With few runs the second part is a rough one.
 
     Raises ValueError as `evaluate` does.
     """
-    scores = np.atleast_2d(np.asarray(repeats, dtype=np.float64))  # (trainings, n)
+    scores = np.atleast_2d(np.asarray(repeats, dtype=np.float64))  # (runs, n)
     rankings = [_rank(labels, each, threshold) for each in scores]
-    n, trainings = rankings[0].n, len(rankings)
+    n, runs = rankings[0].n, len(rankings)
     whole = [_measure(ranking, np.ones((1, n), np.int64)) for ranking in rankings]
     drawn: dict[str, list[NDArray[np.float64]]] = {name: [] for name in METRICS}
     generator = np.random.default_rng([seed, 1])
     for counts in _resample(n, resamples, seed):  # (rows, n)
-        chosen = generator.multinomial(trainings, np.full(trainings, 1 / trainings), len(counts)) / trainings
+        chosen = generator.multinomial(runs, np.full(runs, 1 / runs), len(counts)) / runs
         measured = [_measure(ranking, counts[:, ranking.order]) for ranking in rankings]
         for name, values in drawn.items():
             values.append((chosen * np.stack([each[name] for each in measured], axis=1)).sum(axis=1))
@@ -171,7 +177,7 @@ def evaluate_repeats(
 
 
 def score(labels: ArrayLike, probabilities: ArrayLike, threshold: float = 0.5) -> dict[str, float]:
-    """Every metric without an interval, fast enough for each epoch of training; NaN where undefined.
+    """Compute every metric without an interval, fast enough for each epoch of training; NaN where undefined.
 
     `labels` (n,) are 0 or 1, `probabilities` (n,) those of class 1. Raises ValueError as `evaluate` does.
     """
@@ -189,7 +195,7 @@ def compare(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> dict[str, Estimate]:
-    """Every metric's difference, after minus before, of two models on the same photos, by a paired bootstrap.
+    """Compute every metric's difference, after minus before, of two models on the same photos, by a paired bootstrap.
 
     `labels`, `before` and `after` (n,) are of the same photos in the same order. Both models are judged on the same
     resamples, so what makes a resample easy for both cancels out. Raises ValueError as `evaluate` does.
@@ -251,7 +257,7 @@ def _count(ranking: _Ranking) -> Confusion:
 
 
 def _resample(n: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
-    """How often each of n photos is drawn in each resample, as chunks of (resamples in the chunk, n)."""
+    """Yield the number of times that each of n photos is drawn in each resample, in chunks of (resamples, n)."""
     generator = np.random.default_rng(seed)
     rows = max(1, _CELLS_AT_ONCE // max(1, n))
     for start in range(0, resamples, rows):
@@ -262,7 +268,7 @@ def _resample(n: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
 
 
 def _measure(ranking: _Ranking, counts: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
-    """Every metric for each row of counts (rows, n): (rows,), NaN where undefined.
+    """Compute every metric for each row of counts (rows, n): (rows,), NaN where undefined.
 
     Average precision is the sum over thresholds of precision times the gain in recall, without interpolation, as in
     scikit-learn; equal probabilities share one threshold.

@@ -1,4 +1,4 @@
-"""Which threshold, and what it costs: chosen on some photos, paid for on others. numpy alone; no heavier import.
+"""Thresholds chosen on some photos, and their recall and false alarms on others.
 
 A photo is called positive when its probability is at least the threshold.
 """
@@ -9,28 +9,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bearcnn.evaluation.formats import percent, target_percent
 from bearcnn.evaluation.intervals import UNDEFINED, Estimate, photos_to_prove, proportion, weighted_sum
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A threshold and why it is that one."""
+    """A threshold and the reason for it."""
 
     threshold: float
     rule: str  # target_recall, max_false_alarms_per_day, given (by the user), model (the file's own)
-    wanted: float  # the recall, the false alarms a day, or the threshold itself
+    wanted: float  # the recall, the false alarms per day, or the threshold itself
     reached: float  # the same number on the photos that it was chosen on
     photos: int  # how many photos it was chosen on; 0 where it wasn't chosen by photos
     bears: int
 
     def to_json(self) -> dict[str, Any]:
-        """What `json.dumps` takes."""
+        """Return a dictionary that `json.dumps` takes."""
         return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
 class OperatingPoint:
-    """What a threshold means in use, with intervals; `prevalence` is the share of photos with a bear in use."""
+    """A threshold's recall and costs in use, with intervals; `prevalence` is the share of photos with a bear there."""
 
     threshold: float
     bears: int
@@ -45,12 +46,12 @@ class OperatingPoint:
     false_alarms_per_day: Estimate
 
     def to_json(self) -> dict[str, Any]:
-        """What `json.dumps` takes."""
+        """Return a dictionary that `json.dumps` takes."""
         return asdict(self)
 
 
 def choose_for_recall(labels: ArrayLike, probabilities: ArrayLike, target: float) -> Choice:
-    """The highest threshold that finds at least the share `target` of the positives.
+    """Choose the highest threshold that finds at least the share `target` of the positives.
 
     It lies halfway between the last positive that has to be found and the next photo below it, so that the last digit
     of another computer's arithmetic can't lose that one. Raises ValueError without a positive.
@@ -69,9 +70,9 @@ def choose_for_recall(labels: ArrayLike, probabilities: ArrayLike, target: float
 def choose_for_false_alarms(
     labels: ArrayLike, probabilities: ArrayLike, per_day: float, photos_per_day: float, prevalence: float
 ) -> Choice:
-    """The lowest threshold with at most `per_day` false alarms a day, so the one that finds most bears.
+    """Choose the lowest threshold with at most `per_day` false alarms per day, which finds most bears.
 
-    Where even 1 isn't quiet enough, `reached` of the answer is above `wanted`. Raises ValueError without a negative.
+    Where even a threshold of 1 gives too many, `reached` is above `wanted`. Raises ValueError without a negative.
     """
     truth, scores = _arrays(labels, probabilities)
     negatives = np.sort(scores[truth == 0])[::-1]
@@ -99,11 +100,11 @@ def operating_point(
     photos_per_day: float = 1000,
     confidence: float = 0.95,
 ) -> OperatingPoint:
-    """What a threshold means where the share `prevalence` of the photos has a bear; None for the share among these.
+    """Compute a threshold's recall and costs where the share `prevalence` of the photos has a bear.
 
-    Recall and false-positive rate have Wilson intervals and don't depend on how frequent bears are. What is made of
-    both adds up their distances; the precision's ends are those of the worse and of the better of both at once, which
-    is wider than 95%, never narrower.
+    None stands for the share among these photos. Recall and false-positive rate have Wilson intervals and don't depend
+    on how frequent bears are. Sums of both combine their distances (`weighted_sum`). The precision's low end takes the
+    worse end of each, its high end the better: an interval that is wider than 95%, never narrower.
     """
     truth, scores = _arrays(labels, probabilities)
     called = scores >= threshold
@@ -129,17 +130,17 @@ def operating_point(
 
 
 def explain_proof(target: float, found: int, bears: int, confidence: float = 0.95) -> str | None:
-    """Why these bears can't prove a recall of `target`; None if they do."""
-    lowest = proportion(found, bears, confidence).low
-    if lowest is not None and lowest >= target:
+    """Say that these bears don't show a recall of `target`, and why; None if they do show it."""
+    recall = proportion(found, bears, confidence)
+    if recall.low is not None and recall.low >= target:
         return None
-    needed = photos_to_prove(target, confidence) if target < 1 else None
-    if needed is None:
+    if target >= 1:
         return "no number of photos can prove that no bear is ever missed"
-    start = f"to prove {target * 100:.4g}% recall with no miss you need about {needed:,} test bears; you have {bears:,}"
-    if bears < needed:
-        return start
-    return f"{start}, of which {bears - found:,} {'is' if bears - found == 1 else 'are'} missed"
+    text = f"{target_percent(target)} recall is not shown: {found:,} of {bears:,} test bears found"
+    if recall.value is not None:
+        text += f", {percent(recall.value)} ({percent(recall.low)} to {percent(recall.high)})"
+    needed = photos_to_prove(target, confidence)
+    return f"{text}; {needed:,} test bears, all found, would show it" if bears < needed else text
 
 
 def _arrays(labels: ArrayLike, probabilities: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

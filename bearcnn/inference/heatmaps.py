@@ -1,10 +1,6 @@
-"""Window scores drawn over photos: "is there a bear in this window?" for a person to see at a glance.
+"""Class activation maps drawn over photos, with Pillow alone."""
 
-Pillow and numpy are enough, so that `bearcnn predict --heatmaps` draws on the small computer beside the camera: this
-module must not import torch, fastai, matplotlib or pandas.
-"""
-
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from io import BytesIO
 from itertools import count
 from pathlib import Path
@@ -17,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from bearcnn.data.photos import load_photo, resize_photo
 from bearcnn.errors import BearcnnError, PhotoError
 from bearcnn.files import write_atomically
+from bearcnn.inference.predictor import OnWindows
 from bearcnn.manifest import Manifest
 
 LONGER_SIDE = (480, 800)  # of a drawn photo, at least and at most, in pixels
@@ -26,13 +23,11 @@ _SCALE = np.array([[253, 208, 120], [240, 140, 30], [200, 60, 0]], np.float32)
 _COLOR_KEPT = 0.3  # of the photo's own colours, so that orange is the scores' alone
 _OPACITY = 0.72
 
-OnWindows = Callable[[Path, NDArray[np.uint8], float, NDArray[np.float32]], None]
-
 
 def shade(scores: NDArray[np.floating[Any]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The color (..., 3) from 0 to 255, and the opacity (...), of window scores from 0 to 1.
+    """Return the color (..., 3) from 0 to 255, and the opacity (...), of window scores from 0 to 1.
 
-    What speaks against a bear is as clear as glass; from 0.5 on, the surer the darker.
+    Scores up to 0.5 are transparent; above it, a higher score is darker.
     """
     sure = np.clip(2 * np.asarray(scores, np.float32) - 1, 0, 1)
     stops = np.linspace(0, 1, len(_SCALE))
@@ -45,7 +40,7 @@ def draw_windows(
     scores: NDArray[np.floating[Any]],
     centres: NDArray[np.floating[Any]] | None = None,
 ) -> Image.Image:
-    """Window scores over a photo, with a frame around the best window; as large as the photo.
+    """Draw window scores over a photo, with a frame around the best window; as large as the photo.
 
     Args:
         pixels: the photo, uint8 (height, width, 3).
@@ -75,7 +70,7 @@ def draw_heatmap(
     positive: str,
     centres: NDArray[np.floating[Any]] | None = None,
 ) -> Image.Image:
-    """As `draw_windows`, on a page with the answer for the whole photo and a legend below."""
+    """Draw window scores on a page with the answer for the whole photo and a legend below."""
     picture = draw_windows(pixels, scores, centres)
     # A narrow photo still needs a legend that can be read.
     width = max(picture.width, 420)
@@ -97,7 +92,7 @@ def draw_heatmap(
 
 
 def open_heatmaps(directory: Path, manifest: Manifest) -> OnWindows:
-    """What draws each photo's heat map into a new folder, in folders like those that the photos lie in.
+    """Return a function that draws each photo's heat map into a new folder, in folders like those of the photos.
 
     Raises:
         BearcnnError: the folder isn't empty or can't be made; later, a file can't be written.
@@ -126,7 +121,7 @@ def open_heatmaps(directory: Path, manifest: Manifest) -> OnWindows:
 
 
 def keep_outside(paths: Iterable[Path], directory: Path) -> Iterator[Path]:
-    """The paths that don't lie in a folder: what is drawn on the way must not be read as a photo."""
+    """Yield the paths that don't lie in a folder: what is drawn on the way must not be read as a photo."""
     inside = directory.resolve()
     return (path for path in paths if not _lies_in(path, inside))
 
@@ -139,7 +134,7 @@ def _lies_in(path: Path, folder: Path) -> bool:
 
 
 def _read_large(path: Path, pixels: NDArray[np.uint8], manifest: Manifest) -> NDArray[np.uint8]:
-    """The photo large enough for people, of the same frame as the network's pixels."""
+    """Load the photo large enough for people, with the same frame as the network's pixels."""
     try:
         image = load_photo(path, at_least=LONGER_SIDE[1])
     except PhotoError:  # it was there a moment ago: what the network saw of it is still here
@@ -153,7 +148,7 @@ def _read_large(path: Path, pixels: NDArray[np.uint8], manifest: Manifest) -> ND
 
 
 def _choose_name(directory: Path, photo: Path) -> Path:
-    """A file that isn't there yet, in `directory` and named after the photo and its folders."""
+    """Choose a file that isn't there yet, in `directory` and named after the photo and its folders."""
     if photo.is_absolute() and photo.is_relative_to(Path.cwd()):
         photo = photo.relative_to(Path.cwd())
     parts = [part for part in photo.parts if part not in (photo.anchor, "..")]
@@ -167,14 +162,14 @@ def _choose_name(directory: Path, photo: Path) -> Path:
 
 
 def _edges(centres: NDArray[np.floating[Any]] | None, windows: int, side: int) -> list[int]:
-    """The pixels at which a new window begins, and the side at the end: windows + 1 numbers."""
+    """Return the pixels at which each window begins, and the side at the end: windows + 1 numbers."""
     places = (np.arange(windows) + 0.5) / windows if centres is None else centres[:windows]
     between = (places[1:] + places[:-1]) / 2
     return [0, *(round(float(edge) * side) for edge in between), side]
 
 
 def _frame(image: Image.Image, box: tuple[int, int, int, int]) -> None:
-    """A white frame between black ones: seen on snow and at night."""
+    """Draw a white frame between black ones, which is seen on snow and at night."""
     draw = ImageDraw.Draw(image)
     thick = max(1, round(min(image.size) / 200))
     left, top, right, bottom = box

@@ -1,7 +1,7 @@
-"""A model file + photos -> predictions, by onnxruntime.
+"""A model file's answers to photos, by onnxruntime.
 
 This is what runs on a small computer beside the camera, for one photo or for a million: it starts in a fraction of a
-second, holds a few dozen photos at a time and must never import torch, fastai, pandas or matplotlib.
+second and holds a few dozen photos at a time.
 """
 
 import os
@@ -12,36 +12,35 @@ from fnmatch import fnmatch
 from pathlib import Path
 from queue import Queue
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from onnxruntime.capi import onnxruntime_pybind11_state as onnxruntime_errors
 
 from bearcnn.data.photos import find_photos, load_pixels
 from bearcnn.errors import DataError, ModelFileError, PhotoError, RunError
-from bearcnn.manifest import read_manifest
-
-if TYPE_CHECKING:
-    from bearcnn.inference.heatmaps import OnWindows
+from bearcnn.machine import usable_cpus
+from bearcnn.manifest import Manifest, open_onnx
 
 BATCH_SIZE = 16
 
-_UNUSABLE = (
-    onnxruntime_errors.Fail,
-    onnxruntime_errors.InvalidArgument,
-    onnxruntime_errors.InvalidGraph,
-    onnxruntime_errors.InvalidProtobuf,
-    onnxruntime_errors.NotImplemented,
-    onnxruntime_errors.RuntimeException,
-    UnicodeDecodeError,  # a damaged name in the graph
-)
+Pixels = NDArray[np.uint8]
+"""Pictures as `photos.load_pixels` gives them, (n, size, size, 3)."""
+
+Answers = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""Probabilities of the positive class, for each picture (n,) and for each window of it (n, rows, columns)."""
+
+OnWindows = Callable[[Path, Pixels, float, NDArray[np.float32]], None]
+"""Takes a photo's path, pixels, probability and window scores (rows, columns)."""
+
+Key = TypeVar("Key")
+Loaded = TypeVar("Loaded")
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The answer for one photo, or the reason why there is none."""
+    """The answer to one photo, or the reason for its lack."""
 
     path: str
     probability: float | None
@@ -57,43 +56,35 @@ class Predictor:
     """
 
     def __init__(self, path: Path) -> None:
-        self.manifest = read_manifest(path)
-        if path.suffix.lower() != ".onnx":
-            raise ModelFileError(f"{path} holds weights alone; predictions need a .onnx file: see `bearcnn export`")
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = _usable_cpus()
-        # A thread that has nothing to do would turn in circles, on cores that the next photos are decoded on.
+        options.intra_op_num_threads = usable_cpus()
+        # An idle thread would spin, on cores that the next photos are decoded on.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 4  # what matters comes as an exception
-        try:
-            # Its own fallback is to try the same again and print.
-            self._session = onnxruntime.InferenceSession(
-                path, options, providers=["CPUExecutionProvider"], enable_fallback=0
-            )
-        except _UNUSABLE as error:
-            raise ModelFileError(
-                f"{path} is damaged, or needs a newer onnxruntime than {onnxruntime.__version__}; "
-                "copy or export it again, or: pip install -U onnxruntime"
-            ) from error
+        self._session, self.manifest = open_onnx(path, options)
         self._check_graph(path)
 
-    def predict_pixels(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """The probability of the positive class, for each picture and for each window of it.
+    def predict_batches(self, batches: Iterable[tuple[Key, Pixels]]) -> Iterator[tuple[Key, Answers]]:
+        """Answer batches of pictures one by one, each before the next is asked for.
 
-        `pixels` (n, size, size, 3) uint8 as `photos.load_pixels` gives them -> (n,) and (n, rows, columns).
+        A batch comes with a key of the caller's, such as the photos' paths, and its answers come with the same key.
+        The caller keeps batches at BATCH_SIZE or below.
         """
         size = self.manifest.image_size
-        if pixels.dtype != np.uint8 or pixels.shape[1:] != (size, size, 3):
-            raise ValueError(f"pixels are {pixels.dtype} {pixels.shape}, not uint8 (n, {size}, {size}, 3)")
-        answers = [
-            self._session.run(["probability", "window_probability"], {"pixels": pixels[start : start + BATCH_SIZE]})
-            for start in range(0, max(1, len(pixels)), BATCH_SIZE)
-        ]
-        probability, window_probability = (np.concatenate(parts) for parts in zip(*answers, strict=True))
-        return probability, window_probability
+        for key, pixels in batches:
+            if pixels.dtype != np.uint8 or pixels.shape[1:] != (size, size, 3):
+                raise ValueError(f"pixels are {pixels.dtype} {pixels.shape}, not uint8 (n, {size}, {size}, 3)")
+            probability, window_probability = self._session.run(
+                ["probability", "window_probability"], {"pixels": pixels}
+            )
+            yield key, (probability, window_probability)
+
+    def predict_pixels(self, pixels: Pixels) -> Answers:
+        """Answer any number of pictures, (n, size, size, 3)."""
+        starts = range(0, max(1, len(pixels)), BATCH_SIZE)
+        return _join(self.predict_batches((start, pixels[start : start + BATCH_SIZE]) for start in starts))
 
     def _check_graph(self, path: Path) -> None:
-        """The manifest is one promise, the graph another: a mixture must not run."""
+        """Check that the graph takes and gives what the manifest says."""
         size = self.manifest.image_size
         inputs = {node.name: (node.type, node.shape[1:]) for node in self._session.get_inputs()}
         outputs = {node.name: (node.type, len(node.shape)) for node in self._session.get_outputs()}
@@ -105,38 +96,94 @@ class Predictor:
             )
 
 
+def predict_rows(
+    predictor: Predictor,
+    pixels: Pixels,
+    rows: NDArray[np.integer[Any]],
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Answers:
+    """Answer some rows of a pixel cache (n, size, size, 3), of which one batch at a time is in memory."""
+
+    def batches() -> Iterator[tuple[int, Pixels]]:
+        for start in range(0, max(1, len(rows)), BATCH_SIZE):
+            chosen = rows[start : start + BATCH_SIZE]
+            yield start + len(chosen), np.asarray(pixels[chosen])
+
+    def reported() -> Iterator[tuple[int, Answers]]:
+        for done, answers in predictor.predict_batches(batches()):
+            yield done, answers
+            if on_progress and done:
+                on_progress(done, len(rows))
+
+    return _join(reported())
+
+
 def predict_photos(
     predictor: Predictor,
     paths: Iterable[Path],
     *,
     batch_size: int = BATCH_SIZE,
     workers: int | None = None,
-    on_windows: "OnWindows | None" = None,
+    on_windows: OnWindows | None = None,
 ) -> Iterator[Prediction]:
-    """One prediction for each path, in order; a photo that can't be read gives one with its reason.
+    """Yield one prediction for each path, in order; a photo that can't be read gives one with its reason.
 
     Photos are decoded in `workers` threads (one for each core unless told otherwise) ahead of the network, at most
     three batches beyond what was asked for, and `paths` is read from a thread as well: a path that comes alone is
     answered at once, without waiting for a full batch. What iterating over `paths` raises is raised here. `on_windows`
-    gets each photo's path, pixels, probability and window scores (rows, columns) before its prediction is given.
+    is called for each photo before its prediction is given.
     """
-    waiting: Queue[tuple[Path, Future[NDArray[np.uint8]]] | Exception | None] = Queue(2 * batch_size)
-    stopped = Event()
     manifest = predictor.manifest
+    empty = np.empty((0, manifest.image_size, manifest.image_size, 3), np.uint8)
 
-    def read_ahead() -> None:
+    def load(path: Path) -> Pixels | PhotoError:
         try:
-            with ThreadPoolExecutor(workers or _usable_cpus()) as pool:
+            return load_pixels(path, manifest.image_size, manifest.resize)
+        except PhotoError as error:
+            return error
+
+    def batches() -> Iterator[tuple[list[tuple[Path, Pixels | PhotoError]], Pixels]]:
+        for photos in read_ahead(paths, load, batch_size, workers or usable_cpus()):
+            pixels = [loaded for _, loaded in photos if not isinstance(loaded, PhotoError)]
+            yield photos, np.stack(pixels) if pixels else empty
+
+    for photos, answers in predictor.predict_batches(batches()):
+        answered = zip(*answers, strict=True)
+        for path, loaded in photos:
+            if isinstance(loaded, PhotoError):
+                yield Prediction(str(path), None, None, str(loaded))
+                continue
+            probability, windows = next(answered)
+            prediction = _to_prediction(path, float(probability), manifest)
+            if on_windows is not None and prediction.probability is not None:
+                on_windows(path, loaded, prediction.probability, windows)
+            yield prediction
+
+
+def read_ahead(
+    paths: Iterable[Path], load: Callable[[Path], Loaded], batch_size: int, workers: int
+) -> Iterator[list[tuple[Path, Loaded]]]:
+    """Load photos in threads while the caller works, and yield them in order, in batches of what is there.
+
+    A batch is full unless the paths are read more slowly than the photos are asked for. What `load` and iterating over
+    `paths` raise is raised here.
+    """
+    waiting: Queue[tuple[Path, Future[Loaded]] | Exception | None] = Queue(2 * batch_size)
+    stopped = Event()
+
+    def submit_all() -> None:
+        try:
+            with ThreadPoolExecutor(workers) as pool:
                 for path in paths:
                     if stopped.is_set():
                         return
-                    waiting.put((path, pool.submit(load_pixels, path, manifest.image_size, manifest.resize)))
+                    waiting.put((path, pool.submit(load, path)))
             waiting.put(None)
         except Exception as error:
             waiting.put(error)
 
     # A daemon, because a thread that waits for the next line of stdin can't be told to stop.
-    Thread(target=read_ahead, name="read-ahead", daemon=True).start()
+    Thread(target=submit_all, name="read-ahead", daemon=True).start()
     try:
         while True:
             batch = []
@@ -145,7 +192,7 @@ def predict_photos(
                 if len(batch) == batch_size or waiting.empty():
                     break
             if batch:
-                yield from _predict_batch(predictor, batch, on_windows)
+                yield [(path, loading.result()) for path, loading in batch]
             if isinstance(item, Exception):
                 raise item
             if item is None:
@@ -156,22 +203,6 @@ def predict_photos(
             item = waiting.get_nowait()
             if isinstance(item, tuple):
                 item[1].cancel()
-
-
-def predict_rows(
-    predictor: Predictor,
-    pixels: NDArray[np.uint8],
-    rows: NDArray[np.integer[Any]],
-    progress: Callable[[int, int], None] | None = None,
-) -> NDArray[np.float32]:
-    """The probability for some rows of a pixel cache (n, size, size, 3): (rows,)."""
-    probabilities = np.zeros(len(rows), np.float32)
-    for start in range(0, len(rows), BATCH_SIZE):
-        batch = slice(start, start + BATCH_SIZE)
-        probabilities[batch] = predictor.predict_pixels(np.asarray(pixels[rows[batch]]))[0]
-        if progress:
-            progress(min(batch.stop, len(rows)), len(rows))
-    return probabilities
 
 
 def expand_paths(arguments: Iterable[str], stdin: BinaryIO) -> Iterator[Path]:
@@ -209,31 +240,15 @@ def find_model(model: Path | None) -> Path:
     return file
 
 
-def _predict_batch(
-    predictor: Predictor, batch: list[tuple[Path, Future[NDArray[np.uint8]]]], on_windows: "OnWindows | None"
-) -> Iterator[Prediction]:
-    pixels: list[NDArray[np.uint8]] = []
-    reasons: list[str | None] = []
-    for _, decoding in batch:
-        try:
-            pixels.append(decoding.result())
-            reasons.append(None)
-        except PhotoError as error:
-            reasons.append(str(error))
-    answers = zip(pixels, *predictor.predict_pixels(np.stack(pixels)), strict=True) if pixels else iter(())
-    for (path, _), reason in zip(batch, reasons, strict=True):
-        if reason is not None:
-            yield Prediction(str(path), None, None, reason)
-            continue
-        seen, answer, windows = next(answers)
-        probability = float(answer)
-        if 0 <= probability <= 1:
-            label = predictor.manifest.classes[probability >= predictor.manifest.threshold]
-            if on_windows is not None:
-                on_windows(path, seen, probability, windows)
-            yield Prediction(str(path), probability, label, None)
-        else:  # NaN is under every threshold, and a broken network must not pass for an empty forest
-            yield Prediction(str(path), None, None, f"the model answers {probability}: its file is damaged")
+def _to_prediction(path: Path, probability: float, manifest: Manifest) -> Prediction:
+    if not 0 <= probability <= 1:  # NaN is below every threshold: a broken network must not pass for an empty forest
+        return Prediction(str(path), None, None, f"the model answers {probability}: its file is damaged")
+    return Prediction(str(path), probability, manifest.classes[probability >= manifest.threshold], None)
+
+
+def _join(batches: Iterable[tuple[object, Answers]]) -> Answers:
+    probabilities, windows = zip(*(answers for _, answers in batches), strict=True)
+    return np.concatenate(probabilities), np.concatenate(windows)
 
 
 def _expand(argument: str) -> Iterator[Path]:
@@ -310,7 +325,3 @@ def _read_lines(stdin: BinaryIO) -> Iterator[str]:
         yield from (os.fsdecode(line.rstrip(b"\r")) for line in lines if line.strip())
     if rest.strip():
         yield os.fsdecode(rest.rstrip(b"\r"))
-
-
-def _usable_cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""The charts of a run's report, from its numbers. It must never import torch, fastai or matplotlib."""
+"""The charts of a run's report, from its numbers."""
 
 import math
 from typing import Any
@@ -6,15 +6,16 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from bearcnn.evaluation.assessment import PhotoScore, as_arrays
+from bearcnn.evaluation.formats import decimal, percent
 from bearcnn.evaluation.intervals import Estimate
 from bearcnn.evaluation.metrics import Evaluation
+from bearcnn.evaluation.predictions import LabelledPrediction, as_arrays
 from bearcnn.report.svg import STYLES, Axis, Dot, Series, draw_histogram, draw_lines, nice_range
 from bearcnn.runs import EpochRecord
 
 
 def draw_learning(history: list[EpochRecord], best_epoch: int) -> list[Markup]:
-    """Losses and validation scores by epoch."""
+    """Draw losses and validation scores by epoch."""
     if not history:
         return []
     epochs = [float(record.epoch) for record in history]
@@ -27,23 +28,28 @@ def draw_learning(history: list[EpochRecord], best_epoch: int) -> list[Markup]:
     values = [value for value in (*auc, *precision) if value is not None]
     return [
         draw_lines(
-            "Losses", f"The training loss goes from {train[0]:.3f} to {train[-1]:.3f}, the validation loss from "
-            f"{valid[0]:.3f} to {valid[-1]:.3f}; epoch {best_epoch} was kept.", x, losses,
+            "Losses",
+            f"The training loss goes from {train[0]:.3f} to {train[-1]:.3f}, the validation loss from "
+            f"{valid[0]:.3f} to {valid[-1]:.3f}; epoch {best_epoch} was kept.",
+            x,
+            losses,
             [Series("training", epochs, train, STYLES[0]), Series("validation", epochs, valid, STYLES[1])],
             upright=float(best_epoch),
         ),
         draw_lines(
-            "Validation scores", f"ROC AUC and average precision by epoch; epoch {best_epoch} was kept.", x,
+            "Validation scores",
+            f"ROC AUC and average precision by epoch; epoch {best_epoch} was kept.",
+            x,
             Axis("score", *nice_range(values, high=1.0)),
             [Series("ROC AUC", epochs, auc, STYLES[0]), Series("average precision", epochs, precision, STYLES[1])],
             upright=float(best_epoch),
         ),
-    ]  # fmt: skip
+    ]
 
 
-def precision_recall_curve(scores: list[PhotoScore]) -> tuple[list[float], list[float]]:
-    """Recall and precision at each distinct probability, from the highest down, thinned to what a chart can show."""
-    labels, probabilities = as_arrays(scores)
+def precision_recall_curve(predictions: list[LabelledPrediction]) -> tuple[list[float], list[float]]:
+    """Compute recall and precision at each distinct probability, the highest first, thinned to what a chart shows."""
+    labels, probabilities = as_arrays(predictions)
     order = np.argsort(-probabilities, kind="stable")
     truth, sorted_scores = labels[order], probabilities[order]
     ends = np.flatnonzero(np.append(sorted_scores[1:] != sorted_scores[:-1], True))
@@ -54,23 +60,26 @@ def precision_recall_curve(scores: list[PhotoScore]) -> tuple[list[float], list[
     return [0.0, *recall.tolist()], [float(precision[0]), *precision.tolist()]
 
 
-def draw_precision_recall(evaluation: Evaluation, scores: list[PhotoScore]) -> Markup:
-    """The curve, with the chosen point and its intervals."""
-    xs, ys = precision_recall_curve(scores)
+def draw_precision_recall(evaluation: Evaluation, predictions: list[LabelledPrediction]) -> Markup:
+    """Draw the curve, with the chosen threshold's point and its intervals."""
+    xs, ys = precision_recall_curve(predictions)
     recall, precision = evaluation.estimates["recall"], evaluation.estimates["precision"]
     dots = []
     if recall.value is not None and precision.value is not None:
         dots.append(Dot(recall.value, precision.value, "chosen threshold", STYLES[1], _ends(recall), _ends(precision)))
     average = evaluation.estimates["average_precision"]
     return draw_lines(
-        "Precision and recall", f"Average precision {average}. At the chosen threshold recall is {recall} and "
-        f"precision {precision}.", Axis("recall: share of positives found", 0, 1, True),
-        Axis("precision", 0, 1, True), [Series("every threshold", xs, ys, STYLES[0])], dots,
-    )  # fmt: skip
+        "Precision and recall",
+        f"Average precision {average}. At the chosen threshold recall is {recall} and precision {precision}.",
+        Axis("recall: share of positives found", 0, 1, True),
+        Axis("precision", 0, 1, True),
+        [Series("every threshold", xs, ys, STYLES[0])],
+        dots,
+    )
 
 
 def draw_reliability(calibration: dict[str, Any]) -> Markup:
-    """How often the model is right about its probabilities, before and after the temperature."""
+    """Draw the share of positives against the stated probability, before and after the temperature."""
     dots = []
     for name, style, hollow in (("before", STYLES[1], True), ("after", STYLES[0], False)):
         for row in calibration[name]["bins"]:
@@ -81,25 +90,35 @@ def draw_reliability(calibration: dict[str, Any]) -> Markup:
                 dots.append(Dot(row["probability"], share_of_bears.value, label, style, None, ends, hollow))
     before, after = calibration["before"]["calibration_error"], calibration["after"]["calibration_error"]
     return draw_lines(
-        "Reliability", f"Points on the diagonal are right. The expected calibration error is {before:.3f} before and "
-        f"{after:.3f} after calibration.", Axis("probability that it states", 0, 1, True),
-        Axis("share that is positive", 0, 1, True), (), dots, diagonal=True,
-    )  # fmt: skip
+        "Reliability",
+        "Points on the diagonal are right. The expected calibration error is "
+        f"{decimal(before)} before and {decimal(after)} after calibration.",
+        Axis("stated probability", 0, 1, True),
+        Axis("share that is positive", 0, 1, True),
+        (),
+        dots,
+        diagonal=True,
+    )
 
 
-def draw_scores(scores: list[PhotoScore], classes: tuple[str, str], threshold: float) -> Markup:
-    """How the probabilities of both classes are spread, and where the threshold cuts."""
-    labels, probabilities = as_arrays(scores)
+def draw_scores(predictions: list[LabelledPrediction], classes: tuple[str, str], threshold: float) -> Markup:
+    """Draw the spread of both classes' probabilities, and the threshold."""
+    labels, probabilities = as_arrays(predictions)
     bears, others = [
         (np.histogram(probabilities[labels == label], 20, (0, 1))[0] / max(1, (labels == label).sum())).tolist()
         for label in (1, 0)
     ]
     negative, positive = classes
     return draw_histogram(
-        "Scores", f"Of the {positive} photos {bears[-1]:.0%} score over 0.95, of the {negative} photos "
-        f"{others[0]:.0%} under 0.05.", Axis(f"probability of {positive}", 0, 1), bears, others, (positive, negative),
+        "Probabilities",
+        f"Of the {positive} photos {percent(bears[-1])} score over 0.95, of the {negative} photos "
+        f"{percent(others[0])} under 0.05.",
+        Axis(f"probability of {positive}", 0, 1),
+        bears,
+        others,
+        (positive, negative),
         threshold,
-    )  # fmt: skip
+    )
 
 
 def _ends(estimate: Estimate) -> tuple[float, float] | None:

@@ -1,4 +1,4 @@
-"""Several runs -> one page that compares them on the photos that judge all of them. No torch, no matplotlib."""
+"""Several runs on one page, compared on the photos that none of them was trained on."""
 
 import json
 from collections.abc import Sequence
@@ -9,9 +9,9 @@ from typing import Any
 from markupsafe import Markup
 
 from bearcnn.errors import BearcnnError
-from bearcnn.evaluation.assessment import PhotoScore, as_arrays, in_split, read_scores
 from bearcnn.evaluation.intervals import Estimate
 from bearcnn.evaluation.metrics import METRICS, compare, score
+from bearcnn.evaluation.predictions import LabelledPrediction, as_arrays, in_split, read_predictions
 from bearcnn.files import write_atomically
 from bearcnn.report.charts import precision_recall_curve
 from bearcnn.report.page import ReportData, gather, template
@@ -21,19 +21,19 @@ from bearcnn.runs import Run
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Runs side by side; the first is what the others are compared with."""
+    """Runs side by side; the others are compared with the first."""
 
     runs: list[ReportData]
     split: str
-    scores: list[list[PhotoScore]]  # of the shared photos, in the same order for each run
-    left_aside: int  # photos that judge some of the runs, but not all
+    predictions: list[list[LabelledPrediction]]  # of the shared photos, in the same order for each run
+    unshared: int  # photos that judge some of the runs, but not all
     values: list[dict[str, float]]  # every metric of each run
     differences: list[dict[str, Estimate]]  # to the first run, of each run but the first
     changed: dict[str, list[Any]]  # configuration key -> its value in each run, where they differ
 
 
 def write_comparison(runs: Sequence[Run], out: Path) -> Path:
-    """Write the page; gives the file.
+    """Write the page, and return the file.
 
     Raises:
         RunError: a run isn't finished.
@@ -47,37 +47,38 @@ def write_comparison(runs: Sequence[Run], out: Path) -> Path:
 def compare_runs(runs: Sequence[Run]) -> Comparison:
     """Read the runs and compare them on the test photos that all of them have, or else the validation photos.
 
-    A photo is the same if its bytes and its label are; one that some run was trained on judges none.
+    A photo is the same if its bytes and its label are; one that any run was trained on is not used.
     """
     gathered = [gather(run, thumbnails=False) for run in runs]
-    answers = [read_scores(run) for run in runs]
-    split = "test" if all(in_split(scores, "test") for scores in answers) else "valid"
-    by_photo = [{(score.digest, score.label): score for score in in_split(scores, split)} for scores in answers]
+    answers = [read_predictions(run) for run in runs]
+    split = "test" if all(in_split(predictions, "test") for predictions in answers) else "valid"
+    by_photo = [{(each.digest, each.label): each for each in in_split(kept, split)} for kept in answers]
     shared = sorted(set.intersection(*(set(photos) for photos in by_photo)))
     if {label for _, label in shared} != {0, 1}:
         names = ", ".join(data.place for data in gathered)
         raise BearcnnError(f"{names} share no {split} photos of both classes: runs on the same data can be compared")
-    scores = [[photos[photo] for photo in shared] for photos in by_photo]
-    labels, first = as_arrays(scores[0])
+    predictions = [[photos[photo] for photo in shared] for photos in by_photo]
+    labels, first = as_arrays(predictions[0])
     thresholds = [data.manifest.threshold for data in gathered]
     return Comparison(
         runs=gathered,
         split=split,
-        scores=scores,
-        left_aside=len(set.union(*(set(photos) for photos in by_photo))) - len(shared),
+        predictions=predictions,
+        unshared=len(set.union(*(set(photos) for photos in by_photo))) - len(shared),
         values=[
-            score(*as_arrays(each), threshold=threshold) for each, threshold in zip(scores, thresholds, strict=True)
+            score(*as_arrays(each), threshold=threshold)
+            for each, threshold in zip(predictions, thresholds, strict=True)
         ],
         differences=[
             compare(labels, first, as_arrays(each)[1], thresholds=(thresholds[0], threshold))
-            for each, threshold in zip(scores[1:], thresholds[1:], strict=True)
+            for each, threshold in zip(predictions[1:], thresholds[1:], strict=True)
         ],
         changed=find_changes([data.manifest.config for data in gathered]),
     )
 
 
 def find_changes(configs: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
-    """The dotted keys that aren't the same everywhere, with each configuration's value (None where it has none)."""
+    """Return the dotted keys that differ, with each configuration's value (None where it has none)."""
     flat = [
         {f"{part}.{key}": value for part, keys in config.items() for key, value in keys.items()} for config in configs
     ]
@@ -87,15 +88,15 @@ def find_changes(configs: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
 
 
 def render_comparison(comparison: Comparison) -> str:
-    """The page as HTML."""
+    """Return the page as HTML."""
     runs = comparison.runs
     page: str = template("compare.html").render(
         comparison=comparison,
         runs=runs,
         names=[Path(data.place).name for data in runs],
         letters=[chr(ord("A") + number % 26) for number in range(len(runs))],
-        photos=len(comparison.scores[0]),
-        bears=sum(photo.label for photo in comparison.scores[0]),
+        photos=len(comparison.predictions[0]),
+        bears=sum(photo.label for photo in comparison.predictions[0]),
         metrics=METRICS,
         charts=_draw(comparison),
         judge_difference=judge_difference,
@@ -104,7 +105,7 @@ def render_comparison(comparison: Comparison) -> str:
 
 
 def judge_difference(difference: Estimate, higher_is_better: bool) -> str:
-    """`better`, `worse`, or `can't tell` where the interval holds 0."""
+    """Return `better`, `worse`, or `can't tell` where the interval contains 0."""
     if difference.low is None or difference.high is None or difference.low <= 0 <= difference.high:
         return "can't tell"
     return "better" if (difference.low > 0) == higher_is_better else "worse"
@@ -113,22 +114,26 @@ def judge_difference(difference: Estimate, higher_is_better: bool) -> str:
 def _draw(comparison: Comparison) -> list[Markup]:
     names = [f"{chr(ord('A') + number % 26)}" for number in range(len(comparison.runs))]
     styles = [STYLES[number % len(STYLES)] for number in range(len(names))]
-    curves = [precision_recall_curve(scores) for scores in comparison.scores]
+    curves = [precision_recall_curve(predictions) for predictions in comparison.predictions]
     histories = [data.history for data in comparison.runs]
     losses = [record.valid_loss for history in histories for record in history]
     longest = max((len(history) for history in histories), default=1)
     return [
         draw_lines(
-            "Precision and recall", "Every threshold of each run on the shared photos.",
-            Axis("recall: share of positives found", 0, 1, True), Axis("precision", 0, 1, True),
+            "Precision and recall",
+            "Every threshold of each run on the shared photos.",
+            Axis("recall: share of positives found", 0, 1, True),
+            Axis("precision", 0, 1, True),
             [Series(name, *curve, style) for name, curve, style in zip(names, curves, styles, strict=True)],
         ),
         draw_lines(
-            "Validation loss", "By epoch, of each run.", Axis("epoch", 1, max(2, longest)),
+            "Validation loss",
+            "By epoch, of each run.",
+            Axis("epoch", 1, max(2, longest)),
             Axis("loss", *nice_range(losses, low=0)),
             [
                 Series(name, [float(r.epoch) for r in history], [r.valid_loss for r in history], style)
                 for name, history, style in zip(names, histories, styles, strict=True)
             ],
         ),
-    ]  # fmt: skip
+    ]

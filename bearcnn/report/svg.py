@@ -1,8 +1,7 @@
-"""Numbers -> small SVG charts for a page: crisp at any size, coloured by the page's style sheet, light or dark.
+"""Small SVG charts, coloured by the page's style sheet, light or dark.
 
 Colours are CSS classes (`first`, `second`, ...), whose colours the colour-blind can tell apart; lines differ in their
-dashes, too. A chart's title and description are read out by screen readers. Nothing but numpy may be imported here:
-reports must be quick where there is no matplotlib.
+dashes, too. A chart's title and description are read out by screen readers.
 """
 
 import math
@@ -20,7 +19,7 @@ _LABEL = 6.8  # width of a letter, in the chart's units
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """A line with its name in the legend; points that are None are left out."""
+    """A line with its name in the legend; points that are None are skipped."""
 
     name: str
     xs: Sequence[float]
@@ -30,7 +29,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Dot:
-    """A point that is looked at, with intervals along x and y where given."""
+    """A marked point, with intervals along x and y where given."""
 
     x: float
     y: float
@@ -43,7 +42,7 @@ class Dot:
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """What an axis shows, from where to where."""
+    """An axis, with its label and its ends."""
 
     label: str
     low: float
@@ -52,10 +51,16 @@ class Axis:
 
 
 def draw_lines(
-    title: str, description: str, x: Axis, y: Axis, series: Sequence[Series] = (), dots: Sequence[Dot] = (),
-    diagonal: bool = False, upright: float | None = None,
-) -> Markup:  # fmt: skip
-    """Lines and points over two axes; a dashed diagonal, and a dashed line upright at some x, where asked for."""
+    title: str,
+    description: str,
+    x: Axis,
+    y: Axis,
+    series: Sequence[Series] = (),
+    dots: Sequence[Dot] = (),
+    diagonal: bool = False,
+    upright: float | None = None,
+) -> Markup:
+    """Draw lines and points over two axes; a dashed diagonal, and a dashed vertical at some x, where asked for."""
     across, up = _scale(x, _LEFT, _RIGHT), _scale(y, _BOTTOM, _TOP)
     parts = [_grid(x, y, across, up)]
     if diagonal:
@@ -77,10 +82,15 @@ def draw_lines(
 
 
 def draw_histogram(
-    title: str, description: str, x: Axis, upper: Sequence[float], lower: Sequence[float], names: tuple[str, str],
+    title: str,
+    description: str,
+    x: Axis,
+    upper: Sequence[float],
+    lower: Sequence[float],
+    names: tuple[str, str],
     upright: float,
-) -> Markup:  # fmt: skip
-    """Shares in bins of equal width, of one class above the axis and of the other below it, and a line upright."""
+) -> Markup:
+    """Draw shares in bins of equal width, of one class above the axis and of the other below it, and a vertical."""
     highest = max([*upper, *lower, 0.01])
     y = Axis("share of their photos", -highest, highest, percent=True)
     across, up = _scale(x, _LEFT, _RIGHT), _scale(y, _BOTTOM, _TOP)
@@ -101,7 +111,7 @@ def draw_histogram(
 
 
 def draw_whisker(value: float | None, low: float | None, high: float | None, description: str) -> Markup:
-    """A share between 0 and 1 as a dot with its interval, for a cell of a table."""
+    """Draw a share between 0 and 1 as a dot with its interval, for a cell of a table."""
     if value is None or low is None or high is None:
         return Markup("")
     return Markup(
@@ -113,7 +123,7 @@ def draw_whisker(value: float | None, low: float | None, high: float | None, des
 
 
 def nice_range(values: Sequence[float], low: float | None = None, high: float | None = None) -> tuple[float, float]:
-    """An axis that holds all values; an end that is given stays where it is."""
+    """Return an axis' ends around all values, on round numbers; an end that is given stays where it is."""
     finite = [value for value in values if math.isfinite(value)] or [0.0, 1.0]
     first, last = (min(finite) if low is None else low), (max(finite) if high is None else high)
     if last - first < 1e-9:
@@ -176,21 +186,28 @@ def _frame(
     for number, row in enumerate(rows):
         middle = _HEIGHT + 18 * number + 6
         for name, style, is_line, left in row:
-            mark = _line(left, middle, left + 18, middle, f"line {style}") if is_line else _circle(
-                left + 9, middle, 4.5, style, False
-            )  # fmt: skip
+            mark = (
+                _line(left, middle, left + 18, middle, f"line {style}")
+                if is_line
+                else _circle(left + 9, middle, 4.5, style, False)
+            )
             legend += [mark, _text(left + 23, middle + 4, name, "start")]
     return Markup(
         '<figure class="chart"><figcaption>{}</figcaption>'
         '<svg viewBox="0 0 {} {}" role="img" aria-label="{}"><desc>{}</desc>{}{}{}{}</svg></figure>'
     ).format(
-        title, _WIDTH, height, f"{title}. {description}", description, Markup("").join(parts),
+        title,
+        _WIDTH,
+        height,
+        f"{title}. {description}",
+        description,
+        Markup("").join(parts),
         _text((_LEFT + _RIGHT) / 2, _BOTTOM + 30, x, "middle"),
         Markup('<text transform="translate(11 {:.0f}) rotate(-90)" text-anchor="middle">{}</text>').format(
             (_TOP + _BOTTOM) / 2, y
         ),
         Markup("").join(legend),
-    )  # fmt: skip
+    )
 
 
 def _draw_dot(dot: Dot, across: Callable[[float], float], up: Callable[[float], float]) -> Markup:

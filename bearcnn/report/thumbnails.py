@@ -1,4 +1,4 @@
-"""Photos and window scores as small pictures inside a page. It must never import torch, fastai or matplotlib."""
+"""Photos and class activation maps as small pictures inside a page."""
 
 import base64
 import io
@@ -12,7 +12,8 @@ from PIL import Image
 
 from bearcnn.data.photos import load_pixels
 from bearcnn.errors import ModelFileError, PhotoError
-from bearcnn.evaluation.assessment import PhotoScore
+from bearcnn.evaluation.predictions import LabelledPrediction
+from bearcnn.inference.predictor import Predictor
 
 SIDE = 192
 
@@ -21,42 +22,45 @@ SIDE = 192
 class Thumbnail:
     """A photo with the model's answer; the pictures are data URIs, empty where the photo or the model can't be read."""
 
-    score: PhotoScore
+    prediction: LabelledPrediction
     photo: str
     windows: str  # transparent where the score is low, to be laid over the photo
     best_window: float | None
 
 
-def make_thumbnails(photos: Sequence[PhotoScore], root: Path, model: Path) -> list[Thumbnail]:
-    """Small pictures of photos below `root`, with the window scores that the model file gives them."""
-    from bearcnn.inference.predictor import Predictor
-
+def make_thumbnails(photos: Sequence[LabelledPrediction], root: Path, model: Path) -> list[Thumbnail]:
+    """Draw photos below `root` small, with the window scores that the model file gives them."""
     try:
         predictor = Predictor(model)
     except ModelFileError:
-        predictor = None
-    thumbnails = []
-    for score in photos:
-        windows, best = "", None
+        return [Thumbnail(photo, "", "", None) for photo in photos]
+    size, resize = predictor.manifest.image_size, predictor.manifest.resize
+    pictures: dict[int, str] = {}
+    pixels: list[NDArray[np.uint8]] = []
+    for number, photo in enumerate(photos):
         try:
-            if predictor is None:
-                raise PhotoError("nobody knows how the photo is cut")
-            size, resize = predictor.manifest.image_size, predictor.manifest.resize
-            photo = _jpeg(load_pixels(root / score.path, SIDE, resize))
-            window_scores = predictor.predict_pixels(load_pixels(root / score.path, size, resize)[None])[1][0]
-            windows, best = draw_windows(window_scores), float(window_scores.max())
+            small, seen = (load_pixels(root / photo.path, side, resize) for side in (SIDE, size))
         except PhotoError:
-            photo = ""
-        thumbnails.append(Thumbnail(score, photo, windows, best))
-    return thumbnails
+            continue
+        pictures[number] = _jpeg(small)
+        pixels.append(seen)
+    windows = iter(predictor.predict_pixels(np.stack(pixels))[1]) if pixels else iter(())
+    return [
+        _lay_over(photo, pictures[number], next(windows)) if number in pictures else Thumbnail(photo, "", "", None)
+        for number, photo in enumerate(photos)
+    ]
 
 
 def draw_windows(scores: NDArray[np.float32]) -> str:
-    """Window scores (rows, columns) as a data URI of a PNG with a pixel a window: orange, as opaque as it is high."""
+    """Draw window scores (rows, columns) as a data URI of a PNG with a pixel each: orange, as opaque as the score."""
     pixels = np.zeros((*scores.shape, 4), np.uint8)
     pixels[..., :3] = (255, 140, 0)
     pixels[..., 3] = np.clip(scores, 0, 1) * 190
     return _data_uri(Image.fromarray(pixels), "PNG")
+
+
+def _lay_over(photo: LabelledPrediction, picture: str, windows: NDArray[np.float32]) -> Thumbnail:
+    return Thumbnail(photo, picture, draw_windows(windows), float(windows.max()))
 
 
 def _jpeg(pixels: NDArray[np.uint8]) -> str:

@@ -347,9 +347,16 @@ class TestOtherCommands:
             "evaluate", "run", "--target-recall", "0.9", "--prevalence", "0.02", "--photos-per-day", "400",
             "--save-threshold", cwd=tmp_path,
         )  # fmt: skip
-        for said in ("chosen on 12 validation photos", "of 400 photos a day, if 2.00%", "alerts a day", "by kind"):
+        for said in (
+            "chosen on 12 validation photos",
+            "Of 400 photos per day, if 2% have a bear",
+            "alerts per day",
+            "by group",
+        ):
             assert said in process.stdout
-        assert "to prove 90% recall with no miss you need about 29 test bears; you have 6" in process.stderr
+        assert "90% recall is not shown: " in process.stderr
+        assert " of 6 test bears found, " in process.stderr
+        assert "; 29 test bears, all found, would show it" in process.stderr
         content = json.loads(bearcnn_command("evaluate", "run", "--json", cwd=tmp_path).stdout)
         valid = [
             json.loads(line) for line in (tmp_path / "run" / "predictions.jsonl").read_text().splitlines()
@@ -364,7 +371,8 @@ class TestOtherCommands:
         assert [row["label"] for row in rows] == [
             ("not_bear", "bear")[row["probability"] >= content["threshold"]] for row in rows
         ]
-        assert "chosen to find 90%" in (tmp_path / "run" / "report.html").read_text()
+        page = (tmp_path / "run" / "report.html").read_text()
+        assert "chosen on 12 validation photos to find at least 90% of" in page
 
     def test_a_threshold_of_few_false_alarms_on_other_photos(self, work, photos):
         process = bearcnn_command(

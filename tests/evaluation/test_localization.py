@@ -1,5 +1,3 @@
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -7,17 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bearcnn.config import Config, ModelConfig
-from bearcnn.data.dataset import load_dataset
-from bearcnn.data.synthetic.scenes import write_scenes
-from bearcnn.errors import DataError
 from bearcnn.evaluation.intervals import wilson_interval
-from bearcnn.evaluation.localization import (
-    measure_window_hits,
-    read_boxes,
-    window_hit_rate,
-)
+from bearcnn.evaluation.localization import PointingGame, play_pointing_game
 from bearcnn.geometry import map_sizes
-from bearcnn.inference.predictor import Predictor
 from bearcnn.model.network import build_model
 from tests.helpers.onnx_models import make_manifest
 
@@ -98,7 +88,7 @@ def test_hits_are_counted_as_by_hand(data):
                 inside[photo, row, column] = left <= centres[column] < right and top <= centres[row] < bottom
         row, column = divmod(scores[photo].argmax(), side)
         hits += int(inside[photo, row, column])
-    found = window_hit_rate(scores, boxes, centres)
+    found = play_pointing_game(scores, boxes, centres)
     assert (found.photos, found.hits) == (photos, hits)
     assert (found.rate.value, found.rate.low, found.rate.high) == (hits / photos, *wilson_interval(hits, photos))
     assert found.chance == pytest.approx(inside.mean())
@@ -107,36 +97,21 @@ def test_hits_are_counted_as_by_hand(data):
 
 
 def test_without_photos_there_is_no_rate():
-    found = window_hit_rate(np.zeros((0, 4, 4)), np.zeros((0, 4)), np.linspace(0, 1, 4))
+    found = play_pointing_game(np.zeros((0, 4, 4)), np.zeros((0, 4)), np.linspace(0, 1, 4))
     assert found.rate.value is None
     assert found.chance is None
-
-
-def test_drawn_scenes_come_with_boxes_and_are_measured(tmp_path, trained):
-    write_scenes(tmp_path / "scenes", count=40, size=48)
-    boxes = read_boxes(tmp_path / "scenes")
-    assert len(boxes) == 20
-    assert all(0 <= left < right <= 1 and 0 <= top < bottom <= 1 for left, top, right, bottom in boxes.values())
-    dataset = load_dataset(tmp_path / "scenes", image_size=32, resize="squish")
-    hits = measure_window_hits(Predictor(trained[0].onnx_file), dataset, "test")
-    assert hits is not None
-    assert hits["all"].photos == 4
-    assert 0 <= hits["called"].photos <= 4
-
-
-def test_other_photos_have_no_boxes(trained):
-    run, dataset, _ = trained
-    assert read_boxes(dataset.root) == {}
-    assert measure_window_hits(Predictor(run.onnx_file), dataset, "test") is None
-
-
-def test_a_damaged_list_of_scenes_is_said_so(tmp_path):
-    (tmp_path / "scenes.jsonl").write_text(json.dumps({"path": "a.jpg"}) + "\n")
-    with pytest.raises(DataError, match=r"scenes\.jsonl can't be used"):
-        read_boxes(tmp_path)
 
 
 def test_there_are_as_many_windows_as_places_in_the_last_map():
     config = Config(data={"image_size": 100})
     field = config.model.receptive_fields[-1][1]
     assert map_sizes(100, 4, 2, 2)[-1] == len(range(0, 100, field.step))
+
+
+def test_the_game_of_all_bears_is_read_from_new_and_old_metrics():
+    rate = {"value": 0.5, "low": 0.2, "high": 0.8}
+    fields = {"photos": 4, "hits": 2, "rate": rate, "chance": 0.2, "best_place": 1.0, "box_area": 0.2}
+    read = PointingGame.from_metrics({"pointing_game": {"all": fields}})
+    assert read == PointingGame.from_metrics({"window_hits": {"all": fields}})
+    assert (read.hits, read.rate.high) == (2, 0.8)
+    assert PointingGame.from_metrics({}) is None

@@ -98,9 +98,30 @@ def test_rows_of_a_cache_are_answered_in_the_order_asked_for(tmp_path: Path) -> 
     pixels = random_pixels(60)
     rows = np.arange(0, 60, 2)[::-1]
     seen: list[tuple[int, int]] = []
-    result = predict_rows(predictor, pixels, rows, lambda done, total: seen.append((done, total)))
-    assert result.tolist() == predictor.predict_pixels(pixels[rows])[0].tolist()
+    probability, windows = predict_rows(predictor, pixels, rows, lambda done, total: seen.append((done, total)))
+    expected, expected_windows = predictor.predict_pixels(pixels[rows])
+    assert probability.tolist() == expected.tolist()
+    assert windows.tolist() == expected_windows.tolist()
     assert seen == [(16, 30), (30, 30)]
+
+
+def test_no_rows_get_no_answers(predictor: Predictor) -> None:
+    probability, windows = predict_rows(predictor, random_pixels(3), np.array([], np.int64))
+    assert (probability.shape, windows.shape) == ((0,), (0, 4, 4))
+
+
+def test_a_batch_is_answered_before_the_next_is_asked_for(predictor: Predictor) -> None:
+    asked: list[str] = []
+
+    def batches() -> Iterator[tuple[str, np.ndarray]]:
+        for name, n in (("first", 3), ("none", 0), ("last", 1)):
+            asked.append(name)
+            yield name, random_pixels(n)
+
+    for key, (probability, _) in predictor.predict_batches(batches()):
+        assert asked[-1] == key
+        assert len(probability) == {"first": 3, "none": 0, "last": 1}[key]
+    assert asked == ["first", "none", "last"]
 
 
 # Photos

@@ -1,14 +1,19 @@
-import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bearcnn.errors import BearcnnError
-from bearcnn.evaluation.assessment import PhotoScore, as_arrays, in_split, read_scores, write_scores
 from bearcnn.evaluation.intervals import Estimate
 from bearcnn.evaluation.metrics import compare, score
+from bearcnn.evaluation.predictions import (
+    as_arrays,
+    in_split,
+    read_predictions,
+    write_predictions,
+)
 from bearcnn.report.comparison import compare_runs, find_changes, judge_difference, render_comparison, write_comparison
 from bearcnn.runs import Run
 from tests.helpers.pages import Page
@@ -20,34 +25,28 @@ def other(trained, tmp_path: Path) -> Run:
     shutil.copytree(trained[0].directory, tmp_path / "other")
     run = Run(tmp_path / "other")
     random = np.random.default_rng(1).random
-    scores = [
-        PhotoScore(**{**json.loads(json.dumps(vars_of(each))), "probability": random()}) for each in read_scores(run)
-    ]
-    write_scores(run, scores[::-1])
+    scores = [replace(each, probability=random()) for each in read_predictions(run)]
+    write_predictions(run, scores[::-1])
     return run
 
 
-def vars_of(photo: PhotoScore) -> dict[str, object]:
-    return {name: getattr(photo, name) for name in photo.__slots__}
-
-
 def test_runs_are_compared_photo_by_photo(trained, other: Run) -> None:
-    first = sorted(in_split(read_scores(trained[0]), "test"), key=lambda photo: (photo.digest, photo.label))
-    second = sorted(in_split(read_scores(other), "test"), key=lambda photo: (photo.digest, photo.label))
+    first = sorted(in_split(read_predictions(trained[0]), "test"), key=lambda photo: (photo.digest, photo.label))
+    second = sorted(in_split(read_predictions(other), "test"), key=lambda photo: (photo.digest, photo.label))
     found = compare_runs([trained[0], other])
-    assert (found.split, found.left_aside, found.changed) == ("test", 0, {})
+    assert (found.split, found.unshared, found.changed) == ("test", 0, {})
     labels, before = as_arrays(first)
     assert found.differences == [compare(labels, before, as_arrays(second)[1])]
     assert found.values == [score(labels, before), score(labels, as_arrays(second)[1])]
 
 
-def test_photos_that_only_one_run_is_judged_on_are_left_aside(trained, other: Run) -> None:
-    scores = read_scores(other)
+def test_photos_that_only_one_run_is_judged_on_are_not_used(trained, other: Run) -> None:
+    scores = read_predictions(other)
     dropped = in_split(scores, "test")[0]
-    write_scores(other, [photo for photo in scores if photo != dropped])
+    write_predictions(other, [photo for photo in scores if photo != dropped])
     found = compare_runs([trained[0], other])
-    assert found.left_aside == 1
-    assert dropped.digest not in {photo.digest for photo in found.scores[0]}
+    assert found.unshared == 1
+    assert dropped.digest not in {photo.digest for photo in found.predictions[0]}
 
 
 def test_runs_on_other_photos_cant_be_compared(trained, other: Run) -> None:

@@ -3,26 +3,12 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from bearcnn.errors import BearcnnError, RunError
-from bearcnn.evaluation.assessment import as_arrays, in_split, read_scores
-from bearcnn.evaluation.metrics import evaluate
-from bearcnn.evaluation.thresholds import operating_point
-from bearcnn.report.charts import precision_recall_curve
-from bearcnn.report.page import (
-    breakable,
-    gather,
-    per_thousand,
-    percent,
-    render,
-    slider_steps,
-    verdict,
-    write_report,
-)
-from bearcnn.report.svg import STYLES, Axis, Dot, Series, draw_histogram, draw_lines, draw_whisker, nice_range
-from bearcnn.report.thumbnails import draw_windows, make_thumbnails
+from bearcnn.evaluation.predictions import as_arrays, in_split, read_predictions
+from bearcnn.report.page import breakable, gather, render, slider_steps, write_report
+from bearcnn.report.thumbnails import make_thumbnails
 from bearcnn.runs import Run
 from tests.helpers.pages import Page
 
@@ -54,7 +40,7 @@ def test_every_picture_and_chart_says_what_it_shows(page: str) -> None:
 
 @pytest.mark.parametrize(
     "heading",
-    ["Move the threshold", "How it learnt", "What it can do", "The worst mistakes", "By kind of photo",
+    ["Move the threshold", "Training", "Scores", "Calibration", "Worst mistakes", "By group of photos",
      "The network, layer by layer", "The photos", "How to repeat it", "The configuration"],
 )  # fmt: skip
 def test_every_part_is_there(page: str, heading: str) -> None:
@@ -74,17 +60,17 @@ def test_the_page_shows_the_runs_own_numbers(page: str, trained) -> None:
 
 def test_names_that_are_markup_stay_text(trained) -> None:
     data = gather(trained[0])
-    photo = replace(data.scores[0], path=EVIL, subclass=EVIL, label=1, probability=0.0)
-    pictures = make_thumbnails([data.scores[0]], Path(data.record["root"]), trained[0].onnx_file)
-    thumbnail = replace(pictures[0], score=photo)
+    photo = replace(data.predictions[0], path=EVIL, subclass=EVIL, label=1, probability=0.0)
+    pictures = make_thumbnails([data.predictions[0]], Path(data.record["root"]), trained[0].onnx_file)
+    thumbnail = replace(pictures[0], prediction=photo)
     record = {**data.record, "root": EVIL, "skipped": [{"path": EVIL, "reason": EVIL}]}
-    group = replace(data.judgement.groups[0], name=EVIL)
+    group = replace(data.assessment.groups[0], name=EVIL)
     evil = replace(
         data,
         place=EVIL,
         record=record,
         thumbnails=[thumbnail],
-        judgement=replace(data.judgement, groups=[group], notes=[EVIL]),
+        assessment=replace(data.assessment, groups=[group], notes=[EVIL]),
         manifest=data.manifest.model_copy(update={"classes": (EVIL, EVIL), "name": EVIL, "versions": {EVIL: EVIL}}),
     )
     page = render(evil)
@@ -100,7 +86,7 @@ def test_a_name_that_isnt_text_doesnt_end_the_report(trained, tmp_path: Path) ->
     run.predictions_file.write_text(kept.replace(".jpg", "\\udcff.jpg"))
     page = write_report(run).read_bytes().decode()
     assert "\\udcff.jpg" in page
-    assert "the photo is not there any more" in page
+    assert "the photo is no longer there" in page
 
 
 def test_the_report_of_an_unfinished_or_older_run_says_what_to_do(trained, tmp_path: Path) -> None:
@@ -117,17 +103,20 @@ def test_the_report_of_an_unfinished_or_older_run_says_what_to_do(trained, tmp_p
 def test_a_run_without_calibration_and_layers_has_a_report_all_the_same(trained) -> None:
     data = gather(trained[0])
     metrics = {name: value for name, value in data.metrics.items() if name not in ("layers", "calibration", "groups")}
-    assert "didn't write its layers down" in render(replace(data, metrics=metrics, history=[]))
+    assert "didn't record its layers" in render(replace(data, metrics=metrics, history=[]))
 
 
 def test_it_says_how_often_the_windows_point_at_the_bear_where_that_is_known(trained) -> None:
     data = gather(trained[0], thumbnails=False)
     rate = {"value": 0.75, "low": 0.6, "high": 0.86}
-    hits = {"photos": 40, "hits": 30, "rate": rate, "chance": 0.3, "best_place": 0.5}
-    page = " ".join(render(replace(data, metrics={**data.metrics, "window_hits": {"all": hits}})).split())
-    assert "in 30 of 40 the best window lies on it, 75% (60% to 86%); a window chosen blindly would in 30%," in page
-    assert "always the same one at best in 50%." in page
-    assert "the best window lies" not in render(data)
+    hits = {"photos": 40, "hits": 30, "rate": rate, "chance": 0.3, "best_place": 0.5, "box_area": 0.2}
+    page = " ".join(render(replace(data, metrics={**data.metrics, "pointing_game": {"all": hits}})).split())
+    assert "The best window lies on it in 30 of 40: 75% (60% to 86%)." in page
+    assert (
+        "A random window hits in 30%; the best fixed window in 50%, because drawn bears stand low in the picture."
+        in page
+    )
+    assert "The best window lies" not in render(data)
 
 
 def test_nobodys_file_is_overwritten(trained, tmp_path: Path) -> None:
@@ -138,30 +127,8 @@ def test_nobodys_file_is_overwritten(trained, tmp_path: Path) -> None:
     assert mine.read_text() == "mine"
 
 
-@pytest.mark.parametrize(
-    ("found", "bears", "alarms", "others", "word"),
-    [
-        (300, 300, 5, 300, "Yes, on photos like these."),
-        (20, 20, 1, 100, "Perhaps."),
-        (60, 100, 5, 100, "Not at this threshold."),
-        (100, 100, 90, 100, "Little help."),
-    ],
-)
-def test_the_verdict_follows_from_recall_its_interval_and_the_alarms(found, bears, alarms, others, word) -> None:
-    labels = [1] * bears + [0] * others
-    probabilities = [0.9] * found + [0.2] * (bears - found) + [0.8] * alarms + [0.1] * (others - alarms)
-    assert verdict(evaluate(labels, probabilities), operating_point(labels, probabilities, 0.5), "bear")[1] == word
-
-
-def test_a_coin_gets_a_no_and_photos_of_one_class_no_answer() -> None:
-    coin = np.random.default_rng(0).random(200)
-    labels = np.arange(200) % 2
-    assert verdict(evaluate(labels, coin), operating_point(labels, coin, 0.5), "bear")[:2] == ("bad", "No.")
-    assert verdict(evaluate([0], [0.1]), operating_point([0], [0.1], 0.5), "bear")[1] == "Can't tell."
-
-
 def test_the_slider_counts_what_the_photos_say(trained) -> None:
-    scores = in_split(read_scores(trained[0]), "test")
+    scores = in_split(read_predictions(trained[0]), "test")
     labels, probabilities = as_arrays(scores)
     slider = slider_steps(scores, 0.5)
     assert slider["steps"][slider["start"]][0] == 0.5
@@ -172,61 +139,17 @@ def test_the_slider_counts_what_the_photos_say(trained) -> None:
     assert slider["steps"][-1][1:] == [0, 0]
 
 
-def test_the_precision_recall_curve_has_the_area_of_average_precision(trained) -> None:
-    scores = in_split(read_scores(trained[0]), "test")
-    recall, precision = precision_recall_curve(scores)
-    area = sum((b - a) * y for a, b, y in zip(recall, recall[1:], precision[1:], strict=False))
-    assert area == pytest.approx(evaluate(*as_arrays(scores)).estimates["average_precision"].value)
-
-
-def test_thumbnails_survive_a_lost_photo_and_a_lost_model(trained, tmp_path: Path) -> None:
-    run, dataset, _ = trained
-    score = read_scores(run)[0]
-    there = make_thumbnails([score], dataset.root, run.onnx_file)[0]
-    assert there.photo.startswith("data:image/jpeg;base64,") and there.windows.startswith("data:image/png;base64,")
-    assert make_thumbnails([score], tmp_path, run.onnx_file)[0].photo == ""
-    assert make_thumbnails([score], dataset.root, tmp_path / "gone.onnx")[0].photo == ""
-
-
-def test_window_scores_are_as_opaque_as_they_are_high() -> None:
-    import base64
-    import io
-
-    from PIL import Image
-
-    uri = draw_windows(np.array([[0.0, 0.5, 1.0]], np.float32))
-    alpha = np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))))[0, :, 3]
-    assert alpha[0] == 0 and alpha[0] < alpha[1] < alpha[2]
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(0.5, "50%"), (0.984, "98.4%"), (1.0, "100%"), (0.9999, "over 99.9%"), (0.0001, "under 0.1%"), (0, "0%"),
-     (None, "undefined"), (0.98, "98%")],
-)  # fmt: skip
-def test_a_share_is_never_rounded_to_certainty(value, text: str) -> None:
-    assert percent(value) == text
-
-
-def test_small_helpers() -> None:
-    assert per_thousand(0.8675) == "868" and per_thousand(None) == "undefined"
+def test_a_path_may_be_broken_after_each_folder() -> None:
     assert str(breakable("a/<b>.jpg")) == "a/<wbr>&lt;b&gt;.jpg"
 
 
-def test_charts_place_their_points_and_escape_their_names() -> None:
-    axis = Axis("x", 0, 1)
-    chart = str(
-        draw_lines("<t>", "d", axis, axis, [Series("<s>", [0, 1], [0, 1], STYLES[0])], [Dot(1, 0, "", "first")])
+def test_the_page_explains_threshold_score_and_calibration_in_words(trained) -> None:
+    data = gather(trained[0], thumbnails=False)
+    data = replace(data, metrics={**data.metrics, "calibration": {**data.calibration, "temperature": 0.491}})
+    page = " ".join(render(replace(data, calibration=data.metrics["calibration"])).split())
+    assert "Photos that score 0.5 or more are called bear. This is the default; choose yours below." in page
+    assert "the chance that a photo with a bear scores higher than one without." in page
+    assert (
+        "Before calibration it was too timid. One number (temperature 0.49), fitted on the validation photos," in page
     )
-    assert 'points="46.0,190.0 352.0,10.0"' in chart and 'cx="352.0" cy="190.0"' in chart
-    assert "<t>" not in chart and "&lt;s&gt;" in chart
-    assert "None" not in str(draw_lines("t", "d", axis, axis, [Series("s", [0, 1, 2], [0.5, None, 0.2], "first")]))
-    bars = str(draw_histogram("t", "d", axis, [0.5, 0.5], [1.0, 0.0], ("a", "b"), 0.5))
-    assert bars.count("<rect") == 4
-    assert str(draw_whisker(None, None, None, "")) == ""
-    assert 'cx="60.0"' in str(draw_whisker(0.5, 0.2, 0.8, "half"))
-
-
-@pytest.mark.parametrize(("values", "expected"), [([0.2, 0.71], (0.2, 0.8)), ([3.0], (2.5, 3.5)), ([], (0.0, 1.0))])
-def test_axes_hold_their_values_and_end_on_round_numbers(values, expected) -> None:
-    assert nice_range(values) == pytest.approx(expected)
+    assert '"photos": "test photos", "positive": "bear"' in page

@@ -25,8 +25,7 @@ from bearcnn.runs import EpochRecord, LayerRow, Run
 if TYPE_CHECKING:  # for the types alone: a command loads only what it uses
     from bearcnn.data.cache import CacheEntry
     from bearcnn.data.dataset import Dataset
-    from bearcnn.evaluation.assessment import Judgement
-    from bearcnn.evaluation.intervals import Estimate
+    from bearcnn.evaluation.assessment import Assessment
     from bearcnn.evaluation.metrics import Evaluation
     from bearcnn.export.run import ExportReport
     from bearcnn.inference.predictor import Prediction
@@ -38,20 +37,6 @@ for stream in (sys.stdout, sys.stderr):
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
-
-NAMES = {
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "precision": "precision",
-    "recall": "recall",
-    "false_positive_rate": "false-positive rate",
-    "f1": "F1",
-    "roc_auc": "ROC AUC",
-    "average_precision": "average precision",
-    "brier": "Brier score",
-    "log_loss": "log loss",
-    "valid_loss": "validation loss",
-}
 
 
 def note(text: str) -> None:
@@ -215,7 +200,10 @@ def show_dataset(dataset: "Dataset") -> None:
 
 
 def show_evaluation(evaluation: "Evaluation", title: str, classes: tuple[str, str]) -> None:
-    """Every score with its interval, and the confusion matrix."""
+    """Show every score with its interval, and the confusion matrix."""
+    from bearcnn.evaluation.formats import decimal
+    from bearcnn.evaluation.wording import interval, metric_words
+
     negative, positive = classes
     out.print(
         f"[bold]{escape(title)}[/]: {evaluation.n:,} photos, {evaluation.positives:,} {escape(positive)}; "
@@ -227,9 +215,7 @@ def show_evaluation(evaluation: "Evaluation", title: str, classes: tuple[str, st
     table.add_column("value", justify="right")
     table.add_column(f"{evaluation.confidence:.0%} interval", justify="right")
     for name, estimate in evaluation.estimates.items():
-        interval = "" if estimate.low is None else f"{estimate.low:.3f} to {estimate.high:.3f}"
-        value = "undefined" if estimate.value is None else f"{estimate.value:.3f}"
-        table.add_row(NAMES.get(name, name), value, interval)
+        table.add_row(metric_words(name), decimal(estimate.value), interval(estimate))
     out.print(table)
     confusion = evaluation.confusion
     matrix = Table(box=None, pad_edge=False, header_style="bold")
@@ -241,77 +227,65 @@ def show_evaluation(evaluation: "Evaluation", title: str, classes: tuple[str, st
     out.print(matrix)
 
 
-def show_judgement(judgement: "Judgement", title: str, classes: tuple[str, str]) -> None:
-    """The scores, what the threshold costs, which kinds of photo are judged wrongly, the worst of them."""
+def show_assessment(assessment: "Assessment", title: str, classes: tuple[str, str]) -> None:
+    """Show the scores, the threshold's costs, the errors by group of photos, and the worst mistakes."""
+    from bearcnn.evaluation.formats import percent, target_percent
+    from bearcnn.evaluation.wording import interval, threshold_origin
+
     positive = classes[1]
-    show_evaluation(judgement.evaluation, title, classes)
-    choice, point = judgement.choice, judgement.point
-    if choice.photos:
-        what = (
-            f"finds {choice.reached:.1%} of the {choice.bears:,} there (wanted: {choice.wanted:.4g})"
-            if choice.rule == "target_recall"
-            else f"gives {choice.reached:.3g} false alarms a day there (wanted: at most {choice.wanted:.4g})"
-        )
-        out.print(f"\nthreshold [bold]{choice.threshold:.4g}[/], chosen on {choice.photos:,} validation photos: {what}")
-    else:
-        out.print(f"\nthreshold [bold]{choice.threshold:.4g}[/], {_ORIGINS[choice.rule]}")
-    out.print(
-        f"of {point.photos_per_day:,.0f} photos a day, if {point.prevalence:.2%} of them have a {escape(positive)}:"
-    )
+    show_evaluation(assessment.evaluation, title, classes)
+    choice, point = assessment.choice, assessment.point
+    origin = threshold_origin(choice, positive)
+    out.print(f"\nThe threshold is [bold]{choice.threshold:.4g}[/]. {escape(origin)}", soft_wrap=True)
+    prevalence = target_percent(point.prevalence)
+    out.print(f"Of {point.photos_per_day:,.0f} photos per day, if {prevalence} have a {escape(positive)}:")
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("what it means in use")
     table.add_column("value", justify="right")
-    table.add_column(f"{judgement.evaluation.confidence:.0%} interval", justify="right")
-    for name, estimate, percent in (
-        (f"{positive}s found", point.recall, True),
-        ("others called so", point.false_positive_rate, True),
-        ("photos left to look at", point.photos_to_look_at, True),
-        ("alerts a day", point.alerts_per_day, False),
-        ("of these false alarms", point.false_alarms_per_day, False),
-        ("alerts that are right", point.precision, True),
+    table.add_column(f"{assessment.evaluation.confidence:.0%} interval", justify="right")
+    for name, estimate, text in (
+        (f"{positive}s found", point.recall, percent),
+        ("false alarms among the others", point.false_positive_rate, percent),
+        ("photos left to look at", point.photos_to_look_at, percent),
+        ("alerts per day", point.alerts_per_day, _count),
+        ("false alarms per day", point.false_alarms_per_day, _count),
+        ("alerts that are right", point.precision, percent),
     ):
-        table.add_row(name, _number(estimate.value, percent), _interval(estimate, percent))
+        table.add_row(name, text(estimate.value), interval(estimate, text))
     out.print(table)
     wrong = Table(box=None, pad_edge=False, header_style="bold")
-    wrong.add_column("by kind of photo")
+    wrong.add_column("by group of photos")
     for heading in ("photos", "wrong", "share", "interval"):
         wrong.add_column(heading, justify="right")
-    for row in judgement.groups:
+    for row in assessment.groups:
         name = f"{classes[row.label]}: {row.name}" if row.name != classes[row.label] else row.name
-        share = _number(row.rate.value, True)
-        wrong.add_row(escape(name), f"{row.photos:,}", f"{row.wrong:,}", share, _interval(row.rate, True))
+        share, ends = percent(row.rate.value), interval(row.rate, percent)
+        wrong.add_row(escape(name), f"{row.photos:,}", f"{row.wrong:,}", share, ends)
     out.print()
     out.print(wrong)
-    if judgement.mistakes:
+    if assessment.mistakes:
         out.print("\n[bold]worst mistakes[/]")
-        for photo in judgement.mistakes:
+        for photo in assessment.mistakes:
             kind = f"missed {positive}" if photo.label else "false alarm"
             out.print(
                 f"{escape(kind):{len(positive) + 7}}  {photo.probability:5.3f}  {escape(photo.path)}", soft_wrap=True
             )
-    for remark in judgement.notes:
+    for remark in assessment.notes:
         note(f"[yellow]{escape(remark)}[/]")
 
 
-_ORIGINS = {"given": "as you gave it", "model": "the model file's own"}
-
-
-def _number(value: float | None, percent: bool) -> str:
-    return "undefined" if value is None else f"{value:.1%}" if percent else f"{value:,.1f}"
-
-
-def _interval(estimate: "Estimate", percent: bool) -> str:
-    if estimate.low is None or estimate.high is None:
-        return ""
-    return f"{_number(estimate.low, percent)} to {_number(estimate.high, percent)}"
+def _count(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:,.1f}"
 
 
 def show_finished(run: Run, evaluation: "Evaluation", split: str, best_epoch: int) -> None:
     """What a training came to, where everything lies, and what to try next."""
+    from bearcnn.evaluation.wording import metric_words
+
     scores = evaluation.estimates
     out.print(f"\non {evaluation.n:,} {split} photos, with 95% intervals (best epoch: {best_epoch}):")
     for name in ("accuracy", "recall", "precision", "roc_auc"):
-        out.print(f"  {NAMES[name]:18} {scores[name]}")
+        out.print(f"  {metric_words(name):18} {scores[name]}")
     if split == "valid":
         note("[yellow]there are no test photos: these chose the best epoch as well, so the scores flatter a little[/]")
     confusion = evaluation.confusion

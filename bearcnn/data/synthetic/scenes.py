@@ -24,6 +24,7 @@ from filelock import FileLock
 from PIL import Image
 
 from bearcnn.data.synthetic.animals import ANATOMY, BEARS, COATS, OTHERS, WEARERS, make_body
+from bearcnn.data.synthetic.boxes import INDEX
 from bearcnn.data.synthetic.landscapes import (
     LIGHT_ODDS,
     LIGHTS,
@@ -40,7 +41,6 @@ from bearcnn.data.synthetic.painting import cast_stamp, press_stamp
 from bearcnn.errors import DataError
 
 SUBCLASSES = (*BEARS, *OTHERS, "empty")
-INDEX = "scenes.jsonl"
 
 DRAWING_VERSION = 1  # raise it whenever the same seed gives another picture: cached sets are named by it
 DEFAULT_COUNT = 6000

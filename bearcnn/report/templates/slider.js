@@ -9,7 +9,7 @@ function update() {
   const label = threshold.toPrecision(3);
   show("at", label); show("found", number(hits)); show("missed", number(bears - hits));
   show("alarms", number(wrong)); show("look", number(hits + wrong));
-  show("counted", `Here it finds ${found} of ${known.bears} and calls ${alarms} of the ${known.others} others so.`);
+  show("counted", `On these ${known.photos}: ${found} of ${known.bears} ${known.positive}s found; ${alarms} of ${known.others} others mistaken for a ${known.positive}.`);
   // In full: rounded up, it would miss the bear that it was set for.
   show("save", `bearcnn evaluate ${known.run} --threshold ${threshold} --save-threshold`);
   slider.setAttribute("aria-valuetext", `threshold ${label}`);

@@ -1,0 +1,59 @@
+"""Estimates, metrics and thresholds in the words of both the command line and the report."""
+
+from collections.abc import Callable
+
+from bearcnn.evaluation.formats import decimal, percent, signed, target_percent
+from bearcnn.evaluation.intervals import Estimate
+from bearcnn.evaluation.metrics import METRICS
+from bearcnn.evaluation.thresholds import Choice
+
+DEFAULT_THRESHOLD = 0.5
+"""The threshold of a model whose user has not chosen one."""
+
+_LOSSES = {"valid_loss": "validation loss", "train_loss": "training loss"}
+
+
+def metric_words(name: str) -> str:
+    """Return a metric's or a loss's name for people."""
+    return METRICS[name].words if name in METRICS else _LOSSES.get(name, name.replace("_", " "))
+
+
+def interval(estimate: Estimate, text: Callable[[float | None], str] = decimal) -> str:
+    """Return the ends of an interval as `0.921 to 0.961`; nothing where there is none."""
+    if estimate.low is None or estimate.high is None:
+        return ""
+    return f"{text(estimate.low)} to {text(estimate.high)}"
+
+
+def share(estimate: Estimate) -> str:
+    """Return a share with its interval: `97.4% (91.2% to 99.1%)`."""
+    ends = interval(estimate, percent)
+    return f"{percent(estimate.value)} ({ends})" if estimate.value is not None and ends else percent(estimate.value)
+
+
+def difference(estimate: Estimate) -> str:
+    """Return a difference with its interval: `+0.012 (-0.003 to +0.027)`."""
+    ends = interval(estimate, signed)
+    return f"{signed(estimate.value)} ({ends})" if estimate.value is not None and ends else signed(estimate.value)
+
+
+def is_default(choice: Choice) -> bool:
+    """Whether nobody has chosen a threshold yet."""
+    return choice.rule == "model" and choice.threshold == DEFAULT_THRESHOLD
+
+
+def threshold_origin(choice: Choice, positive: str) -> str:
+    """Return where a threshold comes from, as a sentence."""
+    if choice.rule == "target_recall":
+        return (
+            f"It was chosen on {choice.photos:,} validation photos to find at least {target_percent(choice.wanted)} of "
+            f"the {choice.bears:,} with a {positive}; it finds {percent(choice.reached)} of them."
+        )
+    if choice.rule == "max_false_alarms_per_day":
+        return (
+            f"It was chosen on {choice.photos:,} validation photos for at most {choice.wanted:.4g} false alarms per "
+            f"day; it gives {choice.reached:.3g}."
+        )
+    if choice.rule == "given":
+        return "It was set by hand."
+    return "This is the default." if is_default(choice) else "It comes from the model file."

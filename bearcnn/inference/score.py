@@ -1,0 +1,80 @@
+"""A model file's answers to the labelled photos of a data set, and to those whose bears' places are known."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bearcnn.data.dataset import Dataset
+from bearcnn.data.splits import Split
+from bearcnn.data.synthetic.boxes import read_boxes
+from bearcnn.evaluation.localization import PointingGame, play_pointing_game
+from bearcnn.evaluation.predictions import HELD_OUT, LabelledPrediction, write_predictions
+from bearcnn.inference.predictor import Predictor, predict_rows
+from bearcnn.runs import Run
+
+OnProgress = Callable[[int, int], None]
+"""Takes the number of photos done and their total."""
+
+_COLOURLESS = 6
+"""Half of a grey photo's pixels have channels this near to each other; infrared photos and their JPEG noise do."""
+
+
+def predict_split(
+    predictor: Predictor, dataset: Dataset, split: Split, on_progress: OnProgress | None = None
+) -> list[LabelledPrediction]:
+    """Predict each photo of a split, in the order of their paths."""
+    examples = dataset.select(split)
+    rows, _ = dataset.arrays(split)
+    probabilities, _ = predict_rows(predictor, dataset.pixels, rows, on_progress)
+    return [
+        LabelledPrediction(
+            path=example.path.relative_to(dataset.root).as_posix(),
+            split=split,
+            label=example.label,
+            subclass=example.subclass,
+            digest=example.digest,
+            probability=probability,
+            grey=is_grey(np.asarray(dataset.pixels[example.row])),
+        )
+        for example, probability in zip(examples, probabilities.tolist(), strict=True)
+    ]
+
+
+def keep_predictions(
+    run: Run, predictor: Predictor, dataset: Dataset, known: Sequence[LabelledPrediction] = ()
+) -> list[LabelledPrediction]:
+    """Write predictions.jsonl of a run, and return its content; a split of `known` is not predicted again."""
+    predictions = []
+    for split in HELD_OUT:
+        answers = [prediction for prediction in known if prediction.split == split]
+        predictions += answers or predict_split(predictor, dataset, split)
+    write_predictions(run, predictions)
+    return predictions
+
+
+def point_at_bears(
+    predictor: Predictor, dataset: Dataset, split: Split, on_progress: OnProgress | None = None
+) -> dict[str, PointingGame] | None:
+    """Play the pointing game with the bears of a split: with "all" of them, and with those "found".
+
+    None where the bears' places are unknown: only drawn scenes come with boxes.
+    """
+    boxes = read_boxes(dataset.root)
+    bears = [example for example in dataset.select(split) if example.path in boxes]
+    if not bears:
+        return None
+    rows = np.array([example.row for example in bears])
+    probabilities, windows = predict_rows(predictor, dataset.pixels, rows, on_progress)
+    found = probabilities >= predictor.manifest.threshold
+    places = np.array([boxes[example.path] for example in bears])
+    centres = predictor.manifest.window_centres(windows.shape[1])
+    return {
+        "all": play_pointing_game(windows, places, centres),
+        "found": play_pointing_game(windows[found], places[found], centres),
+    }
+
+
+def is_grey(pixels: NDArray[np.uint8]) -> bool:
+    """Whether a photo (size, size, 3) has no colour, by its median pixel: a coloured date line counts little."""
+    return bool(np.median(pixels.max(axis=2) - pixels.min(axis=2)) <= _COLOURLESS)

@@ -1,0 +1,47 @@
+"""A threshold written into the model files of a run, with the scores that the model has at it."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from safetensors.numpy import load, save
+
+from bearcnn.evaluation.assessment import Assessment, group_errors
+from bearcnn.evaluation.metrics import evaluate
+from bearcnn.evaluation.predictions import HELD_OUT, as_arrays, in_split, read_predictions
+from bearcnn.files import write_atomically
+from bearcnn.manifest import Manifest, read_manifest, safetensors_metadata, stamp_onnx
+from bearcnn.runs import Run
+
+
+def save_threshold(run: Run, assessment: Assessment) -> None:
+    """Write the threshold of an assessment into a run's model files and its metrics.json.
+
+    Raises:
+        ModelFileError: a model file is missing or damaged; nothing is changed then.
+    """
+    threshold = assessment.choice.threshold
+    metrics, predictions = run.metrics(), read_predictions(run)
+    for split in HELD_OUT:
+        photos = in_split(predictions, split)
+        if photos:
+            metrics["evaluations"][split] = evaluate(*as_arrays(photos), threshold=threshold).to_json()
+            metrics.setdefault("groups", {})[split] = [asdict(row) for row in group_errors(photos, threshold)]
+    metrics["choice"] = assessment.choice.to_json()
+    changed = {"threshold": threshold, "metrics": manifest_metrics(metrics)}
+    model = stamp_onnx(run.onnx_file, read_manifest(run.onnx_file).model_copy(update=changed))
+    weights = stamp_safetensors(run.weights_file, read_manifest(run.weights_file).model_copy(update=changed))
+    write_atomically(run.onnx_file, model, overwrite=True)
+    write_atomically(run.weights_file, weights, overwrite=True)
+    write_atomically(run.metrics_file, json.dumps(metrics, indent=1).encode(), overwrite=True)
+
+
+def manifest_metrics(metrics: dict[str, Any]) -> dict[str, Any]:
+    """Return what the model file carries of metrics.json: all but the parts about groups of photos and layers."""
+    return {name: value for name, value in metrics.items() if name not in ("layers", "groups")}
+
+
+def stamp_safetensors(file: Path, manifest: Manifest) -> bytes:
+    """Return a safetensors file with another manifest in its header."""
+    return save(load(file.read_bytes()), safetensors_metadata(manifest))

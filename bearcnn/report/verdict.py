@@ -1,0 +1,59 @@
+"""A report's first sentences: whether the model is fit for use, and a threshold that would be better."""
+
+from collections.abc import Sequence
+
+from bearcnn.evaluation.formats import percent
+from bearcnn.evaluation.metrics import Evaluation
+from bearcnn.evaluation.predictions import LabelledPrediction, as_arrays
+from bearcnn.evaluation.thresholds import Choice, OperatingPoint, choose_for_recall, operating_point
+from bearcnn.evaluation.wording import interval
+
+GOOD_RECALL = 0.95
+"""The share of bears from which the verdict calls a model fit for use."""
+
+USEFUL_ALARMS = 0.5
+"""The share of false alarms above which it isn't: most photos would have to be looked at all the same."""
+
+SUGGESTED_RECALL = 0.98
+"""The recall of the threshold that the report suggests."""
+
+
+def judge(evaluation: Evaluation, point: OperatingPoint, positive: str) -> tuple[str, str, str]:
+    """Return the verdict: its style (good, unsure or bad), a word, and the reason in a sentence."""
+    recall, alarms, auc = point.recall, point.false_positive_rate, evaluation.estimates["roc_auc"]
+    found, bears = evaluation.confusion.true_positive, evaluation.positives
+    if recall.value is None or recall.low is None or alarms.value is None:
+        return "unsure", "Can't tell.", f"Photos with a {positive} and photos without one are needed for a verdict."
+    cost = f"raises a false alarm on {percent(alarms.value)} of the rest"
+    found_share = f"finds {percent(recall.value)} of the photos with a {positive}"
+    if auc.low is not None and auc.low <= 0.5:
+        return "bad", "No.", f"It is not shown to tell a {positive} from the rest any better than a coin would."
+    if recall.value >= GOOD_RECALL and alarms.value > USEFUL_ALARMS:
+        return "bad", "Little help.", f"It {found_share}, but {cost}."
+    if recall.low >= GOOD_RECALL:
+        reason = f"It {found_share} (95% interval {interval(recall, percent)}) and {cost}."
+        return "good", "Yes, on photos like these.", reason
+    if recall.value >= GOOD_RECALL:
+        reason = (
+            f"It found {found:,} of {bears:,} photos with a {positive}, too few to be sure (95% interval "
+            f"{interval(recall, percent)}), and {cost}."
+        )
+        return "unsure", "Perhaps.", reason
+    reason = (
+        f"It misses {percent(1 - recall.value)} of the photos with a {positive} ({bears - found:,} of {bears:,}) and "
+        f"{cost}."
+    )
+    return "bad", "Not at this threshold.", reason
+
+
+def suggest_threshold(
+    choice: Choice, validation: Sequence[LabelledPrediction], predictions: Sequence[LabelledPrediction]
+) -> OperatingPoint | None:
+    """Return the costs of the threshold that finds more bears among validation photos; None where the own does."""
+    labels, probabilities = as_arrays(validation)
+    if choice.rule == "target_recall" or not labels.any():
+        return None
+    better = choose_for_recall(labels, probabilities, SUGGESTED_RECALL)
+    if better.threshold >= choice.threshold:
+        return None
+    return operating_point(*as_arrays(predictions), better.threshold)

@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+
+from bearcnn.evaluation.assessment import ThresholdPolicy, choose_threshold
+from bearcnn.evaluation.metrics import evaluate
+from bearcnn.evaluation.predictions import LabelledPrediction
+from bearcnn.evaluation.thresholds import Choice, operating_point
+from bearcnn.report.verdict import judge, suggest_threshold
+
+
+@pytest.mark.parametrize(
+    ("found", "bears", "alarms", "others", "word"),
+    [
+        (300, 300, 5, 300, "Yes, on photos like these."),
+        (20, 20, 1, 100, "Perhaps."),
+        (60, 100, 5, 100, "Not at this threshold."),
+        (100, 100, 90, 100, "Little help."),
+    ],
+)
+def test_the_verdict_follows_from_recall_its_interval_and_the_alarms(found, bears, alarms, others, word) -> None:
+    labels = [1] * bears + [0] * others
+    probabilities = [0.9] * found + [0.2] * (bears - found) + [0.8] * alarms + [0.1] * (others - alarms)
+    assert judge(evaluate(labels, probabilities), operating_point(labels, probabilities, 0.5), "bear")[1] == word
+
+
+def test_a_coin_gets_a_no_and_photos_of_one_class_no_answer() -> None:
+    coin = np.random.default_rng(0).random(200)
+    labels = np.arange(200) % 2
+    assert judge(evaluate(labels, coin), operating_point(labels, coin, 0.5), "bear")[:2] == ("bad", "No.")
+    assert judge(evaluate([0], [0.1]), operating_point([0], [0.1], 0.5), "bear")[1] == "Can't tell."
+
+
+def test_the_reason_gives_the_interval_of_the_recall_and_the_false_alarms() -> None:
+    labels = [1] * 600 + [0] * 600
+    probabilities = [0.9] * 583 + [0.2] * 17 + [0.8] * 19 + [0.1] * 581
+    found = judge(evaluate(labels, probabilities), operating_point(labels, probabilities, 0.5), "bear")
+    assert found[2] == (
+        "It finds 97.2% of the photos with a bear (95% interval 95.5% to 98.2%) "
+        "and raises a false alarm on 3.2% of the rest."
+    )
+
+
+def test_a_lower_threshold_is_suggested_where_it_finds_more_bears() -> None:
+    photos = [LabelledPrediction("", "valid", i % 2, "x", "", 0.3 + 0.4 * (i % 2) - 0.01 * i, False) for i in range(40)]
+    suggested = suggest_threshold(choose_threshold(ThresholdPolicy(), photos, 0.5), photos, photos)
+    assert suggested is not None and suggested.recall.value == 1
+    assert suggest_threshold(Choice(0.1, "model", 0.1, 0.1, 0, 0), photos, photos) is None
+    assert suggest_threshold(choose_threshold(ThresholdPolicy(target_recall=0.5), photos, 0.5), photos, photos) is None
