@@ -39,7 +39,9 @@ def main() -> None:
                     [place, name, setting["label"], mean(setting, "train.log_loss"), change(setting, "train.log_loss"),
                      mean(setting, "valid.roc_auc"), change(setting, "valid.roc_auc"), mean(setting, "gap.roc_auc")]
                 )  # fmt: skip
-            summaries.append(f"**{place}, {name}.** " + " ".join(content["summary"][1:4]) + " " + content["verdict"][-2])
+            summaries.append(
+                f"**{place}, {name}.** " + " ".join(content["summary"][1:4]) + " " + content["summary"][-2]
+            )
     contents = [content for sweeps in panels.values() for content in sweeps.values()]
     picture = options.out.parent / "pictures" / ("dropout-photos.png" if options.data else "dropout.png")
     draw_changes(picture, panels, "dropout")
