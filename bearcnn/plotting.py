@@ -12,7 +12,7 @@ BLUE, ORANGE, GREEN, BLACK = "#0072B2", "#D55E00", "#009E73", "#000000"
 
 
 def draw_learning_rates(lrs: list[float], losses: list[float], suggestion: float) -> bytes:
-    """A learning-rate range test as a PNG: smoothed loss against the rate, the suggestion marked."""
+    """Draw a learning-rate range test as a PNG: smoothed loss against the rate, the suggestion marked."""
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
     axes.plot(lrs, losses, color=BLUE, linewidth=2)
     nearest = min(range(len(lrs)), key=lambda index: abs(lrs[index] - suggestion))

@@ -99,7 +99,7 @@ def _what_was_done(analysis: Analysis) -> str:
     photos, settings = analysis.photos, len(analysis.settings)
     epochs = analysis.plan.config.train.epochs
     text = (
-        f"{_count(analysis.done, 'training run')} of {_count(epochs, 'epoch')}, in total: "
+        f"{_count(analysis.done, 'training run')} of {_count(epochs, 'epoch')}: "
         f"{_count(settings, 'setting')} of {_subject(analysis)} with {_count(len(analysis.plan.seeds), 'seed')} each. "
         f"Every run trained on {photos['train']:,} photos; its last epoch's network is scored on {photos['valid']:,} "
         f"validation photos."

@@ -1,3 +1,5 @@
+import inspect
+import io
 import json
 import os
 import random
@@ -9,10 +11,60 @@ import time
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from bearcnn.cli.display.sweep import SweepDisplay, format_mean
+from bearcnn.cli.options import KNOBS
+from bearcnn.cli.sweep import sweep, sweep_dropout
+from bearcnn.cli.train import train
+from bearcnn.sweep.plan import list_points
+from bearcnn.sweep.statistics import mean_interval
 from tests.helpers.commands import bearcnn_command
+from tests.helpers.sweeps import analyse_made_up, dropout
 
 TINY = ["--set", "data.image_size=16", "--set", "model.widths=[4,8]", "--set", "train.batch_size=8"]
+
+
+class TestSweepDisplay:
+    """Numbers only as far as they mean something."""
+
+    @pytest.mark.parametrize(
+        ("values", "shown"), [([0.9], "0.900"), ([0.8, 0.9], "0.850"), ([0.9] * 3, "0.900 ±0.000")]
+    )
+    def test_the_live_table_has_no_interval_below_three_seeds(self, values, shown):
+        assert format_mean(mean_interval(values), least=3) == shown
+
+    def test_no_number_is_a_negative_zero(self):
+        assert format_mean(mean_interval([-0.0001]), "+") == "0.000"
+
+    def test_the_live_table_counts_what_is_done_failed_and_running(self):
+        plan = dropout(2, (0, 0.4))
+        _, records = analyse_made_up(plan, lambda rate, seed: 0.8 + rate / 10, failed={"dropout-0.4_seed-1"})
+        display = SweepDisplay()
+        display.sweep_planned(Path("s"), plan, list_points(plan), {}, 4)
+        for name in ("dropout-0_seed-0", "dropout-0_seed-1", "dropout-0.4_seed-1"):
+            display.trial_started(name, 3)
+            display.trial_finished(records[name])
+        display.trial_started("dropout-0.4_seed-0", 3)
+        display.epoch_done("dropout-0.4_seed-0", 2)
+        console = Console(width=100, record=True, file=io.StringIO())
+        console.print(display.render())
+        text = console.export_text()
+        assert "3 of 4 finished, 1 failed, 1 running" in text
+        assert "dropout-0.4_seed-0 (2/3)" in text
+        assert "0.800" in text
+        assert "±" not in text
+
+
+@pytest.mark.parametrize("command", [sweep, sweep_dropout])
+def test_both_commands_have_the_knobs_of_train(command):
+    knobs = {name for name, each in inspect.signature(train).parameters.items() if KNOBS in str(vars_of(each))}
+    assert len(knobs) >= 9
+    assert knobs - {"seed"} <= set(inspect.signature(command).parameters)
+
+
+def vars_of(parameter: inspect.Parameter) -> list[object]:
+    return [getattr(each, "rich_help_panel", "") for each in getattr(parameter.annotation, "__metadata__", ())]
 
 
 class TestSweepCommands:
