@@ -138,7 +138,7 @@ class TestSweepCommands:
     def test_killed_at_random_moments_nothing_is_lost_and_nothing_runs_twice(self, photos, tmp_path, workers):
         command = [sys.executable, "-m", "bearcnn", "sweep-dropout", "--workers", str(workers)]
         start = ["--data", photos, "--rates", "0,0.3,0.6", "--seeds", "2", "--epochs", "4", *TINY, "--out", "s"]
-        ledger, moments = tmp_path / "s" / "trial_log.jsonl", random.Random(workers)
+        log, moments = tmp_path / "s" / "trial_log.jsonl", random.Random(workers)
         before = b""
         for _ in range(4 if workers == 1 else 2):
             arguments = ["--resume", "s"] if (tmp_path / "s" / "plan.json").exists() else start
@@ -148,23 +148,23 @@ class TestSweepCommands:
             )  # fmt: skip
             # Each time one more trial may be finished, and then it dies at some moment of the next one.
             deadline = time.monotonic() + 60
-            while len(finished(ledger)) <= len(finished_in(before)) and time.monotonic() < deadline:
+            while len(finished(log)) <= len(finished_in(before)) and time.monotonic() < deadline:
                 if process.poll() is not None:
                     break
                 time.sleep(0.01)
             time.sleep(moments.random() * 0.5)
             process.send_signal(signal.SIGKILL)  # the sweep alone: its workers have to notice
             process.wait()
-            after = ledger.read_bytes()
+            after = log.read_bytes()
             whole = after[: after.rfind(b"\n") + 1]
             assert whole.startswith(before), "a finished trial was lost"
             before = whole
         self.sweep("sweep-dropout", "--resume", "s", cwd=tmp_path)
-        assert ledger.read_bytes().startswith(before)
-        ids = [entry["id"] for entry in finished(ledger)]
+        assert log.read_bytes().startswith(before)
+        ids = [entry["id"] for entry in finished(log)]
         assert len(ids) == len(set(ids)) == 6, "a trial ran twice or never"
         self.sweep("sweep-dropout", *start[:-1], "calm", cwd=tmp_path)
-        scores = {entry["id"]: entry["scores"] for entry in finished(ledger)}
+        scores = {entry["id"]: entry["scores"] for entry in finished(log)}
         assert scores == {entry["id"]: entry["scores"] for entry in finished(tmp_path / "calm" / "trial_log.jsonl")}
 
     def test_ctrl_c_says_how_to_go_on(self, photos, tmp_path):
@@ -184,8 +184,8 @@ class TestSweepCommands:
         assert "Traceback" not in said
 
 
-def finished(ledger: Path) -> list[dict]:
-    return finished_in(ledger.read_bytes()) if ledger.exists() else []
+def finished(log: Path) -> list[dict]:
+    return finished_in(log.read_bytes()) if log.exists() else []
 
 
 def finished_in(content: bytes) -> list[dict]:

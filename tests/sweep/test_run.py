@@ -82,7 +82,7 @@ class TestSweep:
                 "config.toml", "history.jsonl", "predictions.npz",
             }  # fmt: skip
 
-    def test_what_is_written_agrees_with_the_ledger(self, swept):
+    def test_what_is_written_agrees_with_the_trial_log(self, swept):
         folder, _, _, _, analysis = swept
         content = json.loads((folder.directory / "sweep.json").read_text())
         rows = list(csv.DictReader((folder.directory / "sweep.csv").read_text().splitlines()))
