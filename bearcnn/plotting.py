@@ -1,24 +1,18 @@
 """Pictures for people; matplotlib stays in here, and is loaded only where a picture is drawn."""
 
 import io
-from collections.abc import Sequence
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any
 
 import matplotlib
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
-if TYPE_CHECKING:
-    from bearcnn.sweep.analysis import Setting
-
 # Okabe & Ito's palette: told apart by the colour-blind, too.
 BLUE, ORANGE, GREEN, BLACK = "#0072B2", "#D55E00", "#009E73", "#000000"
 
 
 def draw_learning_rates(lrs: list[float], losses: list[float], suggestion: float) -> bytes:
-    """A learning-rate range test as a PNG: smoothed loss against the rate, the suggestion marked."""
+    """Draw a learning-rate range test as a PNG: smoothed loss against the rate, the suggestion marked."""
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
     axes.plot(lrs, losses, color=BLUE, linewidth=2)
     nearest = min(range(len(lrs)), key=lambda index: abs(lrs[index] - suggestion))
@@ -32,70 +26,3 @@ def draw_learning_rates(lrs: list[float], losses: list[float], suggestion: float
     figure.savefig(buffer, format="png", dpi=120)
     plt.close(figure)
     return buffer.getvalue()
-
-
-def draw_sweep(title: str, axis: str, settings: "Sequence[Setting]") -> dict[str, bytes]:
-    """A sweep as PNG and SVG: loss, accuracy, AUC of training and validation, and the gap between the two.
-
-    Each dot is a training, each larger mark the mean of a setting's trainings with its 95% t interval. Numbers are
-    drawn on a scale and joined; other settings stand side by side.
-    """
-    values = [setting.cell.labels[0][1] for setting in settings]
-    scaled = len(settings[0].cell.labels) == 1 and all(isinstance(value, int | float) for value in values)
-    places = [float(value) for value in values] if scaled else [float(number) for number in range(len(settings))]
-    width = 9.0 if scaled else max(9.0, 1.0 + 0.8 * len(settings))
-    with plt.rc_context({"svg.hashsalt": "bearcnn", "font.size": 10}):
-        figure, panels = plt.subplots(2, 2, figsize=(width, 7), layout="constrained", sharex=True)
-        for axes, (metric, name) in zip(
-            panels.flat[:3],
-            (("log_loss", "loss (cross-entropy)"), ("accuracy", "accuracy"), ("roc_auc", "ROC AUC")),
-            strict=True,
-        ):
-            _draw_points(axes, places, settings, f"train.{metric}", BLUE, "o", "training", -1, scaled)
-            _draw_points(axes, places, settings, f"valid.{metric}", ORANGE, "s", "validation", 1, scaled)
-            axes.set_title(name)
-        _draw_points(panels[1, 1], places, settings, "gap.roc_auc", BLACK, "D", "ROC AUC", -1, scaled)
-        _draw_points(panels[1, 1], places, settings, "gap.log_loss", GREEN, "^", "loss", 1, scaled)
-        panels[1, 1].axhline(0, color="grey", linewidth=0.8)
-        panels[1, 1].set_title("gap: how much better on training photos")
-        for axes in panels.flat:
-            axes.grid(alpha=0.3)
-            axes.legend(frameon=False)
-            if scaled:
-                axes.set_xticks(places, [setting.cell.label for setting in settings])
-            else:
-                labels = [setting.cell.label.replace(", ", "\n") for setting in settings]
-                axes.set_xticks(places, labels, rotation=0 if len(labels) <= 6 else 90)
-        for axes in panels[1]:
-            axes.set_xlabel(axis)
-        seeds = max(setting.means["valid.roc_auc"].n for setting in settings)
-        marks = "dots: single trainings; marks: means with 95% intervals" if seeds > 1 else "one seed: no intervals"
-        figure.suptitle(f"{title}\n", fontsize=12)
-        figure.text(0.5, 0.955, f"{marks}; both measured without dropout and augmentation", ha="center", fontsize=9)
-        pictures = {}
-        for kind in ("png", "svg"):
-            buffer = io.BytesIO()
-            figure.savefig(buffer, format=kind, dpi=120, metadata={"Date": None} if kind == "svg" else None)
-            pictures[kind] = buffer.getvalue()
-        plt.close(figure)
-    return pictures
-
-
-def _draw_points(
-    axes: Any, places: list[float], settings: "Sequence[Setting]", name: str, color: str, marker: str, label: str,
-    side: int, joined: bool,
-) -> None:  # fmt: skip
-    """One line of means with intervals, a little to one side, and the single trainings behind it."""
-    step = min((right - left for left, right in pairwise(sorted(places))), default=1.0) or 1.0
-    at = [place + 0.08 * side * step for place in places]
-    for place, setting in zip(at, settings, strict=True):
-        found = list(setting.values[name].values())
-        axes.plot([place + 0.07 * side * step] * len(found), found, ".", color=color, alpha=0.45, markersize=5)
-    means = [setting.means[name] for setting in settings]
-    middle = [mean.mean for mean in means]
-    reach = [0.0 if mean.high is None or mean.mean is None else mean.high - mean.mean for mean in means]
-    style = "-" if joined else ""
-    axes.errorbar(
-        at, middle, reach if any(reach) else None, color=color, marker=marker, markersize=6, capsize=3,
-        linestyle=style, linewidth=1.4, elinewidth=1.2, label=label,
-    )  # fmt: skip

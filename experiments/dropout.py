@@ -19,7 +19,7 @@ OTHERS = 400  # photos for validation, and as many for the test
 def main() -> None:
     """Run it, and write down what it says."""
     options = arguments(__doc__.splitlines()[0])
-    panels, rows, verdicts = {}, [], []
+    panels, rows, summaries = {}, [], []
     sizes = [0] if options.data else list(EPOCHS)
     for place in PLACES if not options.data else PLACES[:1]:
         panels[place] = {}
@@ -39,7 +39,9 @@ def main() -> None:
                     [place, name, setting["label"], mean(setting, "train.log_loss"), change(setting, "train.log_loss"),
                      mean(setting, "valid.roc_auc"), change(setting, "valid.roc_auc"), mean(setting, "gap.roc_auc")]
                 )  # fmt: skip
-            verdicts.append(f"**{place}, {name}.** " + " ".join(content["verdict"][1:4]) + " " + content["verdict"][-2])
+            summaries.append(
+                f"**{place}, {name}.** " + " ".join(content["summary"][1:4]) + " " + content["summary"][-2]
+            )
     contents = [content for sweeps in panels.values() for content in sweeps.values()]
     picture = options.out.parent / "pictures" / ("dropout-photos.png" if options.data else "dropout.png")
     draw_changes(picture, panels, "dropout")
@@ -60,7 +62,7 @@ def main() -> None:
             tally(contents),
             f"![change of validation AUC and training loss against no dropout](pictures/{picture.name})",
             table(headings, rows),
-            *verdicts,
+            *summaries,
         ],
     )
 

@@ -52,7 +52,7 @@ def main() -> None:
             tally([content]),
             f"![validation AUC against multiply-adds](pictures/{picture.name})",
             table(headings, rows),
-            " ".join(content["verdict"][1:-1]),
+            " ".join(content["summary"][1:-1]),
         ],
     )
 

@@ -17,7 +17,7 @@ def main() -> None:
     """Run it, and write down what it says."""
     options = arguments(__doc__.splitlines()[0])
     command = ["sweep", "--vary", "model.pooling=max,avg,concat"]
-    panels, rows, verdicts = {}, [], []
+    panels, rows, summaries = {}, [], []
     cases = [("your photos", "", options.data)] if options.data else [
         (bear, scene, draw(options.work / f"{bear}-{scene}", TRAIN, OTHERS, scale=scale, clutter=clutter))
         for scene, clutter in CLUTTERS.items()
@@ -32,7 +32,7 @@ def main() -> None:
                 [bear, scene, setting["label"], mean(setting, "valid.roc_auc"), change(setting, "valid.roc_auc"),
                  mean(setting, "train.log_loss"), mean(setting, "valid.log_loss")]
             )  # fmt: skip
-        verdicts.append(f"**{bear}{f' bear, {scene} scene' if scene else ''}.** {content['verdict'][1]}")
+        summaries.append(f"**{bear}{f' bear, {scene} scene' if scene else ''}.** {content['summary'][1]}")
     contents = [content for sweeps in panels.values() for content in sweeps.values()]
     picture = options.out.parent / "pictures" / ("pooling-photos.png" if options.data else "pooling.png")
     draw_changes(picture, panels, "pooling, against max")
@@ -44,7 +44,7 @@ def main() -> None:
             tally(contents),
             f"![change of validation AUC and training loss against max pooling](pictures/{picture.name})",
             table(headings, rows),
-            *verdicts,
+            *summaries,
         ],
     )
 

@@ -34,6 +34,17 @@ def knob(what: str) -> Any:
     return typer.Option(metavar="VALUE", help=what, rich_help_panel=KNOBS)
 
 
+KernelSize = Annotated[str | None, knob("Convolution window: 1, 3, 5, 7 ... or one a block: 5,3,3,3.")]
+Stride = Annotated[str | None, knob("2 halves the map in the convolution, 1 in a pooling window.")]
+Pooling = Annotated[str | None, knob("max, avg or concat (both side by side).")]
+Dropout = Annotated[str | None, knob("Share of the features dropped before the last layer.")]
+InputDropout = Annotated[str | None, knob("Share of the picture's pixels dropped.")]
+ImageSize = Annotated[str | None, knob("Side of the picture that the network sees, in pixels.")]
+Epochs = Annotated[str | None, knob("Times that every photo is seen.")]
+BatchSize = Annotated[str | None, knob("Photos in one step.")]
+LearningRate = Annotated[str | None, knob("Highest learning rate.")]
+
+
 def load_configuration(file: Path | None, overrides: list[str] | None, knobs: dict[str, str | None]) -> "Config":
     """The configuration of file, --set and knobs, the later ones winning; the data folder made absolute."""
     from bearcnn.config import load_config

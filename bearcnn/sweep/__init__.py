@@ -1,1 +1,8 @@
-"""Settings x seeds to statistics and a summary; torch is loaded in a trial only."""
+"""Settings x seeds to statistics and a summary; torch is loaded in a trial only.
+
+`bearcnn.sweep(config, dataset, settings)` is `sweep.run.sweep`.
+"""
+
+from bearcnn._callable import make_callable
+
+make_callable(__name__, "bearcnn.sweep.run:sweep")

@@ -1,7 +1,4 @@
-"""Finished trials -> what they say: means with intervals, paired differences, the choice, its test score.
-
-Numbers alone; verdict.py puts them into words. This module must not import torch, fastai, matplotlib or pandas.
-"""
+"""Analysis of the finished trials: means with intervals, paired differences, the chosen setting and its test score."""
 
 import csv
 import io
@@ -14,7 +11,7 @@ from numpy.typing import NDArray
 
 from bearcnn.evaluation.intervals import Estimate
 from bearcnn.evaluation.metrics import evaluate_repeats
-from bearcnn.sweep.plan import Cell, Plan, Trial, list_cells
+from bearcnn.sweep.plan import GridPoint, Plan, Trial, list_points
 from bearcnn.sweep.statistics import (
     Comparison,
     Mean,
@@ -28,51 +25,51 @@ from bearcnn.sweep.statistics import (
 from bearcnn.sweep.trial_log import Record
 
 SCORE = "valid.roc_auc"
-"""What settings are ranked by."""
+"""The score by which settings are ranked."""
 
 COMPARED = (SCORE, "valid.accuracy", "valid.log_loss", "train.roc_auc", "train.accuracy", "train.log_loss")
 
 POINT = 0.01
-"""The difference that a sweep should be able to see: one point of AUC."""
+"""The difference whose number of seeds is stated: one point of AUC."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting's trials."""
+    """One setting and the numbers of its trials."""
 
-    cell: Cell
+    point: GridPoint
     values: dict[str, dict[int, float]]  # "valid.roc_auc" and so on -> seed -> number
     means: dict[str, Mean]
     failed: int
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
-    """What a sweep says."""
+class Analysis:
+    """Analysis of a sweep."""
 
     plan: Plan
-    settings: tuple[Setting, ...]  # in the order of the plan; those that were sampled, and at least one trial done
+    settings: tuple[Setting, ...]  # those with a finished trial, in the order of the plan
     comparisons: dict[str, list[Comparison]]  # of each setting but the first with the first, the baseline
-    best: int  # the highest mean of SCORE
-    chosen: int  # the first setting within one standard error of it
+    best: int  # index of the highest mean of SCORE
+    chosen: int  # index of the first setting within one standard error of it
     deviation: float | None  # of a paired difference in SCORE
     seeds_for_a_point: int | None
-    visible: float | None  # the smallest true difference that this sweep sees with a chance of 80%
+    visible: float | None  # the smallest true difference that this sweep detects with a power of 80%
     done: int
     failed: tuple[Record, ...]
     missing: int  # of the plan's trials
     photos: dict[str, int]  # split -> number
     test: dict[str, Estimate] = field(default_factory=dict)  # of the chosen setting; empty without a test split
-    test_looks: tuple[str, ...] = ()  # settings whose test score was ever looked at, in the order of looking
+    test_looks: tuple[str, ...] = ()  # settings whose test score was ever computed, in that order
 
     @property
     def baseline(self) -> Setting:
-        """What the others are compared with: for dropout the smallest rate, else the first value of each key."""
+        """The setting that the others are compared with: the first one, or the smallest dropout rate."""
         return self.settings[0]
 
 
-def analyse(plan: Plan, records: Mapping[str, Record], trials: Sequence[Trial], photos: dict[str, int]) -> Findings:
-    """What the finished trials say.
+def analyse(plan: Plan, records: Mapping[str, Record], trials: Sequence[Trial], photos: dict[str, int]) -> Analysis:
+    """Analyse the finished ones of a plan's trials; `photos` is the number of photos of each split.
 
     Raises:
         ValueError: not one trial is done.
@@ -81,8 +78,8 @@ def analyse(plan: Plan, records: Mapping[str, Record], trials: Sequence[Trial], 
     finished = [record for record in records.values() if record.id in wanted]
     settings = tuple(
         setting
-        for cell in list_cells(plan)
-        if (setting := _gather(cell, [record for record in finished if record.settings == cell.settings])).values
+        for point in list_points(plan)
+        if (setting := _gather(point, [record for record in finished if record.settings == point.settings])).values
     )
     if not settings:
         raise ValueError("not one trial is done")
@@ -94,7 +91,7 @@ def analyse(plan: Plan, records: Mapping[str, Record], trials: Sequence[Trial], 
     deviation = pooled_deviation(comparisons[SCORE])
     seeds = min((each.difference.n for each in comparisons[SCORE]), default=0)
     failed = tuple(record for record in finished if record.status == "failed")
-    return Findings(
+    return Analysis(
         plan=plan,
         settings=settings,
         comparisons=comparisons,
@@ -110,20 +107,20 @@ def analyse(plan: Plan, records: Mapping[str, Record], trials: Sequence[Trial], 
     )
 
 
-def judge_choice(labels: NDArray[np.int64], predictions: Sequence[NDArray[np.float32]]) -> dict[str, Estimate]:
-    """The test scores of one setting, from what each of its trials predicted for the test photos (photos,)."""
+def score_test(labels: NDArray[np.int64], predictions: Sequence[NDArray[np.float32]]) -> dict[str, Estimate]:
+    """Score one setting on the test photos, from the predictions (photos,) of each of its trials."""
     return evaluate_repeats(labels, np.stack(predictions))
 
 
-def to_json(findings: Findings, records: Mapping[str, Record]) -> dict[str, Any]:
-    """All of it, for programs."""
+def to_json(analysis: Analysis, records: Mapping[str, Record]) -> dict[str, Any]:
+    """Return the whole analysis and every trial as plain values, for programs."""
     settings = []
-    for number, setting in enumerate(findings.settings):
-        against = {name: asdict(found[number - 1]) for name, found in findings.comparisons.items()} if number else {}
+    for number, setting in enumerate(analysis.settings):
+        against = {name: asdict(found[number - 1]) for name, found in analysis.comparisons.items()} if number else {}
         settings.append(
             {
-                "label": setting.cell.label,
-                "settings": setting.cell.settings,
+                "label": setting.point.label,
+                "settings": setting.point.settings,
                 "failed": setting.failed,
                 "means": {name: asdict(mean) for name, mean in setting.means.items()},
                 "against_baseline": against,
@@ -132,23 +129,23 @@ def to_json(findings: Findings, records: Mapping[str, Record]) -> dict[str, Any]
     return {
         "format": 1,
         "score": SCORE,
-        "photos": findings.photos,
-        "seeds": findings.plan.seeds,
+        "photos": analysis.photos,
+        "seeds": analysis.plan.seeds,
         "settings": settings,
-        "baseline": findings.baseline.cell.settings,
-        "best": findings.settings[findings.best].cell.settings,
-        "chosen": findings.settings[findings.chosen].cell.settings,
-        "deviation_of_paired_differences": findings.deviation,
-        "seeds_to_see_one_point": findings.seeds_for_a_point,
-        "visible_difference": findings.visible,
-        "test": {name: asdict(estimate) for name, estimate in findings.test.items()} or None,
-        "test_looks": findings.test_looks,
+        "baseline": analysis.baseline.point.settings,
+        "best": analysis.settings[analysis.best].point.settings,
+        "chosen": analysis.settings[analysis.chosen].point.settings,
+        "deviation_of_paired_differences": analysis.deviation,
+        "seeds_to_see_one_point": analysis.seeds_for_a_point,
+        "visible_difference": analysis.visible,
+        "test": {name: asdict(estimate) for name, estimate in analysis.test.items()} or None,
+        "test_looks": analysis.test_looks,
         "trials": [asdict(record) for record in records.values()],
     }
 
 
 def to_csv(records: Mapping[str, Record]) -> str:
-    """One row a trial, for spreadsheets."""
+    """Format the trials as CSV, one row per trial."""
     rows = []
     for record in records.values():
         scores = {f"{of}_{name}": value for of, values in record.scores.items() for name, value in values.items()}
@@ -165,15 +162,15 @@ def to_csv(records: Mapping[str, Record]) -> str:
     return buffer.getvalue()
 
 
-def _gather(cell: Cell, records: Sequence[Record]) -> Setting:
+def _gather(point: GridPoint, records: Sequence[Record]) -> Setting:
     values: dict[str, dict[int, float]] = {}
     done = [record for record in records if record.status == "done"]
     for record in sorted(done, key=lambda record: record.seed):
         train, valid = record.scores["train"], record.scores["valid"]
         for name in train:
-            # Positive where the network does better on what it was trained on.
+            # Positive if the network is better on the training photos.
             gap = valid[name] - train[name] if name == "log_loss" else train[name] - valid[name]
             for of, value in (("train", train[name]), ("valid", valid[name]), ("gap", gap)):
                 values.setdefault(f"{of}.{name}", {})[record.seed] = value
     means = {name: mean_interval(list(by_seed.values())) for name, by_seed in values.items()}
-    return Setting(cell, values, means, len(records) - len(done))
+    return Setting(point, values, means, len(records) - len(done))

@@ -1,16 +1,15 @@
-"""Values x seeds -> trials, each a training of its own.
+"""Plan of a sweep: values x seeds -> trials, each a training run of its own.
 
-A sweep is paired: the same seeds under every setting. Everything random in a training follows from its seed (first
-weights, order of the photos, augmentation), so that two trials with one seed differ by the setting and nothing else;
-where the setting changes the network's shape, the weights can't be the same, and only the photos are. Nothing here
-reads or writes a file, and nothing may import torch, fastai, matplotlib or pandas.
+A sweep is paired: every setting runs with the same seeds. Everything random in a training run follows from its seed
+(first weights, order of the photos, augmentation), so two trials with one seed differ only in the setting. Where the
+setting changes the network's shape, the first weights differ as well. Nothing here reads or writes a file.
 """
 
 import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -24,17 +23,20 @@ DROPOUTS: dict[str, tuple[str, ...]] = {
     "input": ("model.input_dropout",),
     "all": ("model.dropout", "model.conv_dropout", "model.input_dropout"),
 }
-"""Where dropout can be swept, and the keys that this means."""
+"""Places where dropout can be swept, and the config keys of each."""
 
 DEFAULT_RATES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 
 _OTHER_PHOTOS = {"data.path", "data.positive", "data.valid_share", "data.test_share", "data.split_seed"}
-_NOT_A_SETTING = {"train.seed": "use --seeds", "train.name": "it changes nothing"}
+_NOT_A_SETTING = {
+    "train.seed": "every setting runs with several seeds anyway; use --seeds",
+    "train.name": "it changes nothing",
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Axis:
-    """One thing that is varied: a name for people, the keys that take its value together, and the values."""
+class SweptKey:
+    """One thing that is varied: a name for people, the config keys that share its value, and the values."""
 
     name: str
     keys: tuple[str, ...]
@@ -43,42 +45,42 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that decides which trials there are."""
+    """Everything that decides which trials there are."""
 
     config: Config  # of every trial, before its setting and seed
-    axes: tuple[Axis, ...]
+    swept: tuple[SweptKey, ...]
     seeds: tuple[int, ...]
-    sample: int | None = None  # how many cells of the grid; None for all
+    sample: int | None = None  # how many points of the grid; None for all
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class GridPoint:
     """One setting: a point of the grid."""
 
-    labels: tuple[tuple[str, Any], ...]  # axis name and value
+    labels: tuple[tuple[str, Any], ...]  # name of the swept key, and value
     settings: dict[str, Any]  # dotted key -> value
 
     @property
     def key(self) -> str:
-        """Equal for equal settings."""
+        """A text that is equal for equal settings."""
         return settings_key(self.settings)
 
     @property
     def label(self) -> str:
-        """Short, for tables: the value alone where one thing varies."""
+        """A short name for tables: the value alone where one thing varies."""
         if len(self.labels) == 1:
             return show_value(self.labels[0][1])
         return ", ".join(f"{name} {show_value(value)}" for name, value in self.labels)
 
 
 def settings_key(settings: Mapping[str, Any]) -> str:
-    """A text that is equal for equal settings, whatever the order of their keys."""
+    """Return a text that is equal for equal settings, whatever the order of their keys."""
     return json.dumps(settings, sort_keys=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One training: a setting and a seed."""
+    """One training run: a setting and a seed."""
 
     id: str
     settings: dict[str, Any]
@@ -87,9 +89,9 @@ class Trial:
 
 
 def plan_dropout(config: Config, where: str, rates: Sequence[float], seeds: int, kept: Sequence[str] = ()) -> Plan:
-    """Dropout rates in one place, or in all; the other dropouts are 0, so that rate 0 means no dropout at all.
+    """Plan dropout rates in one place or in all; the other dropouts are 0, so rate 0 means no dropout at all.
 
-    `kept` are keys that stay as configured all the same.
+    `kept` are the keys that stay as configured.
 
     Raises:
         SweepError: a rate that can't be, or no seed.
@@ -97,60 +99,70 @@ def plan_dropout(config: Config, where: str, rates: Sequence[float], seeds: int,
     keys = DROPOUTS[where]
     settings = {key: 0.0 for key in DROPOUTS["all"] if key not in keys and key not in kept}
     name = "all dropouts" if where == "all" else keys[0].rpartition(".")[2]
-    return make_plan(_with(config, settings), [Axis(name, keys, tuple(sorted(set(rates))))], seeds)
+    return make_plan(_with(config, settings), [SweptKey(name, keys, tuple(sorted(set(rates))))], seeds)
 
 
-def plan_grid(config: Config, vary: Sequence[str], seeds: int, sample: int | None = None) -> Plan:
-    """Every combination of the values of some keys, `section.key=value,value,...` each.
+def parse_vary(texts: Sequence[str]) -> dict[str, list[Any]]:
+    """Parse `section.key=value,value,...`, one text per key; values of a repeated key are joined.
 
     Raises:
-        SweepError, ConfigError: what was asked for can't be understood, or a combination can't work.
+        SweepError: a text has another form.
     """
-    values: dict[str, list[Any]] = {}
-    for text in vary:
+    settings: dict[str, list[Any]] = {}
+    for text in texts:
         key, equals, listed = text.partition("=")
-        key = key.strip()
         if not equals or not listed.strip():
             raise SweepError(f"--vary {text}: expected section.key=value,value, such as model.pooling=max,avg")
-        known = values.setdefault(key, [])
-        known += [value for value in parse_values(listed) if value not in known]
-    axes = [Axis(key.rpartition(".")[2], (key,), tuple(found)) for key, found in values.items()]
-    names = [axis.name for axis in axes]
-    axes = [axis if names.count(axis.name) == 1 else replace(axis, name=axis.keys[0]) for axis in axes]
-    return make_plan(config, axes, seeds, sample)
+        settings.setdefault(key.strip(), []).extend(parse_values(listed))
+    return settings
 
 
-def make_plan(config: Config, axes: Sequence[Axis], seeds: int, sample: int | None = None) -> Plan:
-    """A plan whose every setting is known to work: seeds train.seed, train.seed + 1, and so on.
+def plan_grid(config: Config, settings: Mapping[str, Sequence[Any]], seeds: int, sample: int | None = None) -> Plan:
+    """Plan every combination of the values of some config keys; the first value of each is the baseline's.
 
     Raises:
         SweepError: a key that can't be varied, no value, or no seed.
         ConfigError: a setting that can't work.
     """
-    if not axes or not all(axis.values for axis in axes):
-        raise SweepError("nothing to vary: name a key with --vary section.key=value,value")
+    names = [key.rpartition(".")[2] for key in settings]
+    swept = [
+        SweptKey(name if names.count(name) == 1 else key, (key,), _distinct(settings[key]))
+        for name, key in zip(names, settings, strict=True)
+    ]
+    return make_plan(config, swept, seeds, sample)
+
+
+def make_plan(config: Config, swept: Sequence[SweptKey], seeds: int, sample: int | None = None) -> Plan:
+    """Make a plan whose every setting is known to work; its seeds are train.seed, train.seed + 1, and so on.
+
+    Raises:
+        SweepError: a key that can't be varied, no value, or no seed.
+        ConfigError: a setting that can't work.
+    """
+    if not swept or not all(each.values for each in swept):
+        raise SweepError("nothing to vary: name at least one key and its values, such as --vary model.pooling=max,avg")
     if seeds < 1:
-        raise SweepError(f"--seeds {seeds}: a sweep needs at least one seed, and five to say something")
+        raise SweepError(f"seeds = {seeds}: a sweep needs at least one seed; 5 are a good start")
     known = {key for key, _ in config_keys()}
-    for key in (key for axis in axes for key in axis.keys):
+    for key in (key for each in swept for key in each.keys):
         if key in _NOT_A_SETTING:
-            raise SweepError(f"--vary {key}: that can't be varied; {_NOT_A_SETTING[key]}")
+            raise SweepError(f"{key} can't be varied: {_NOT_A_SETTING[key]}")
         if key in _OTHER_PHOTOS:
             raise SweepError(
-                f"--vary {key}: settings are compared on the same photos; run one sweep for each of these values"
+                f"{key} can't be varied: settings are compared on the same photos; run one sweep for each of its values"
             )
         if key not in known:
-            load_config(None, [f"{key}=0"])  # says what is meant, as --set does
-    if not any("train.patience" in axis.keys for axis in axes):
-        # Early stopping would compare trainings of different lengths, by a choice made on the validation photos.
+            load_config(None, [f"{key}=0"])  # raises the error that --set gives, with the nearest valid key
+    if not any("train.patience" in each.keys for each in swept):
+        # Early stopping would compare training runs of different lengths, chosen on the validation photos.
         config = _with(config, {"train.patience": 0})
-    plan = Plan(config, tuple(axes), tuple(range(config.train.seed, config.train.seed + seeds)), sample)
+    plan = Plan(config, tuple(swept), tuple(range(config.train.seed, config.train.seed + seeds)), sample)
     problems = []
-    for cell in list_cells(plan):
+    for point in list_points(plan):
         try:
-            _with(plan.config, cell.settings)
+            _with(plan.config, point.settings)
         except ConfigError as error:
-            problems += [f"{cell.label}: {line}" for line in str(error).splitlines()]
+            problems += [f"{point.label}: {line}" for line in str(error).splitlines()]
     if problems:
         more = f"\nand {len(problems) - 5} more like these" if len(problems) > 5 else ""
         raise ConfigError("\n".join(problems[:5]) + more)
@@ -158,13 +170,13 @@ def make_plan(config: Config, axes: Sequence[Axis], seeds: int, sample: int | No
 
 
 def extend_plan(before: Plan, asked: Plan) -> Plan:
-    """A plan with all values, seeds and samples of both: nothing is ever taken away from a sweep.
+    """Merge two plans: all values, seeds and samples of both. Nothing is ever taken away from a sweep.
 
     Raises:
-        SweepError: its trials would not be comparable with those that are there.
+        SweepError: the new trials would not be comparable with the finished ones.
     """
-    if [axis.keys for axis in asked.axes] != [axis.keys for axis in before.axes]:
-        keys = ", ".join(key for axis in before.axes for key in axis.keys)
+    if [each.keys for each in asked.swept] != [each.keys for each in before.swept]:
+        keys = ", ".join(key for each in before.swept for key in each.keys)
         raise SweepError(f"this sweep varies {keys}; for other keys start a new one, or: bearcnn sweep --resume DIR")
     if digest_config(asked.config) != digest_config(before.config):
         old, new = before.config.model_dump(mode="json"), asked.config.model_dump(mode="json")
@@ -177,38 +189,38 @@ def extend_plan(before: Plan, asked: Plan) -> Plan:
         raise SweepError(f"the configuration differs from the sweep's: {changed}; start a new sweep")
     if asked.sample is not None and before.sample is None:
         raise SweepError("this sweep runs its whole grid; leave out --sample")
-    axes = tuple(
-        replace(old, values=_sorted((*old.values, *(value for value in new.values if value not in old.values))))
-        for old, new in zip(before.axes, asked.axes, strict=True)
+    swept = tuple(
+        replace(old, values=_sorted(_distinct((*old.values, *new.values))))
+        for old, new in zip(before.swept, asked.swept, strict=True)
     )
     seeds = max(before.seeds, asked.seeds, key=len)  # both begin with the same
     sample = None if before.sample is None else max(before.sample, asked.sample or 0)
-    return replace(before, axes=axes, seeds=seeds, sample=sample)
+    return replace(before, swept=swept, seeds=seeds, sample=sample)
 
 
-def list_cells(plan: Plan) -> list[Cell]:
-    """All settings of the grid, the last axis changing fastest."""
-    cells = []
-    for values in product(*(axis.values for axis in plan.axes)):
-        labels = tuple((axis.name, value) for axis, value in zip(plan.axes, values, strict=True))
-        settings = {key: value for axis, value in zip(plan.axes, values, strict=True) for key in axis.keys}
-        cells.append(Cell(labels, settings))
-    return cells
+def list_points(plan: Plan) -> list[GridPoint]:
+    """List all settings of the grid, the last key changing fastest."""
+    points = []
+    for values in product(*(each.values for each in plan.swept)):
+        labels = tuple((each.name, value) for each, value in zip(plan.swept, values, strict=True))
+        settings = {key: value for each, value in zip(plan.swept, values, strict=True) for key in each.keys}
+        points.append(GridPoint(labels, settings))
+    return points
 
 
-def make_trials(plan: Plan, cells: Sequence[Cell]) -> list[Trial]:
-    """The trials of some settings: seed by seed, so that a sweep broken off early has pairs to compare."""
+def make_trials(plan: Plan, points: Sequence[GridPoint]) -> list[Trial]:
+    """Make the trials of some settings, seed by seed: a sweep that is stopped early has pairs to compare."""
     return [
-        Trial(trial_id(cell, seed), cell.settings, seed, _with(plan.config, {**cell.settings, "train.seed": seed}))
+        Trial(trial_id(point, seed), point.settings, seed, _with(plan.config, {**point.settings, "train.seed": seed}))
         for seed in plan.seeds
-        for cell in cells
+        for point in points
     ]
 
 
-def trial_id(cell: Cell, seed: int) -> str:
-    """A name for a trial that is the same whenever the same is asked for, and can be a folder's."""
+def trial_id(point: GridPoint, seed: int) -> str:
+    """Name a trial: always the same for the same setting and seed, and fit for a folder."""
     parts = []
-    for name, value in cell.labels:
+    for name, value in point.labels:
         shown = show_value(value)
         slug = re.sub(r"[^A-Za-z0-9.]+", "-", shown)
         # Two values must not become one name.
@@ -216,19 +228,19 @@ def trial_id(cell: Cell, seed: int) -> str:
         parts.append(f"{re.sub(r'[^A-Za-z0-9.]+', '-', name)}-{slug}{clash}")
     whole = "_".join(parts)
     if len(whole) > 150:
-        whole = whole[:130] + "-" + hashlib.blake2b(cell.key.encode(), digest_size=6).hexdigest()
+        whole = whole[:130] + "-" + hashlib.blake2b(point.key.encode(), digest_size=6).hexdigest()
     return f"{whole}_seed-{seed}"
 
 
 def digest_config(config: Config) -> str:
-    """A hash of everything that decides what a training gives."""
+    """Hash everything that decides the result of a training run."""
     content = config.model_dump(mode="json")
-    content["data"]["fit"] = content["data"].pop("resize")  # as bearcnn 0.1 called it, so that its sweeps go on
+    content["data"]["fit"] = content["data"].pop("resize")  # its name in bearcnn 0.1, whose sweeps can be extended
     return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
 def parse_values(text: str) -> list[Any]:
-    """TOML values with commas between; where that isn't TOML, words: `max,avg` needs no quotes in a shell."""
+    """Parse TOML values separated by commas; what isn't TOML is a word: `max,avg` needs no quotes in a shell."""
     try:
         parsed = tomllib.loads(f"values = [{text}]")
         if parsed.keys() == {"values"}:
@@ -245,7 +257,7 @@ def parse_values(text: str) -> list[Any]:
 
 
 def show_value(value: Any) -> str:
-    """A value as a person would write it."""
+    """Format a value as a person would write it."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
@@ -260,6 +272,14 @@ def _with(config: Config, settings: Mapping[str, Any]) -> Config:
         section, _, name = key.partition(".")
         values.setdefault(section, {})[name] = value
     return make_config(values)
+
+
+def _distinct(values: Iterable[Any]) -> tuple[Any, ...]:
+    distinct: list[Any] = []  # not a set: some values are lists
+    for value in values:
+        if value not in distinct:
+            distinct.append(value)
+    return tuple(distinct)
 
 
 def _sorted(values: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -1,43 +1,37 @@
-"""Which settings of a large grid to try next (`pip install "bearcnn[optuna]"`).
+"""Choice of the settings of a large grid to try next (`pip install "bearcnn[optuna]"`).
 
-Optuna's TPE sampler (Bergstra et al. 2011) learns from the settings that are finished. Settings are asked for in
-rounds, and a round is finished before the next is asked for, so that the same sweep asks for the same settings
-whatever order its trials end in, and also after it was broken off. This module must not import torch; Optuna is
-imported inside.
+Optuna's TPE sampler (Bergstra et al. 2011) learns from the finished settings. Settings are asked for in rounds, and a
+round is finished before the next one is asked for. So a sweep asks for the same settings whatever the order in which
+its trials end, and also after it was stopped and resumed.
 """
 
 import warnings
 from collections.abc import Sequence
 
-from bearcnn.errors import MissingPackageError
-from bearcnn.sweep.plan import Cell, Plan, list_cells
+from bearcnn.sweep.optional import load_optional
+from bearcnn.sweep.plan import GridPoint, Plan, list_points
 
 _ASKS = 50
-"""Times that the sampler is asked for a setting that wasn't tried, before the first one left is taken."""
+"""Number of times the sampler is asked for an untried setting before the first one left is taken."""
 
 
-def choose_cells(plan: Plan, tried: Sequence[tuple[Cell, float | None]], count: int) -> list[Cell]:
-    """The next `count` settings of the plan's grid, or as many as are left, given the score of those already tried.
+def choose_points(plan: Plan, tried: Sequence[tuple[GridPoint, float | None]], count: int) -> list[GridPoint]:
+    """Choose the next `count` settings of the grid, or as many as are left, given the scores of those already tried.
 
-    Higher scores are better; None is a setting that gave none.
+    Higher scores are better; None stands for a setting without a score.
 
     Raises:
         MissingPackageError: Optuna isn't installed.
     """
-    try:
-        import optuna
-    except ImportError:
-        raise MissingPackageError(
-            '--sample needs Optuna: pip install "bearcnn[optuna]"; or run the whole grid'
-        ) from None
+    optuna = load_optional("optuna", '--sample needs Optuna: pip install "bearcnn[optuna]"; or run the whole grid')
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    # Values are named by their position: Optuna takes plain values alone, and some of ours are lists.
+    # Values are named by their position: Optuna takes plain values only, and some of ours are lists.
     distributions = {
-        str(number): optuna.distributions.CategoricalDistribution(range(len(axis.values)))
-        for number, axis in enumerate(plan.axes)
+        str(number): optuna.distributions.CategoricalDistribution(range(len(swept.values)))
+        for number, swept in enumerate(plan.swept)
     }
-    cells = {cell.key: cell for cell in list_cells(plan)}
-    positions = {key: _positions(plan, cell) for key, cell in cells.items()}
+    points = {point.key: point for point in list_points(plan)}
+    positions = {key: _positions(plan, point) for key, point in points.items()}
     by_positions = {tuple(places.values()): key for key, places in positions.items()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -45,17 +39,19 @@ def choose_cells(plan: Plan, tried: Sequence[tuple[Cell, float | None]], count: 
             seed=plan.config.train.seed + len(tried), multivariate=True, constant_liar=True, n_startup_trials=10
         )
     study = optuna.create_study(direction="maximize", sampler=sampler)
-    for cell, score in tried:
+    for point, score in tried:
         state = optuna.trial.TrialState.FAIL if score is None else optuna.trial.TrialState.COMPLETE
         study.add_trial(
-            optuna.trial.create_trial(params=positions[cell.key], distributions=distributions, value=score, state=state)
+            optuna.trial.create_trial(
+                params=positions[point.key], distributions=distributions, value=score, state=state
+            )
         )
-    left = {key: cell for key, cell in cells.items() if key not in {cell.key for cell, _ in tried}}
-    chosen: list[Cell] = []
+    left = {key: point for key, point in points.items() if key not in {point.key for point, _ in tried}}
+    chosen: list[GridPoint] = []
     while left and len(chosen) < count:
         for _ in range(_ASKS):
             asked = study.ask(distributions)
-            key = by_positions[tuple(asked.params[str(number)] for number in range(len(plan.axes)))]
+            key = by_positions[tuple(asked.params[str(number)] for number in range(len(plan.swept)))]
             if key in left:
                 break
             study.tell(asked, state=optuna.trial.TrialState.FAIL)
@@ -65,8 +61,8 @@ def choose_cells(plan: Plan, tried: Sequence[tuple[Cell, float | None]], count: 
     return chosen
 
 
-def _positions(plan: Plan, cell: Cell) -> dict[str, int]:
+def _positions(plan: Plan, point: GridPoint) -> dict[str, int]:
     return {
-        str(number): axis.values.index(value)
-        for number, (axis, (_, value)) in enumerate(zip(plan.axes, cell.labels, strict=True))
+        str(number): swept.values.index(value)
+        for number, (swept, (_, value)) in enumerate(zip(plan.swept, point.labels, strict=True))
     }

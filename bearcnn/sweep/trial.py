@@ -1,8 +1,8 @@
-"""One trial of a sweep: a training like any other, and the scores of the network it ends with.
+"""One trial of a sweep: a training run, and the scores of its last network.
 
-A trial is judged by its last epoch's network: nothing about it was chosen on the validation photos, as the best epoch
-would be. Training and validation are measured alike: in evaluation mode (no dropout), on photos as they are (no
-augmentation), with the plain cross-entropy as loss (no label smoothing, no class weights).
+A trial is scored by its last epoch's network: the best epoch would have been chosen on the validation photos. Training
+and validation are measured alike: in evaluation mode (no dropout), on photos as they are (no augmentation), with the
+plain cross-entropy as loss (no label smoothing, no class weights).
 """
 
 import bearcnn._torch  # noqa: F401
@@ -29,22 +29,21 @@ from bearcnn.evaluation.metrics import score
 from bearcnn.model.network import BearCNN, bear_logit
 from bearcnn.reporter import Reporter
 from bearcnn.runs import EpochRecord, Run, create_run
-from bearcnn.sweep.folder import TrialResult
 from bearcnn.sweep.plan import Trial, digest_config
-from bearcnn.sweep.trial_log import Record, Scores
-from bearcnn.training.checkpoint import TrainingState, last_file, read_checkpoint
+from bearcnn.sweep.trial_log import Record, Scores, TrialResult
+from bearcnn.training.checkpoint import last_file
 from bearcnn.training.dataloaders import PixelDataset, PixelLoader
-from bearcnn.training.fit import fit
-from bearcnn.training.learner import build_learner, build_network, choose_device, lay_out
+from bearcnn.training.fit import TrainResult, fit
+from bearcnn.training.learner import build_learner, build_network, choose_device
 
 METRICS = ("log_loss", "accuracy", "balanced_accuracy", "roc_auc", "average_precision")
 
 TRAINING_PHOTOS = 2000
-"""At most so many training photos are looked at again after the training, the same ones in every trial."""
+"""At most so many training photos are scored after the training, the same ones in every trial."""
 
 
 class _Epochs(Reporter):
-    """Passes on how many epochs are finished."""
+    """Pass on the number of finished epochs."""
 
     def __init__(self, on_epoch: Callable[[int], None]) -> None:
         self._on_epoch = on_epoch
@@ -54,31 +53,36 @@ class _Epochs(Reporter):
 
 
 def run_trial(
-    trial: Trial, dataset: Dataset, folder: Path, on_epoch: Callable[[int], None] = lambda _: None
+    trial: Trial,
+    dataset: Dataset,
+    folder: Path,
+    on_epoch: Callable[[int], None] = lambda _: None,
+    threads: int | None = None,
 ) -> TrialResult:
     """Train in `folder`, from its last checkpoint if a kill left one, and score the last epoch's network.
 
-    Whatever goes wrong becomes a failed result; only Ctrl-C goes through.
+    `threads` are torch's; None leaves them as they are. Every error becomes a failed result; only Ctrl-C passes.
     """
     start = time.perf_counter()
     try:
-        run, progress = _train(trial, dataset, folder, on_epoch)
+        if threads is not None:
+            torch.set_num_threads(threads)
+        run, result = _train(trial, dataset, folder, on_epoch)
         trained = time.perf_counter()
-        network = lay_out(build_network(trial.config, dataset), choose_device())
-        read_checkpoint(run).restore_model(network)
+        state, network = result.state, result.learner.model
         scores: dict[str, Scores] = {}
         predictions: dict[str, NDArray[np.float32]] = {}
         for split, (rows, labels) in _splits(dataset).items():
             predictions[split] = predict_rows(network, dataset, rows, labels, 2 * trial.config.train.batch_size)
-            if split != "test":  # kept and not looked at: it is for the setting that will have been chosen
+            if split != "test":  # stored, not scored: only the chosen setting's test score is ever computed
                 scores[split] = _score(labels, predictions[split])
-        best = progress.records[progress.best_epoch - 1] if progress.best_epoch else progress.records[-1]
+        best = state.records[state.best_epoch - 1] if state.best_epoch else state.records[-1]
         scores["best"] = {name: getattr(best, name) for name in ("accuracy", "balanced_accuracy", "roc_auc")}
         scores["best"]["average_precision"] = best.average_precision
-        seconds = sum(record.seconds for record in progress.records) + time.perf_counter() - trained
-        record = _record(trial, dataset, seconds, len(progress.records), progress.best_epoch, scores)
+        seconds = sum(record.seconds for record in state.records) + time.perf_counter() - trained
+        record = _record(trial, dataset, seconds, state.epochs, state.best_epoch, scores)
         return TrialResult(record, run.history_file.read_text(encoding="utf-8"), predictions)
-    except Exception as error:  # a trial that fails is a result, and never the end of the others
+    except Exception as error:  # a failed trial is a result and never ends the others
         kind = "" if isinstance(error, BearcnnError) else f"{type(error).__name__}: "
         reason = (kind + " ".join(str(error).split()))[:500]
         record = _record(trial, dataset, time.perf_counter() - start, 0, 0, {}, reason)
@@ -88,7 +92,7 @@ def run_trial(
 def predict_rows(
     network: BearCNN, dataset: Dataset, rows: NDArray[np.int64], labels: NDArray[np.int64], batch_size: int
 ) -> NDArray[np.float32]:
-    """The probability of a bear in some rows of the pixels, in evaluation mode: (photos,)."""
+    """Predict the probability of a bear in some rows of the pixels, in evaluation mode: (photos,)."""
     photos = PixelDataset(rows.tolist(), dataset.pixels, rows, labels, None, dataset.classes, "squish")
     loader = PixelLoader(photos, min(batch_size, len(rows)), device=choose_device())
     with torch.inference_mode():
@@ -98,7 +102,7 @@ def predict_rows(
 
 
 def time_trial(config: Config, dataset: Dataset, seconds: float = 2.0) -> float:
-    """About how long a trial will take, in seconds: real training steps after a warm-up, and one pass of evaluation."""
+    """Estimate a trial's seconds from a few real training steps after a warm-up and one batch of evaluation."""
     network = build_network(config, dataset)
     stopwatch = _Stopwatch(seconds)
     learner = build_learner(config, dataset, model=network, cbs=[stopwatch])
@@ -113,13 +117,13 @@ def time_trial(config: Config, dataset: Dataset, seconds: float = 2.0) -> float:
     photos = {split: len(found) for split, (found, _) in _splits(dataset).items()}
     steps = len(learner.dls.train)
     epoch = steps * stopwatch.step + photos["valid"] * photo
-    # Epochs on smaller pictures take as much less time as these have fewer pixels.
+    # An epoch's time is proportional to the pixels of its pictures.
     sizes = [config.training_size(number) / config.data.image_size for number in range(config.train.epochs)]
     return epoch * sum(size**2 for size in sizes) + sum(photos.values()) * photo
 
 
 def estimate_seconds(trials: Sequence[Trial], dataset: Dataset, threads: int) -> float:
-    """About how long one of these trials takes with so many threads, by timing the settings of the first and last."""
+    """Estimate the seconds of one of these trials with so many threads, by timing the first and the last setting."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -132,25 +136,25 @@ def estimate_seconds(trials: Sequence[Trial], dataset: Dataset, threads: int) ->
 
 def _train(
     trial: Trial, dataset: Dataset, folder: Path, on_epoch: Callable[[int], None]
-) -> tuple[Run, TrainingState]:  # fmt: skip
+) -> tuple[Run, TrainResult]:  # fmt: skip
     run = Run(folder)
     reporter = _Epochs(on_epoch)
     if last_file(run).is_file() and _is_same(run, trial):
         try:
             return run, _fit(run, dataset, reporter, resume=True)
         except ResumeError:
-            pass  # killed in a bad moment: from the beginning, then
+            pass  # killed at a bad moment: start again
     shutil.rmtree(folder, ignore_errors=True)
     run = create_run(folder, trial.config)
     run.write_dataset(dataset.to_json())
     return run, _fit(run, dataset, reporter, resume=False)
 
 
-def _fit(run: Run, dataset: Dataset, reporter: Reporter, *, resume: bool) -> TrainingState:
+def _fit(run: Run, dataset: Dataset, reporter: Reporter, *, resume: bool) -> TrainResult:
     result = fit(run, dataset, resume=resume, reporter=reporter)
     if result.interrupted:
         raise KeyboardInterrupt
-    return result.state
+    return result
 
 
 def _is_same(run: Run, trial: Trial) -> bool:
@@ -161,7 +165,7 @@ def _is_same(run: Run, trial: Trial) -> bool:
 
 
 def _splits(dataset: Dataset) -> dict[Split, tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """The photos that are predicted after a training: rows and labels of each split that exists."""
+    """Return rows and labels of each split that exists: the photos that are predicted after the training."""
     splits: dict[Split, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
     for split in ("train", "valid", "test"):
         rows, labels = dataset.arrays(split)
@@ -174,7 +178,7 @@ def _splits(dataset: Dataset) -> dict[Split, tuple[NDArray[np.int64], NDArray[np
 
 
 def choose_evenly(labels: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """Positions of about `count` photos, the classes in proportion and each at least once; always the same ones."""
+    """Choose positions of about `count` photos, the classes in proportion and each at least once; always the same."""
     random = np.random.default_rng(0)
     chosen = []
     for label in np.unique(labels):
@@ -202,7 +206,7 @@ def _record(
 
 
 class _Stopwatch(Callback):
-    """Times training steps, all but the first ones, and then ends the training."""
+    """Time training steps, skip the first ones, and then end the training."""
 
     order = 60
     warm_up = 3

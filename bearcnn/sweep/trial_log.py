@@ -1,7 +1,6 @@
-"""What a sweep has finished: one JSON line a trial, on the disk before anything is said about it.
+"""Log of the finished trials: one JSON line per trial, on the disk before the trial is reported.
 
-A kill at any moment leaves whole lines and at most the beginning of one more, which is dropped. This module must not
-load torch, fastai, matplotlib or pandas.
+A kill at any moment leaves whole lines and at most the beginning of one more, which is dropped.
 """
 
 import json
@@ -9,19 +8,23 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from filelock import FileLock, Timeout
+from numpy.typing import NDArray
 
 from bearcnn.errors import BearcnnError, SweepError
+from bearcnn.sweep.plan import Trial, digest_config
 
 Scores = dict[str, float]  # metric -> value; a loss is better when lower
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One finished trial, as its line in ledger.jsonl has it."""
+    """One finished trial: a line of trial_log.jsonl."""
 
     id: str
     settings: dict[str, Any]  # dotted key -> value
@@ -32,16 +35,36 @@ class Record:
     data: str  # fingerprint of the photos
     seconds: float
     epochs: int
-    best_epoch: int  # which one `bearcnn train` would have kept; 0 for none
-    scores: dict[str, Scores]  # train and valid, of the last epoch; best: valid in the best epoch
+    best_epoch: int  # the one that `bearcnn train` would have kept; 0 for none
+    scores: dict[str, Scores]  # train and valid: of the last epoch; best: valid in the best epoch
     threads: int
     host: str
     finished: str  # ISO time, UTC
 
 
+@dataclass(frozen=True, slots=True)
+class TrialResult:
+    """Result of one trial, as an executor hands it back."""
+
+    record: Record
+    history: str  # the lines of history.jsonl
+    predictions: dict[str, NDArray[np.float32]]  # split -> probability of each of its photos, of the last epoch
+    error: str = ""  # the traceback, if it failed
+
+
+def failed_result(trial: Trial, fingerprint: str, reason: str) -> TrialResult:
+    """Make the result of a trial that could not run, or whose process is gone."""
+    record = Record(
+        id=trial.id, settings=trial.settings, seed=trial.seed, status="failed", reason=reason,
+        config=digest_config(trial.config), data=fingerprint, seconds=0.0, epochs=0, best_epoch=0, scores={},
+        threads=0, host="", finished=datetime.now(UTC).isoformat(timespec="seconds"),
+    )  # fmt: skip
+    return TrialResult(record, "", {}, reason + "\n")
+
+
 @contextmanager
 def lock_sweep(directory: Path) -> Iterator[None]:
-    """Hold a sweep's folder for this process alone; the system lets go of it however the process ends.
+    """Lock a sweep's folder for this process; the system releases the lock however the process ends.
 
     Raises:
         SweepError: another process holds it, or the folder can't be written to.
@@ -59,8 +82,8 @@ def lock_sweep(directory: Path) -> Iterator[None]:
         lock.release()
 
 
-def read_ledger(file: Path) -> dict[str, Record]:
-    """The latest record of each trial by its id; a torn last line doesn't count.
+def read_trial_log(file: Path) -> dict[str, Record]:
+    """Read the latest record of each trial, by trial id; a torn last line doesn't count.
 
     Raises:
         SweepError: a whole line is damaged.
@@ -69,7 +92,7 @@ def read_ledger(file: Path) -> dict[str, Record]:
     if not file.is_file():
         return records
     lines = file.read_bytes().split(b"\n")
-    for number, line in enumerate(lines[:-1], 1):  # behind the last line's end there is nothing, or half a line
+    for number, line in enumerate(lines[:-1], 1):  # after the last line's end comes nothing, or half a line
         try:
             record = Record(**json.loads(line))
         except (ValueError, TypeError):
@@ -81,7 +104,7 @@ def read_ledger(file: Path) -> dict[str, Record]:
 
 
 def append_record(file: Path, record: Record) -> None:
-    """Add one line, and come back when it is on the disk. Only for whoever holds the sweep's lock.
+    """Append one line and return when it is on the disk. The caller holds the sweep's lock.
 
     Raises:
         BearcnnError: it can't be written.
@@ -98,7 +121,7 @@ def append_record(file: Path, record: Record) -> None:
 
 
 def _whole_length(file: Path) -> int:
-    """Bytes up to the end of the last whole line."""
+    """Count the bytes up to the end of the last whole line."""
     size = file.stat().st_size
     with file.open("rb") as stream:
         end = size

@@ -1,9 +1,9 @@
-"""How a sweep is shown: its plan, the standing while it runs, the table and the verdict. Light, as console.py is."""
+"""Display of a sweep: its plan, the live table while it runs, the final table and the summary."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 
 from rich.console import Group
 from rich.live import Live
@@ -12,50 +12,39 @@ from rich.table import Table
 from rich.text import Text
 
 from bearcnn.cli.display.console import err, note, out
-
-if TYPE_CHECKING:  # for the types alone: a command loads only what it uses
-    from bearcnn.data.dataset import Dataset
-    from bearcnn.sweep.analysis import Findings
-    from bearcnn.sweep.executors.processes import Resources
-    from bearcnn.sweep.folder import Sweep
-    from bearcnn.sweep.plan import Cell, Plan, Trial
-    from bearcnn.sweep.statistics import Mean
-    from bearcnn.sweep.trial_log import Record
+from bearcnn.sweep.analysis import Analysis
+from bearcnn.sweep.folder import SweepFolder
+from bearcnn.sweep.plan import DROPOUTS, GridPoint, Plan, settings_key
+from bearcnn.sweep.reporter import SweepReporter
+from bearcnn.sweep.statistics import Mean, mean_interval
+from bearcnn.sweep.trial_log import Record
 
 MOST_ROWS = 16
-"""Settings shown while a sweep runs: the best ones, where there are more."""
+"""Settings shown while a sweep runs: the best ones, if there are more."""
 
 
-def show_plan(plan: "Plan", cells: int, done: int, missing: int, sweep: "Sweep") -> None:
-    """What is going to run, and what it will write."""
-    from bearcnn.sweep.plan import DROPOUTS
-
-    for axis in plan.axes:
-        values = ", ".join(str(value).replace("'", "") for value in axis.values)
-        note(f"[bold]{escape(', '.join(axis.keys))}[/]: {escape(values)}")
-    sampled = f" (of {cells} in the grid)" if plan.sample is not None else ""
-    settings = min(cells, plan.sample or cells)
+def show_plan(directory: Path, plan: Plan, points: int, done: int, total: int) -> None:
+    """Show what is going to run, and where it is written."""
+    for swept in plan.swept:
+        values = ", ".join(str(value).replace("'", "") for value in swept.values)
+        note(f"[bold]{escape(', '.join(swept.keys))}[/]: {escape(values)}")
+    sampled = f" (of {points} in the grid)" if plan.sample is not None else ""
+    settings = min(points, plan.sample or points)
     seeds = f"{plan.seeds[0]}" if len(plan.seeds) == 1 else f"{plan.seeds[0]} to {plan.seeds[-1]}"
     note(
-        f"{settings} settings{sampled} x {len(plan.seeds)} seeds ({seeds}) = {settings * len(plan.seeds)} trainings of "
-        f"{plan.config.train.epochs} epochs; {done} done, {missing} to run"
+        f"{settings} settings{sampled} x {len(plan.seeds)} seeds ({seeds}) = {total} trials of "
+        f"{plan.config.train.epochs} epochs; {done} done, {total - done} to run"
     )
     dropouts = {name: getattr(plan.config.model, name) for name in (key.rpartition(".")[2] for key in DROPOUTS["all"])}
-    varied = {key.rpartition(".")[2] for axis in plan.axes for key in axis.keys}
+    varied = {key.rpartition(".")[2] for swept in plan.swept for key in swept.keys}
     others = ", ".join(f"{key} {rate:g}" for key, rate in dropouts.items() if key not in varied)
     if varied & set(dropouts) and others:
-        note(f"[dim]in all of them: {others}[/]")
-    note(f"[dim]writes into {escape(str(sweep.directory))}: a ledger, each trial's predictions, tables, pictures[/]")
-
-
-def show_estimate(seconds: float, slots: int) -> None:
-    """About how long it will take."""
-    at_a_time = f", {slots} at a time" if slots > 1 else ""
-    note(f"about {format_time(seconds)}{at_a_time}, by a few training steps timed just now; Ctrl-C loses nothing\n")
+        note(f"[dim]in every trial: {others}[/]")
+    note(f"[dim]writes into {escape(str(directory))}: trial log, predictions of each trial, tables, pictures[/]")
 
 
 def format_time(seconds: float) -> str:
-    """A duration as people say it."""
+    """Format a duration as people say it."""
     if seconds < 10:
         return "a few seconds"
     if seconds < 100:
@@ -63,22 +52,39 @@ def format_time(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
 
 
-class SweepDisplay:
-    """A sweep as it goes: a live table on a terminal, a line for each trial elsewhere."""
+class SweepDisplay(SweepReporter):
+    """Progress of a sweep: a live table on a terminal, a line for each trial elsewhere."""
 
-    def __init__(self, cells: "Sequence[Cell]", records: "Mapping[str, Record]", total: int) -> None:
-        self._labels = {cell.key: cell.label for cell in cells}
-        self._names = ", ".join(name for name, _ in cells[0].labels).replace("_", " ")
-        self._records = dict(records)
-        self._total, self._before, self._finished = total, len(records), 0
+    wants_estimate = True
+
+    def __init__(self) -> None:
+        self._labels: dict[str, str] = {}
+        self._heading = ""
+        self._records: dict[str, Record] = {}
+        self._total = self._before = self._finished = 0
         self._estimate, self._start = 0.0, time.monotonic()
-        self._epochs: dict[str, tuple[int, int]] = {}  # of the trials under way: done, of
+        self._epochs: dict[str, tuple[int, int]] = {}  # of each running trial: epochs done, and all
         self._live: Live | None = None
 
+    def sweep_planned(
+        self, directory: Path, plan: Plan, points: Sequence[GridPoint], done: Mapping[str, Record], total: int
+    ) -> None:
+        """Show the plan."""
+        self._labels = {point.key: point.label for point in points}
+        self._heading = ", ".join(swept.name for swept in plan.swept).replace("_", " ")
+        self._records, self._before, self._total = dict(done), len(done), total
+        show_plan(directory, plan, len(points), len(done), total)
+
+    def timing(self) -> AbstractContextManager[object]:
+        """Show that training steps are timed."""
+        return err.status("timing a few training steps")
+
     @contextmanager
-    def shown(self, estimate: float) -> Iterator[None]:
-        """Owns the live table, so that it goes away on Ctrl-C and errors too; `estimate` is of all, in seconds."""
-        self._estimate, self._start = estimate, time.monotonic()
+    def running(self, seconds: float, slots: int) -> Iterator[None]:
+        """Show the estimate, and the live table until the trials end, by an error or Ctrl-C too."""
+        self._estimate, self._start = seconds, time.monotonic()
+        at_a_time = f", {slots} at a time" if slots > 1 else ""
+        note(f"about {format_time(seconds)}{at_a_time}, estimated from a few training steps; Ctrl-C loses nothing\n")
         if not err.is_terminal:
             yield
             return
@@ -86,17 +92,17 @@ class SweepDisplay:
             yield
 
     def trial_started(self, trial: str, epochs: int) -> None:
-        """One more is under way."""
+        """Show one more running trial."""
         self._epochs[trial] = 0, epochs
         self._refresh()
 
     def epoch_done(self, trial: str, epoch: int) -> None:
-        """One of them is further."""
+        """Show a running trial's epoch."""
         self._epochs[trial] = epoch, self._epochs[trial][1]
         self._refresh()
 
-    def trial_finished(self, record: "Record") -> None:
-        """Into the standing, and a line where there is no live table."""
+    def trial_finished(self, record: Record) -> None:
+        """Add a trial to the table, or print a line if there is no table."""
         self._epochs.pop(record.id, None)
         self._records[record.id] = record
         self._finished += 1
@@ -106,21 +112,16 @@ class SweepDisplay:
             else:
                 auc = {split: record.scores[split]["roc_auc"] for split in ("valid", "train")}
                 what = f"AUC {auc['valid']:.3f} valid, {auc['train']:.3f} train"
-            left = f"; {self._time_left()} left" if self._finished < self._missing else ""
+            left = f"; {self._time_left()} left" if self._before + self._finished < self._total else ""
             note(f"{self._before + self._finished}/{self._total}  {escape(record.id)}: {what}{left}")
         elif record.status == "failed":
             note(f"[red]{escape(record.id)} failed: {escape(record.reason)}[/]")
         self._refresh()
 
-    @property
-    def _missing(self) -> int:
-        return self._total - self._before
-
     def _time_left(self) -> str:
         elapsed = time.monotonic() - self._start
-        left = self._missing - self._finished
         if self._finished:
-            return format_time(elapsed / self._finished * left)
+            return format_time(elapsed / self._finished * (self._total - self._before - self._finished))
         return format_time(max(0.0, self._estimate - elapsed))
 
     def _refresh(self) -> None:
@@ -128,10 +129,7 @@ class SweepDisplay:
             self._live.update(self.render())
 
     def render(self) -> Group:
-        """The standing so far: settings by their place in the grid, or the best of many."""
-        from bearcnn.sweep.plan import settings_key
-        from bearcnn.sweep.statistics import mean_interval
-
+        """Build the live table: settings by their place in the grid, or the best of many."""
         by_setting: dict[str, list[Record]] = {key: [] for key in self._labels}
         for record in self._records.values():
             by_setting.setdefault(settings_key(record.settings), []).append(record)
@@ -148,13 +146,14 @@ class SweepDisplay:
             rows.sort(key=lambda row: -(row[3].mean or 0))
             hidden, rows = len(rows) - MOST_ROWS, rows[:MOST_ROWS]
         table = Table(box=None, pad_edge=False, header_style="bold")
-        table.add_column(self._names, max_width=40)
+        table.add_column(self._heading, max_width=40)
         for heading in ("done", "failed", "validation AUC", "training AUC"):
             table.add_column(heading, justify="right")
         for key, done_here, failed, valid, train in rows:
+            # An interval of two seeds spans twelve standard errors: it would only confuse.
             table.add_row(
                 escape(self._labels.get(key, "")), str(done_here), str(failed) if failed else "",
-                _with_reach(valid), _with_reach(train),
+                format_mean(valid, least=3), format_mean(train, least=3),
             )  # fmt: skip
         failures = sum(record.status == "failed" for record in self._records.values())
         running = ", ".join(f"{trial} ({epoch}/{epochs})" for trial, (epoch, epochs) in list(self._epochs.items())[:3])
@@ -172,84 +171,54 @@ class SweepDisplay:
         return Group(*parts)
 
 
-def conduct(sweep: "Sweep", plan: "Plan", dataset: "Dataset", resources: "Resources") -> "Findings":
-    """Run what is missing in a sweep while showing how it goes, and write down what it all says.
-
-    Only for whoever holds the sweep's lock.
-    """
-    from bearcnn.sweep.executors.processes import open_engine
-    from bearcnn.sweep.folder import run_sweep, tried_cells, write_findings
-    from bearcnn.sweep.plan import list_cells, make_trials
-
-    records, cells = sweep.records(), list_cells(plan)
-    planned = cells if plan.sample is None else tried_cells(sweep, plan)
-    total = len(plan.seeds) * min(len(cells), plan.sample or len(cells))
-    done = {trial.id for trial in make_trials(plan, planned)} & {
-        record.id for record in records.values() if record.status == "done"
-    }
-    show_plan(plan, len(cells), len(done), total - len(done), sweep)
-    if len(done) < total:
-        missing = [trial for trial in make_trials(plan, cells) if trial.id not in done]
-        seconds, loading = _calibrate(missing, dataset, resources)
-        display = SweepDisplay(cells, {name: record for name, record in records.items() if name in done}, total)
-        with open_engine(resources, sweep, dataset, plan.config.data, display) as (engine, slots):
-            estimate = loading + seconds * -(-(total - len(done)) // slots)
-            show_estimate(estimate, slots)
-            with display.shown(estimate):
-                run_sweep(sweep, plan, engine, display, slots)
-    return write_findings(sweep, plan, dataset)
-
-
-def _calibrate(trials: "Sequence[Trial]", dataset: "Dataset", resources: "Resources") -> tuple[float, float]:
-    """About how long one of these trials takes, and how long other processes need to begin, in seconds."""
-    start = time.perf_counter()
-    with err.status("timing a few training steps"):
-        from bearcnn.sweep.trial import estimate_seconds  # loads torch: a moment by itself
-
-        loading = time.perf_counter() - start  # as long as each process of its own will take for it
-        others = resources.kind == "ray" or resources.workers > 1
-        return estimate_seconds(trials, dataset, resources.threads), loading if others else 0.0
-
-
-def show_findings(findings: "Findings", sweep: "Sweep") -> None:
-    """The table, the verdict, and where everything lies."""
-    seeds = len(findings.plan.seeds)
+def show_analysis(analysis: Analysis, folder: SweepFolder) -> None:
+    """Show the table, the summary, and the files."""
+    seeds = len(analysis.plan.seeds)
     over = "one seed" if seeds == 1 else f"means over {seeds} seeds"
     out.print(f"\n[bold]{over}[/]" + (" [dim](± half of the 95% interval)[/]" if seeds > 1 else ""))
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column(", ".join(axis.name for axis in findings.plan.axes).replace("_", " "), max_width=30)
-    for heading in ("training\nloss", "AUC", "validation\nloss", "AUC", f"AUC against\n{findings.baseline.cell.label}"):
+    table.add_column(", ".join(swept.name for swept in analysis.plan.swept).replace("_", " "), max_width=30)
+    baseline = analysis.baseline.point.label
+    for heading in (
+        "training\nloss",
+        "training\nAUC",
+        "validation\nloss",
+        "validation\nAUC",
+        f"change\nfrom {baseline}",
+    ):
         table.add_column(heading, justify="right")
-    for number, setting in enumerate(findings.settings):
+    for number, setting in enumerate(analysis.settings):
         change = ""
         if number:
-            difference = findings.comparisons["valid.roc_auc"][number - 1].difference
-            change = _with_reach(difference, "+")
-        mark = " *" if number == findings.chosen and len(findings.settings) > 1 else ""
+            change = format_mean(analysis.comparisons["valid.roc_auc"][number - 1].difference, "+")
+        mark = " *" if number == analysis.chosen and len(analysis.settings) > 1 else ""
         means = setting.means
         fewer = f" (n={means['valid.roc_auc'].n})" if means["valid.roc_auc"].n < seeds else ""
         table.add_row(
-            escape(setting.cell.label) + fewer + mark,
-            _with_reach(means["train.log_loss"]), _with_reach(means["train.roc_auc"]),
-            _with_reach(means["valid.log_loss"]), _with_reach(means["valid.roc_auc"]), change,
+            escape(setting.point.label) + fewer + mark,
+            format_mean(means["train.log_loss"]), format_mean(means["train.roc_auc"]),
+            format_mean(means["valid.log_loss"]), format_mean(means["valid.roc_auc"]), change,
         )  # fmt: skip
     out.print(table)
-    if len(findings.settings) > 1:
+    if len(analysis.settings) > 1:
+        out.print("[dim]change: of validation AUC, seed by seed[/]")
         out.print("[dim]* chosen: the first within one standard error of the highest validation AUC[/]")
     out.print()
-    for paragraph in sweep.results()["verdict"]:
+    for paragraph in folder.results()["summary"]:
         out.print(escape(paragraph) + "\n")
-    out.print(f"in {escape(str(sweep.directory))}:", soft_wrap=True)
+    out.print(f"in {escape(str(folder.directory))}:", soft_wrap=True)
     for file, what in (
         ("sweep.png, sweep.svg", "the picture"),
-        ("verdict.txt", "the words above"),
+        ("summary.txt", "the text above"),
         ("sweep.csv, sweep.json", "each trial; every mean, interval and difference"),
-        ("ledger.jsonl, trials/", "what is finished: add values or seeds with --resume"),
+        (f"{folder.log_file.name}, trials/", "what is finished: add values or seeds with --resume"),
     ):
-        out.print(f"  {file:22} [dim]{what}[/]", soft_wrap=True)
+        out.print(f"  {file:24} [dim]{what}[/]", soft_wrap=True)
 
 
-def _with_reach(mean: "Mean", sign: str = "") -> str:
+def format_mean(mean: Mean, sign: str = "", least: int = 2) -> str:
+    """Format a mean, with half of its interval from `least` numbers on."""
     if mean.mean is None:
         return ""
-    return f"{mean.mean:{sign}.3f}" + ("" if mean.high is None else f" ±{mean.high - mean.mean:.3f}")
+    shown = f"{mean.mean:{sign}.3f}".replace("-0.000", "0.000").replace("+0.000", "0.000")
+    return shown + (f" ±{mean.high - mean.mean:.3f}" if mean.high is not None and mean.n >= least else "")

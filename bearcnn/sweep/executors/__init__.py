@@ -1,1 +1,54 @@
-"""Where the trials of a sweep run, one module each."""
+"""Executors: what runs the trials of a sweep, one module each, and the registry of them.
+
+To add one, write a module with a context manager like the ones here and add a row to `EXECUTORS`: the choices of
+`--engine`, their help and the error for an unknown name follow. A module is imported when its executor is used.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pkgutil import resolve_name
+from typing import Any
+
+from bearcnn.errors import SweepError
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorRow:
+    """One way to run trials.
+
+    A path is that of a context manager that takes a `base.Job` and gives a `base.Executor`, which knows how many trials
+    it runs at a time.
+    """
+
+    name: str
+    help: str
+    path: str
+    path_for_workers: str = ""  # for several workers, where that is another module
+
+
+EXECUTORS = (
+    ExecutorRow(
+        "local",
+        "this computer",
+        "bearcnn.sweep.executors.serial:run_serially",
+        "bearcnn.sweep.executors.processes:run_in_processes",
+    ),
+    ExecutorRow("ray", "a Ray cluster", "bearcnn.sweep.executors.ray:run_on_ray"),
+)
+
+
+def find_executor(name: str, workers: int = 1) -> Callable[..., AbstractContextManager[Any]]:
+    """Import an executor's context manager.
+
+    Raises:
+        SweepError: there is none of this name.
+    """
+    for row in EXECUTORS:
+        if row.name == name:
+            found: Callable[..., AbstractContextManager[Any]] = resolve_name(
+                row.path_for_workers if workers > 1 and row.path_for_workers else row.path
+            )
+            return found
+    known = ", ".join(f"{row.name} ({row.help})" for row in EXECUTORS)
+    raise SweepError(f"there is no executor {name}; choose one of {known}")

@@ -1,8 +1,8 @@
 """The trials of a sweep on a Ray cluster (`pip install "bearcnn[ray]"`).
 
-Every node must have bearcnn and see the photos at the same path; that is asked of each node before anything runs. Each
-keeps its own cache of decoded pixels, and results travel back to the sweep's own process, which alone writes the
-ledger. Ray's usage statistics are turned off: bearcnn phones no one.
+Every node must have bearcnn and see the photos at the same path; each node is asked for that before anything runs. Each
+keeps its own cache of decoded pixels. Results travel back to the sweep's own process, which alone writes the trial log.
+Ray's usage statistics are turned off: bearcnn sends no data to anyone.
 """
 
 import os
@@ -17,35 +17,37 @@ from typing import Any
 
 import bearcnn
 from bearcnn.config import DataConfig
-from bearcnn.errors import BearcnnError, MissingPackageError, SweepError
-from bearcnn.sweep.executors.processes import Photos, Resources, lost_trial, run_here
-from bearcnn.sweep.folder import Engine, TrialResult
+from bearcnn.errors import BearcnnError, SweepError
+from bearcnn.sweep.executors.base import Executor, Job, Photos, Resources, run_here
+from bearcnn.sweep.optional import load_optional
 from bearcnn.sweep.plan import Trial
+from bearcnn.sweep.trial_log import TrialResult, failed_result
 
 RETRIES = 3
-"""Times that a trial runs again when its process or its whole node is lost."""
+"""Number of times a trial runs again when its process or its whole node is lost."""
 
 _CHECK_SECONDS = 1800.0
-"""How long a node may take to open the photos; the first time it has to decode them."""
+"""Time a node may take to open the photos; the first time it has to decode them."""
 
 
 @contextmanager
-def on_ray(resources: Resources, data: DataConfig, fingerprint: str) -> Iterator[Engine]:
-    """As many trials at a time as the cluster has room for; a lost worker's trial runs again elsewhere.
+def run_on_ray(job: Job) -> Iterator[Executor]:
+    """Run as many trials at a time as the cluster has room for; a lost worker's trial runs again elsewhere.
 
-    Which of them are under way is Ray's business: the sweep hears of a trial when it is finished.
+    Ray decides which trial runs when: the reporter hears of a trial only when it is finished.
 
     Raises:
         MissingPackageError: Ray isn't installed.
         SweepError: the cluster can't be reached, has no room for a trial, or a node can't read the photos.
     """
+    resources = job.resources
     ray = _connect(resources)
     try:
-        _check_nodes(ray, resources, data, fingerprint)
+        _check_nodes(ray, resources, job.data, job.fingerprint)
         task = ray.remote(_run_remotely).options(num_cpus=resources.cpus, num_gpus=resources.gpus, max_retries=RETRIES)
 
         def run(trials: Sequence[Trial]) -> Iterator[TrialResult]:
-            pending = {task.remote(trial, fingerprint, resources.cpus): trial for trial in trials}
+            pending = {task.remote(trial, job.fingerprint, resources.cpus): trial for trial in trials}
             while pending:
                 ready, _ = ray.wait(list(pending), num_returns=1)
                 trial = pending.pop(ready[0])
@@ -53,29 +55,17 @@ def on_ray(resources: Resources, data: DataConfig, fingerprint: str) -> Iterator
                     yield ray.get(ready[0])
                 except ray.exceptions.RayError as error:
                     reason = f"lost on the cluster {RETRIES + 1} times: {type(error).__name__}"
-                    yield lost_trial(trial, fingerprint, reason)
+                    yield failed_result(trial, job.fingerprint, reason)
 
-        yield run
+        yield Executor(run, slots=sum(_slots(node, resources) for node in ray.nodes() if node["Alive"]))
     finally:
         ray.shutdown()
-
-
-def count_slots(resources: Resources) -> int:
-    """How many trials the cluster that is connected runs at a time."""
-    import ray
-
-    return sum(_slots(node, resources) for node in ray.nodes() if node["Alive"])
 
 
 def _connect(resources: Resources) -> Any:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # the coming default; without it Ray warns
-    try:
-        import ray
-    except ImportError:
-        raise MissingPackageError(
-            '--engine ray needs Ray: pip install "bearcnn[ray]", on every node of the cluster'
-        ) from None
+    ray: Any = load_optional("ray", '--engine ray needs Ray: pip install "bearcnn[ray]", on every node of the cluster')
     _check_address(resources.ray_address)
     try:
         ray.init(
@@ -92,7 +82,7 @@ def _connect(resources: Resources) -> Any:
 
 
 def _check_address(address: str) -> None:
-    """Whether anyone answers at host:port; Ray itself would try for many minutes."""
+    """Check that someone answers at host:port; Ray itself would try for many minutes."""
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if not colon or not port.isdigit():
         return  # a name such as "auto", which Ray looks up
@@ -110,9 +100,7 @@ def _slots(node: dict[str, Any], resources: Resources) -> int:
 
 
 def _check_nodes(ray: Any, resources: Resources, data: DataConfig, fingerprint: str) -> None:
-    """Every node that can run a trial opens the photos, which also decodes them there before the clock runs."""
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
+    """Let every node that can run a trial open the photos, which also decodes them there."""
     nodes = [node for node in ray.nodes() if node["Alive"] and _slots(node, resources)]
     if not nodes:
         wanted = f"{resources.cpus} CPUs" + (f" and {resources.gpus:g} GPUs" if resources.gpus else "")
@@ -120,7 +108,7 @@ def _check_nodes(ray: Any, resources: Resources, data: DataConfig, fingerprint: 
     check = ray.remote(_check_here)
     answers = {}
     for node in nodes:
-        here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
         options = {"num_cpus": 0, "scheduling_strategy": here, "max_retries": 0}
         answers[node["NodeManagerAddress"], node["NodeID"]] = check.options(**options).remote(data, fingerprint)
     deadline = time.monotonic() + _CHECK_SECONDS
@@ -137,7 +125,7 @@ def _check_nodes(ray: Any, resources: Resources, data: DataConfig, fingerprint: 
 
 
 def _check_here(data: DataConfig, fingerprint: str) -> str:
-    """What keeps this node from running trials; empty if nothing does."""
+    """Return what keeps this node from running trials; empty if nothing does."""
     if data.path and not Path(data.path).is_dir():
         return f"the photos are not at {data.path}; put them there, or share the folder with every node"
     try:
@@ -152,15 +140,9 @@ _PHOTOS: dict[str, Photos] = {}  # in a worker process of Ray, which stays for t
 
 
 def _run_remotely(trial: Trial, fingerprint: str, threads: int) -> TrialResult:
-    import bearcnn._torch  # noqa: F401
-
-    # isort: split
-    import torch
-
-    torch.set_num_threads(threads)
     photos = _PHOTOS.setdefault(fingerprint, Photos(fingerprint))
     folder = Path(tempfile.mkdtemp(prefix="bearcnn-trial-"))
     try:
-        return run_here(trial, photos, folder / trial.id, lambda epoch: None)
+        return run_here(trial, photos, folder / trial.id, lambda epoch: None, threads)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

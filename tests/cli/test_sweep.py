@@ -1,0 +1,192 @@
+import inspect
+import io
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from bearcnn.cli.display.sweep import SweepDisplay, format_mean
+from bearcnn.cli.options import KNOBS
+from bearcnn.cli.sweep import sweep, sweep_dropout
+from bearcnn.cli.train import train
+from bearcnn.sweep.plan import list_points
+from bearcnn.sweep.statistics import mean_interval
+from tests.helpers.commands import bearcnn_command
+from tests.helpers.sweeps import analyse_made_up, dropout
+
+TINY = ["--set", "data.image_size=16", "--set", "model.widths=[4,8]", "--set", "train.batch_size=8"]
+
+
+class TestSweepDisplay:
+    """Numbers only as far as they mean something."""
+
+    @pytest.mark.parametrize(
+        ("values", "shown"), [([0.9], "0.900"), ([0.8, 0.9], "0.850"), ([0.9] * 3, "0.900 ±0.000")]
+    )
+    def test_the_live_table_has_no_interval_below_three_seeds(self, values, shown):
+        assert format_mean(mean_interval(values), least=3) == shown
+
+    def test_no_number_is_a_negative_zero(self):
+        assert format_mean(mean_interval([-0.0001]), "+") == "0.000"
+
+    def test_the_live_table_counts_what_is_done_failed_and_running(self):
+        plan = dropout(2, (0, 0.4))
+        _, records = analyse_made_up(plan, lambda rate, seed: 0.8 + rate / 10, failed={"dropout-0.4_seed-1"})
+        display = SweepDisplay()
+        display.sweep_planned(Path("s"), plan, list_points(plan), {}, 4)
+        for name in ("dropout-0_seed-0", "dropout-0_seed-1", "dropout-0.4_seed-1"):
+            display.trial_started(name, 3)
+            display.trial_finished(records[name])
+        display.trial_started("dropout-0.4_seed-0", 3)
+        display.epoch_done("dropout-0.4_seed-0", 2)
+        console = Console(width=100, record=True, file=io.StringIO())
+        console.print(display.render())
+        text = console.export_text()
+        assert "3 of 4 finished, 1 failed, 1 running" in text
+        assert "dropout-0.4_seed-0 (2/3)" in text
+        assert "0.800" in text
+        assert "±" not in text
+
+
+@pytest.mark.parametrize("command", [sweep, sweep_dropout])
+def test_both_commands_have_the_knobs_of_train(command):
+    knobs = {name for name, each in inspect.signature(train).parameters.items() if KNOBS in str(vars_of(each))}
+    assert len(knobs) >= 9
+    assert knobs - {"seed"} <= set(inspect.signature(command).parameters)
+
+
+def vars_of(parameter: inspect.Parameter) -> list[object]:
+    return [getattr(each, "rich_help_panel", "") for each in getattr(parameter.annotation, "__metadata__", ())]
+
+
+class TestSweepCommands:
+    """From the shell, as a user would."""
+
+    def sweep(self, *arguments, cwd, code=0):
+        return bearcnn_command(*arguments, cwd=cwd, code=code, OMP_NUM_THREADS="1")
+
+    def test_sweep_dropout_shows_plan_trials_table_and_summary_in_80_columns(self, photos, tmp_path):
+        process = self.sweep(
+            "sweep-dropout", "--data", photos, "--rates", "0,0.3", "--seeds", 2, "--epochs", 1, *TINY, "--out", "s",
+            cwd=tmp_path,
+        )  # fmt: skip
+        for words in ("2 settings x 2 seeds", "4/4", "writes into s", "about"):
+            assert words in process.stderr
+        for words in ("validation", "change", "Permutation test", "Final score", "sweep.png"):
+            assert words in process.stdout
+        assert all(len(line) <= 80 for line in process.stdout.splitlines())
+        again = self.sweep("sweep-dropout", "--resume", "s", "--json", cwd=tmp_path)
+        assert "4 done, 0 to run" in again.stderr
+        assert json.loads(again.stdout)["summary"][0].startswith("4 training runs")
+
+    def test_sweep_varies_any_key_and_says_so_where_there_is_no_test_split(self, photos, tmp_path):
+        folder = tmp_path / "photos"
+        shutil.copytree(photos, folder, ignore=shutil.ignore_patterns("test"))
+        process = self.sweep(
+            "sweep", "--vary", "model.pooling=max,avg", "--data", folder, "--seeds", 1, "--epochs", 1, *TINY,
+            "--out", "s", cwd=tmp_path,
+        )  # fmt: skip
+        assert "There is no test split" in process.stdout
+        assert "With one seed no difference can be told from chance" in " ".join(process.stdout.split())
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            (["sweep-dropout", "--rates", "0,much"], "expected numbers"),
+            (["sweep-dropout", "--rates", "0,1"], "nothing would be left"),
+            (["sweep-dropout", "--resume", "gone"], "is not a sweep"),
+            (["sweep-dropout", "--resume", "gone", "--out", "x"], "omit --out"),
+            (["sweep-dropout", "--out", "."], "nothing is ever overwritten"),
+            (["sweep"], "nothing to vary"),
+            (["sweep", "--vary", "model.pooling"], "expected section.key=value,value"),
+            (["sweep", "--vary", "model.pooling=max", "--engine", "slurm"], "choose one of local (this computer)"),
+            (["sweep", "--vary", "model.pooling=max", "--kernel-size", "4"], "not odd"),
+            (["sweep-dropout", "--where", "conv", "--dropout", "1"], "nothing would be left"),
+            (["sweep", "--vary", "model.pooling=max,avg", "--data", "nowhere"], "There is no folder"),
+        ],
+    )
+    def test_bad_input_is_one_line_and_exit_code_1(self, arguments, said, tmp_path):
+        (tmp_path / "file").write_text("so that the folder is not empty")
+        process = self.sweep(*arguments, cwd=tmp_path, code=1)
+        assert said in process.stderr
+        assert len(process.stderr.strip().splitlines()) == 1
+        assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+    def test_a_trial_that_fails_has_its_reason_and_exit_code_1_and_the_others_their_say(self, photos, tmp_path):
+        # With this decay every step multiplies the weights by -9 until they are infinite.
+        process = self.sweep(
+            "sweep", "--vary", "train.weight_decay=0.01,1.0", "--set", "train.lr=10", "--seeds", 1, "--epochs", 30,
+            *TINY, "--data", photos, "--out", "s", cwd=tmp_path, code=1,
+        )  # fmt: skip
+        assert "weight-decay-1_seed-0: failed: the loss became infinite" in " ".join(process.stderr.split())
+        assert "failed trials: 1" in process.stderr
+        assert "Run them again with: bearcnn sweep --resume s" in " ".join(process.stderr.split())
+        assert "1 trial failed and is skipped" in " ".join(process.stdout.split())
+        again = self.sweep("sweep", "--resume", "s", cwd=tmp_path, code=1)
+        assert "1 done, 1 to run" in again.stderr
+        assert "weight-decay-0.01" not in again.stderr
+
+    @pytest.mark.parametrize("workers", [1, 2])
+    def test_killed_at_random_moments_nothing_is_lost_and_nothing_runs_twice(self, photos, tmp_path, workers):
+        command = [sys.executable, "-m", "bearcnn", "sweep-dropout", "--workers", str(workers)]
+        start = ["--data", photos, "--rates", "0,0.3,0.6", "--seeds", "2", "--epochs", "4", *TINY, "--out", "s"]
+        log, moments = tmp_path / "s" / "trial_log.jsonl", random.Random(workers)
+        before = b""
+        for _ in range(4 if workers == 1 else 2):
+            arguments = ["--resume", "s"] if (tmp_path / "s" / "plan.json").exists() else start
+            process = subprocess.Popen(
+                [*command, *map(str, arguments)], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                env={**os.environ, "OMP_NUM_THREADS": "1"}, start_new_session=True,
+            )  # fmt: skip
+            # Each time one more trial may be finished, and then it dies at some moment of the next one.
+            deadline = time.monotonic() + 60
+            while len(finished(log)) <= len(finished_in(before)) and time.monotonic() < deadline:
+                if process.poll() is not None:
+                    break
+                time.sleep(0.01)
+            time.sleep(moments.random() * 0.5)
+            process.send_signal(signal.SIGKILL)  # the sweep alone: its workers have to notice
+            process.wait()
+            after = log.read_bytes()
+            whole = after[: after.rfind(b"\n") + 1]
+            assert whole.startswith(before), "a finished trial was lost"
+            before = whole
+        self.sweep("sweep-dropout", "--resume", "s", cwd=tmp_path)
+        assert log.read_bytes().startswith(before)
+        ids = [entry["id"] for entry in finished(log)]
+        assert len(ids) == len(set(ids)) == 6, "a trial ran twice or never"
+        self.sweep("sweep-dropout", *start[:-1], "calm", cwd=tmp_path)
+        scores = {entry["id"]: entry["scores"] for entry in finished(log)}
+        assert scores == {entry["id"]: entry["scores"] for entry in finished(tmp_path / "calm" / "trial_log.jsonl")}
+
+    def test_ctrl_c_says_how_to_go_on(self, photos, tmp_path):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "bearcnn", "sweep-dropout", "--data", str(photos), "--rates", "0,0.5",
+             "--epochs", "5000", *TINY, "--out", "s"],
+            cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        history = tmp_path / "s" / "trials" / "dropout-0_seed-0" / "history.jsonl"
+        deadline = time.monotonic() + 60
+        while not history.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert "Continue with: bearcnn sweep-dropout --resume s" in said
+        assert "Traceback" not in said
+
+
+def finished(log: Path) -> list[dict]:
+    return finished_in(log.read_bytes()) if log.exists() else []
+
+
+def finished_in(content: bytes) -> list[dict]:
+    return [json.loads(line) for line in content.split(b"\n")[:-1]]
