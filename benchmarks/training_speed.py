@@ -74,12 +74,13 @@ CEILING = """
 import json, sys, time
 from bearcnn.training.callbacks import Progress
 from bearcnn.config import load_config
-from bearcnn.data.dataset import open_dataset
+from bearcnn.data.dataset import Dataset
 from bearcnn.model.network import build_model
 from bearcnn.training.fit import build_learner
 seconds, *settings = sys.argv[1:]
 config = load_config(None, settings)
-learner = build_learner(config, open_dataset(config.data), build_model(config.model), Progress(), [], schedule=False)
+dataset = Dataset.from_config(config.data)
+learner = build_learner(config, dataset, build_model(config.model), Progress(), [], schedule=False)
 network, loss_of, optimizer = learner.model.train(), learner.loss_func, learner.opt
 photos, *targets = next(iter(learner.dls.train))
 

@@ -9,7 +9,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from bearcnn.data.dataset import load_labelled, reopen_dataset
+from bearcnn.data.dataset import Dataset
 from bearcnn.errors import BearcnnError
 from bearcnn.evaluation.localization import measure_window_hits
 from bearcnn.inference.predictor import Predictor
@@ -25,7 +25,12 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         run = open_run(arguments.run)
-        dataset = load_labelled(arguments.data, run.config().data) if arguments.data else reopen_dataset(run)
+        config = run.config().data
+        dataset = (
+            Dataset.for_evaluation(arguments.data, config)
+            if arguments.data
+            else Dataset.from_record(run.dataset_record(), config)
+        )
         hits = measure_window_hits(Predictor(run.onnx_file), dataset, "test")
     except BearcnnError as error:
         parser.exit(1, f"error: {error}\n")

@@ -73,7 +73,7 @@ def evaluate(
     rule.check(saving=save_threshold)
     run = open_run(run_folder)
     dataset = open_folder(data, run.config()) if data else reopen_with_progress(run)
-    judgement = _judge(run, dataset, split.value if split else dataset.best_to_judge(), rule, own=not data)
+    judgement = _judge(run, dataset, split.value if split else dataset.evaluation_split(), rule, own=not data)
     if save_threshold:
         save_threshold_of(run, judgement)
     if not data:

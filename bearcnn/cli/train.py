@@ -92,7 +92,7 @@ def _train(run: "Run", dataset: "Dataset", resume: bool, as_json: bool) -> None:
 
     with console.training_display(run.config().train.epochs, len(run.history()) if resume else 0) as display:
         outcome = train(run, dataset, display, resume=resume)
-    split = dataset.best_to_judge()
+    split = dataset.evaluation_split()
     if as_json:
         console.print_json({"run": str(run.directory), "model": str(run.onnx_file), **run.metrics()})
     else:

@@ -1,7 +1,4 @@
-"""What lies between the markers of a JPEG file, as far as its bytes alone tell (ITU T.81, annex B).
-
-Pillow decodes; this finds what Pillow can't be asked. It must not import torch, fastai, matplotlib or pandas.
-"""
+"""JPEG markers (ITU T.81, annex B), for two questions that Pillow can't be asked."""
 
 import re
 

@@ -270,7 +270,7 @@ def _finish(
         },
         "layers": [asdict(row) for row in describe_model(network, config.data.image_size)],
     }
-    if hits := measure_window_hits(predictor, dataset, dataset.best_to_judge()):
+    if hits := measure_window_hits(predictor, dataset, dataset.evaluation_split()):
         metrics["window_hits"] = {which: asdict(counted) for which, counted in hits.items()}
     # The model file carries its own scores: a copy of it alone says how far to trust it.
     manifest = manifest.model_copy(update={"metrics": for_manifest(metrics)})

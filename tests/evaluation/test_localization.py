@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bearcnn.config import Config, ModelConfig
-from bearcnn.data.dataset import load_dataset
+from bearcnn.data.dataset import Dataset
 from bearcnn.data.synthetic.scenes import write_scenes
 from bearcnn.errors import DataError
 from bearcnn.evaluation.intervals import wilson_interval
@@ -117,7 +117,7 @@ def test_drawn_scenes_come_with_boxes_and_are_measured(tmp_path, trained):
     boxes = read_boxes(tmp_path / "scenes")
     assert len(boxes) == 20
     assert all(0 <= left < right <= 1 and 0 <= top < bottom <= 1 for left, top, right, bottom in boxes.values())
-    dataset = load_dataset(tmp_path / "scenes", image_size=32, resize="squish")
+    dataset = Dataset.from_folder(tmp_path / "scenes", image_size=32, resize="squish")
     hits = measure_window_hits(Predictor(trained[0].onnx_file), dataset, "test")
     assert hits is not None
     assert hits["all"].photos == 4

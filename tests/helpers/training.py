@@ -4,7 +4,7 @@ from datetime import datetime
 from pathlib import Path
 
 from bearcnn.config import Config, load_config
-from bearcnn.data.dataset import Dataset, open_dataset
+from bearcnn.data.dataset import Dataset
 from bearcnn.runs import EpochRecord, Run, choose_directory, create_run
 
 # In float32, so that the scores of a training are to the last digit those of what it exports.
@@ -49,7 +49,7 @@ def train_small(config: Config, directory: Path, watcher: Recorder | None = None
     from bearcnn.training.fit import train
 
     watcher = watcher or Recorder()
-    dataset = open_dataset(config.data)
+    dataset = Dataset.from_config(config.data)
     run = create_run(choose_directory(config, datetime(2026, 1, 31), out=directory), config)
     train(run, dataset, watcher)
     return run, dataset, watcher

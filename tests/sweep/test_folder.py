@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bearcnn.data.dataset import open_dataset
+from bearcnn.data.dataset import Dataset
 from bearcnn.errors import ConfigError, SweepError
 from bearcnn.evaluation.metrics import score
 from bearcnn.runs import Run
@@ -38,7 +38,7 @@ TINY = ["--set", "data.image_size=16", "--set", "model.widths=[4,8]", "--set", "
 
 
 def run_here(directory: Path, plan, dataset=None) -> tuple[Sweep, Quiet]:
-    dataset = dataset or open_dataset(plan.config.data)
+    dataset = dataset or Dataset.from_config(plan.config.data)
     sweep = Sweep(directory) if (directory / "plan.json").exists() else create_sweep(directory, plan, dataset)
     watcher = Quiet()
     with in_this_process(sweep, dataset, plan.config.data, watcher) as engine:
@@ -211,7 +211,7 @@ class TestLedger:
 def swept(photos, tmp_path_factory):
     """A finished sweep of two rates and two seeds; look at it, don't change it."""
     plan = plan_dropout(tiny_config(photos), "head", [0, 0.5], 2)
-    dataset = open_dataset(plan.config.data)
+    dataset = Dataset.from_config(plan.config.data)
     sweep, watcher = run_here(tmp_path_factory.mktemp("sweep") / "s", plan, dataset)
     return sweep, plan, dataset, watcher, write_findings(sweep, plan, dataset)
 
@@ -307,7 +307,7 @@ class TestSweep:
         shutil.copytree(photos, folder)
         plan = plan_grid(tiny_config(folder, "train.epochs=1"), ["data.image_size=24,16"], 1)
         plan = replace(plan, config=plan.config.model_copy(update={"data": open_config(plan, 16)}))
-        dataset = open_dataset(plan.config.data)
+        dataset = Dataset.from_config(plan.config.data)
         intruder = folder / "train" / "bear" / "intruder.png"
         Image.effect_noise((40, 40), 50).save(intruder)  # seen by whoever opens the folder anew, for 24 px
         sweep, watcher = run_here(tmp_path / "s", plan, dataset)

@@ -21,7 +21,7 @@ from rich.table import Table
 from bearcnn.errors import BearcnnError
 
 if TYPE_CHECKING:  # for the types alone: a command loads only what it uses
-    from bearcnn.data.cache import CacheEntry
+    from bearcnn.data.cache_folder import CacheEntry
     from bearcnn.data.dataset import Dataset
     from bearcnn.evaluation.assessment import Judgement
     from bearcnn.evaluation.intervals import Estimate

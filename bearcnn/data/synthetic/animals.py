@@ -1,7 +1,7 @@
-"""Animals as drawn: a small table of anatomy makes every species in every pose.
+"""Animals in every pose, from a table of each species' anatomy.
 
 An animal is a list of chains; a chain is a row of circles (x, y, radius) whose hull is drawn. The unit is the distance
-from hip to shoulder; x points forward, y down, the ground is at y = 0. This module must not import torch or fastai.
+from hip to shoulder; x points forward, y down, the ground is at y = 0.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The land that animals are drawn in: season, light, trees, bushes, grass, rocks. It must not import torch."""
+"""Landscapes around the animals: season, light, trees, bushes, grass, rocks."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""Rows of circles to shaded, furry pixels: how animals and rocks get onto a canvas. It must not import torch."""
+"""Shaded, furry pixels from rows of circles: the painting of animals and rocks on a canvas."""
 
 from dataclasses import dataclass
 from itertools import pairwise

@@ -21,7 +21,7 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 from bearcnn.config import DataConfig
-from bearcnn.data.dataset import Dataset, open_dataset
+from bearcnn.data.dataset import Dataset
 from bearcnn.errors import DataError
 from bearcnn.sweep.folder import Engine, Sweep, SweepWatcher, TrialResult
 from bearcnn.sweep.plan import Trial, digest_config
@@ -58,7 +58,7 @@ class Photos:
             DataError: these are not the photos that the sweep began with.
         """
         if config not in self.opened:
-            dataset = open_dataset(config)
+            dataset = Dataset.from_config(config)
             if dataset.fingerprint != self.fingerprint:
                 raise DataError(f"the photos in {dataset.root} are not those that the sweep began with")
             self.opened[config] = dataset

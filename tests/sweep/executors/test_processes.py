@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bearcnn.data.dataset import open_dataset
+from bearcnn.data.dataset import Dataset
 from bearcnn.errors import MissingPackageError, SweepError
 from bearcnn.sweep.executors.processes import (
     Resources,
@@ -27,7 +27,7 @@ from tests.helpers.sweeps import Quiet, tiny_config
 def small(photos, tmp_path):
     """A sweep of two rates and two seeds of one epoch, not yet run."""
     plan = plan_dropout(tiny_config(photos, "train.epochs=1"), "head", [0, 0.5], 2)
-    dataset = open_dataset(plan.config.data)
+    dataset = Dataset.from_config(plan.config.data)
     return plan, dataset, create_sweep(tmp_path / "s", plan, dataset)
 
 
@@ -100,7 +100,7 @@ class TestSampling:
         config = tiny_config(photos, "train.epochs=1")
         vary = ["model.pooling=max,avg,concat", "model.kernel_size=1,3,[3, 5]"]
         plan = plan_grid(config, vary, 1, sample=3)
-        dataset = open_dataset(config.data)
+        dataset = Dataset.from_config(config.data)
         ids = []
         for name in ("one", "two"):
             sweep = create_sweep(tmp_path / name, plan, dataset)
@@ -142,7 +142,7 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 import ray
 from ray.cluster_utils import Cluster
 from bearcnn.config import load_config
-from bearcnn.data.dataset import open_dataset
+from bearcnn.data.dataset import Dataset
 from bearcnn.sweep.executors.processes import Resources, open_engine
 from bearcnn.sweep.plan import plan_dropout
 from bearcnn.sweep.folder import create_sweep, run_sweep
@@ -155,7 +155,7 @@ cluster.wait_for_nodes()
 config = load_config(None, [f"data.path={photos}", "data.image_size=16", "model.widths=[4, 8]",
                             "train.batch_size=8", "train.epochs=40"])
 plan = plan_dropout(config, "head", [0, 0.5], 3)
-dataset = open_dataset(config.data)
+dataset = Dataset.from_config(config.data)
 sweep = create_sweep(out, plan, dataset)
 watcher = Quiet()
 hosts = []
