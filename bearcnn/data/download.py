@@ -122,6 +122,7 @@ def _download(url: str, sha256: str, archives: Path, on_download: OnProgress | N
         return Path(pooch.retrieve(url, sha256, fname=name, path=archives, downloader=downloader))
     except RequestException as error:
         if error.response is not None:
+            error.response.close()  # pooch leaves it open
             raise DataError(
                 f"{host} refuses to give {url} ({error.response.status_code} {error.response.reason}): try again later"
             ) from error
