@@ -61,7 +61,7 @@ def build_cache(
     workers: int | None = None,
     on_progress: OnProgress | None = None,
 ) -> PixelCache:
-    """The pixels of these photos from the cache, after decoding those that it lacks.
+    """Return the pixels of these photos from the cache, after decoding those that it lacks.
 
     A photo that can't be read has its reason in the result. Memory use doesn't grow with the number of photos.
     `on_progress` counts photos.
@@ -109,7 +109,7 @@ def _look_at(path: Path) -> Photo:
 
 
 def _open(entry: Path, photos: tuple[Photo, ...]) -> PixelCache | None:
-    """The entry, if it is whole and its photos haven't changed."""
+    """Return the entry, if it is whole and its photos haven't changed."""
     index = read_index(entry)
     if index is None or index.photos != photos:
         return None
@@ -183,7 +183,7 @@ Row = tuple[str, NDArray[np.uint8] | None, str | None]  # digest, pixels, reason
 def _produce_rows(
     folder: Path, photos: tuple[Photo, ...], size: int, resize: ResizeMode, workers: int
 ) -> Generator[Row, None, None]:
-    """The row of each photo in order: copied from another entry, or else decoded in threads a little ahead."""
+    """Return the row of each photo in order: copied from another entry, or else decoded in threads a little ahead."""
     known = _find_known_rows(folder, photos, size, resize)
     executor = ThreadPoolExecutor(workers, thread_name_prefix="decode")  # Pillow decodes without the GIL
     try:
@@ -216,7 +216,7 @@ def _read_and_decode(path: str, size: int, resize: ResizeMode) -> Row:
 def _find_known_rows(
     folder: Path, photos: tuple[Photo, ...], size: int, resize: ResizeMode
 ) -> Callable[[Photo], Row | None]:
-    """A look-up of unchanged photos' rows in the entry that shares most photos with these."""
+    """Return a look-up of unchanged photos' rows in the entry that shares most photos with these."""
     wanted = set(photos)
     best: tuple[int, Index | None, NDArray[np.uint8] | None] = (0, None, None)
     for entry in sorted(list_folders(folder, ENTRY_NAME)):

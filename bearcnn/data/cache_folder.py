@@ -56,7 +56,7 @@ class Index:
 
 
 def cache_root() -> Path:
-    """The folder of everything cached: $BEARCNN_CACHE, or else the operating system's own."""
+    """Return the folder of everything cached: $BEARCNN_CACHE, or else the operating system's own."""
     return Path(os.environ.get("BEARCNN_CACHE") or user_cache_path("bearcnn"))
 
 
@@ -105,7 +105,7 @@ def _describe(directory: Path) -> CacheEntry:
 
 
 def read_index(entry: Path) -> Index | None:
-    """The index of an entry; None if it is missing or damaged."""
+    """Return the index of an entry; None if it is missing or damaged."""
     try:
         if entry.is_symlink():
             return None
@@ -125,7 +125,7 @@ def read_index(entry: Path) -> Index | None:
 
 
 def list_folders(folder: Path, *names: re.Pattern[str]) -> list[Path]:
-    """The folders, not links, in a folder with one of these names."""
+    """Return the folders, not links, in a folder with one of these names."""
     try:
         with os.scandir(folder) as listing:
             return [

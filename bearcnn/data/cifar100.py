@@ -67,7 +67,7 @@ def choose(classes: Mapping[str, list[Path]], negatives_per_bear: int) -> dict[s
 
 
 def share_out(room: Mapping[str, int], total: int) -> dict[str, int]:
-    """The number of photos to take of each class, `total` in all; `room` is the number that each class has.
+    """Return the number of photos to take of each class, `total` in all; `room` is the number that each class has.
 
     Half come from the classes most like bears, each group emptied before the next one is touched; the rest is spread
     evenly over everything left. The remainder goes to the classes that `room` has first.
@@ -90,6 +90,6 @@ def _spread(room: Mapping[str, int], total: int) -> dict[str, int]:
 
 
 def count_photos(photos: Photos) -> tuple[int, int]:
-    """The numbers of bears and of others."""
+    """Return the numbers of bears and of others."""
     numbers = [(name == BEAR, len(paths)) for classes in photos.values() for name, paths in classes.items()]
     return sum(number for bear, number in numbers if bear), sum(number for bear, number in numbers if not bear)

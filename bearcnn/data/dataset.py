@@ -128,7 +128,7 @@ class Dataset:
         return replace(dataset, examples=tuple(replace(example, split="test") for example in dataset.examples))
 
     def select(self, split: Split) -> tuple[Example, ...]:
-        """The examples of one split, in the order of their paths."""
+        """Return the examples of one split, in the order of their paths."""
         return tuple(example for example in self.examples if example.split == split)
 
     def counts(self) -> dict[Split, dict[str, dict[str, int]]]:
@@ -149,7 +149,7 @@ class Dataset:
         return np.array([example.row for example in chosen], np.int64), np.array([e.label for e in chosen], np.int64)
 
     def subclasses(self, at_least: int = 5) -> tuple[Subclasses, NDArray[np.int64]]:
-        """The subclasses to tell apart in training, and the subclass of each training photo, (photos,).
+        """Return the subclasses to tell apart in training, and the subclass of each training photo, (photos,).
 
         Subclasses with fewer than `at_least` training photos are too rare to be learnt: within a class they are merged
         into one, "".
@@ -162,11 +162,11 @@ class Dataset:
         return found, np.array([found.index(name) for name in names], np.int64)
 
     def evaluation_split(self) -> Split:
-        """The split whose scores mean most: test, else valid, else train."""
+        """Return the split whose scores mean most: test, else valid, else train."""
         return next(split for split in reversed(SPLITS) if self.select(split))
 
     def to_json(self) -> dict[str, Any]:
-        """The content of dataset.json, from which `from_record` loads the same photos again."""
+        """Return the content of dataset.json, from which `from_record` loads the same photos again."""
         examples = [
             {
                 "path": example.path.relative_to(self.root).as_posix(),

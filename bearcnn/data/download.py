@@ -109,7 +109,7 @@ class _Bytes:
 
 
 def _download(url: str, sha256: str, archives: Path, on_download: OnProgress | None) -> Path:
-    """The whole archive, downloaded unless it is there.
+    """Return the whole archive, downloaded unless it is there.
 
     Raises:
         DataError: the server can't be reached, refuses, breaks off or gives another file, or there is no room for it.
@@ -145,7 +145,7 @@ def _download(url: str, sha256: str, archives: Path, on_download: OnProgress | N
 
 
 def _find_reason(error: BaseException) -> str:
-    """The operating system's words, under the layers of requests and urllib3."""
+    """Return the operating system's words, under the layers of requests and urllib3."""
     reason = ""
     cause: BaseException | None = error
     while cause is not None:

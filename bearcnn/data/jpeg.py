@@ -19,7 +19,7 @@ def has_end(data: bytes) -> bool:
 
 
 def drop_details(data: bytes) -> bytes:
-    """A progressive JPEG without the scans that make no difference at 1/8 of its size.
+    """Return a progressive JPEG without the scans that make no difference at 1/8 of its size.
 
     At 1/8 a block of 8 x 8 pixels is one pixel, its mean, which the DC scans alone hold. Each component keeps its first
     other scan too, without which libjpeg would smooth the means. Components stored coarser than the rest (usually the
@@ -61,7 +61,7 @@ def drop_details(data: bytes) -> bytes:
 
 
 def _find_finest(frame: bytes) -> set[int]:
-    """The components that are stored at full resolution."""
+    """Return the components that are stored at full resolution."""
     sampling = {frame[10 + 3 * number]: frame[11 + 3 * number] for number in range(frame[9])}  # 4 bits across, 4 down
     across, down = max(each >> 4 for each in sampling.values()), max(each & 15 for each in sampling.values())
     return {component for component, each in sampling.items() if each == across << 4 | down}

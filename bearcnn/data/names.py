@@ -4,5 +4,5 @@ import os
 
 
 def readable(name: str | os.PathLike[str]) -> str:
-    r"""A file name as text: bytes that aren't UTF-8 (an old zip's Latin-1) become escapes such as `\xf6`."""
+    r"""Return a file name as text: bytes that aren't UTF-8 (an old zip's Latin-1) become escapes such as `\xf6`."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")

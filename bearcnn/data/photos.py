@@ -108,12 +108,12 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
 
 
 def load_pixels(source: Path | BinaryIO, size: int, resize: ResizeMode) -> NDArray[np.uint8]:
-    """A photo as the network sees it, (size, size, 3) uint8; raises PhotoError if it can't be read."""
+    """Return a photo as the network sees it, (size, size, 3) uint8; raises PhotoError if it can't be read."""
     return resize_photo(load_photo(source, at_least=size), size, resize)
 
 
 def load_photo(source: Path | BinaryIO, at_least: int | None = None) -> Image.Image:
-    """A photo as a person would see it, upright and in RGB.
+    """Return a photo as a person would see it, upright and in RGB.
 
     With `at_least`, a JPEG is decoded at 1/2, 1/4 or 1/8 of its size where both sides stay at least that many pixels.
     Of an animation, only the first frame is read; transparent pixels become white, as on a page.
@@ -152,7 +152,7 @@ def load_photo(source: Path | BinaryIO, at_least: int | None = None) -> Image.Im
 
 
 def read_photo(path: Path) -> bytes:
-    """The bytes of a photo file; raises PhotoError with the reason if they can't be read."""
+    """Return the bytes of a photo file; raises PhotoError with the reason if they can't be read."""
     try:
         state = path.stat()
         if stat.S_ISDIR(state.st_mode):

@@ -52,7 +52,7 @@ def split_examples(examples: Iterable[Example], shares: Mapping[Split, float], s
 
 
 def _share_out(number: int, *shares: float) -> tuple[int, ...]:
-    """The part of `number` that each share gets; of three or more, each share gets one, and one is left over."""
+    """Return the part of `number` that each share gets; of three or more, each share gets one, and one is left over."""
     parts = [round(number * share) for share in shares]
     if number >= 3:
         parts = [max(1, part) if share else 0 for part, share in zip(parts, shares, strict=True)]

@@ -12,7 +12,7 @@ from bearcnn.runs import Run, latest_directory
 
 
 def expand_paths(arguments: Iterable[str], stdin: BinaryIO) -> Iterator[Path]:
-    """The photos of a user's arguments, lazily and in the order of the arguments.
+    """Return the photos of a user's arguments, lazily and in the order of the arguments.
 
     An argument is a photo, a folder (with all below it), a pattern with `*`, `?`, `[...]` or `**` where no such file
     exists, or `-` for such arguments on `stdin`: one a line, or, where a zero byte turns up, separated by zero bytes
@@ -33,7 +33,7 @@ def expand_paths(arguments: Iterable[str], stdin: BinaryIO) -> Iterator[Path]:
 
 
 def find_model(model: Path | None) -> Path:
-    """The model file that a user means: a file, the one in a run folder, or for None the newest finished run's.
+    """Return the model file that a user means: a file, the one in a run folder, or for None the newest finished run's.
 
     Raises:
         RunError: there is no finished run, or the run has no model yet.
@@ -58,7 +58,7 @@ def _expand(argument: str) -> Iterator[Path]:
 
 
 def _match(pattern: Path) -> Iterator[Path]:
-    """The photos of a pattern, each once: `**/*` matches both a folder and what is in it."""
+    """Return the photos of a pattern, each once: `**/*` matches both a folder and what is in it."""
     given: set[Path] = set()
     for place in _glob(pattern):
         for photo in _open(place):
@@ -68,7 +68,7 @@ def _match(pattern: Path) -> Iterator[Path]:
 
 
 def _glob(pattern: Path) -> list[Path]:
-    """The sorted matches, without hidden ones unless the pattern names them.
+    """Return the sorted matches, without hidden ones unless the pattern names them.
 
     pathlib's `**` stays out of linked folders; `glob.iglob` walks through them, in circles too.
     """
@@ -112,7 +112,7 @@ def _is_folder(path: Path) -> bool:
 
 
 def _read_lines(stdin: BinaryIO) -> Iterator[str]:
-    """The arguments on stdin that aren't empty, each as soon as it is there, in the encoding of file names."""
+    """Return the arguments on stdin that aren't empty, each as soon as it is there, in the encoding of file names."""
     # The raw stream: a reading thread would hold a buffered one's lock, on which Python's exit aborts.
     source: Any = getattr(stdin, "raw", stdin)
     separator, rest = b"\n", b""

@@ -35,7 +35,7 @@ SOURCES = [
 
 
 def list_source(path: str, positive: Sequence[str], on_progress: OnProgress | None = None) -> Listing:
-    """The rows of a path, from the source that recognizes it.
+    """Return the rows of a path, from the source that recognizes it.
 
     Raises:
         DataError: the path can't be used.

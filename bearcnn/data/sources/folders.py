@@ -23,7 +23,7 @@ Place = tuple[str, ...]  # the folders that a photo is in, below the root
 
 
 def list_folders(root: Path, positive: Sequence[str], on_progress: OnProgress | None = None) -> Listing:
-    """The photos below a folder, labelled by the folders that they are in.
+    """Return the photos below a folder, labelled by the folders that they are in.
 
     A photo is positive if a folder it is in, below `root`, has one of the names in `positive`, in upper or lower case.
     Folders called train, valid (val, validation) and test at the top are splits, provided that there is a positive
@@ -73,7 +73,7 @@ def _find_photos(root: Path) -> list[Path]:
 
 
 def _drop_shared_folders(places: list[Place], words: Mapping[str, str]) -> list[Place]:
-    """The places without the folders that all photos are in, such as the one an archive was unpacked into."""
+    """Return the places without the folders that all photos are in, such as the one an archive was unpacked into."""
     while all(len(place) > 1 for place in places) and len({place[0] for place in places}) == 1:
         name = places[0][0]
         if name.casefold() in {*_SPLIT_FOLDERS, *words} or _is_wrapper(name, words):

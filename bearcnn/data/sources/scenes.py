@@ -11,5 +11,5 @@ from bearcnn.data.synthetic.scenes import builtin_scenes
 
 
 def list_scenes(path: Path, positive: Sequence[str], on_progress: OnProgress | None = None) -> Listing:
-    """The built-in scenes' photos, whatever `path` says; `on_progress` counts pictures while they are drawn."""
+    """Return the built-in scenes' photos, whatever `path` says; `on_progress` counts pictures while they are drawn."""
     return list_folders(builtin_scenes(cache_root(), on_progress), positive)

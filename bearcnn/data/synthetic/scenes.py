@@ -114,7 +114,7 @@ def write_scenes(
 
 
 def builtin_scenes(cache_root: Path, on_progress: OnProgress | None = None) -> Path:
-    """The folder of the default set below `cache_root`; drawn on first use, by one process for all that wait for it."""
+    """Return the folder of the default set below `cache_root`; one process draws it on first use, and others wait."""
     parameters = f"{DRAWING_VERSION} {DEFAULT_COUNT} {DEFAULT_SIZE} {DEFAULT_SCALE} {DEFAULT_CLUTTER} {EMPTY_SHARE}"
     name = f"scenes-{DRAWING_VERSION}-{hashlib.blake2b(parameters.encode(), digest_size=4).hexdigest()}"
     directory = cache_root / name

@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 def map_in_processes(
     function: Callable[[Task], Result], tasks: Iterable[Task], workers: int
 ) -> Generator[Result, None, None]:
-    """The results of a function that can be pickled, in the order of the tasks, from `workers` processes.
+    """Return the results of a function that can be pickled, in the order of the tasks, from `workers` processes.
 
     Closing the generator ends the processes. So does the end of this process, by whatever signal.
     """
