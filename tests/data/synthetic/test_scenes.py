@@ -16,7 +16,8 @@ from sklearn.preprocessing import StandardScaler
 from bearcnn.data.synthetic import scenes
 from bearcnn.data.synthetic.animals import ANATOMY, make_body
 from bearcnn.data.synthetic.painting import cast_stamp, press_stamp
-from bearcnn.data.synthetic.scenes import INDEX, SUBCLASSES, builtin_scenes, draw_scene, write_scenes
+from bearcnn.data.synthetic.scene import SUBCLASSES, draw_scene
+from bearcnn.data.synthetic.scenes import INDEX, builtin_scenes, write_scenes
 from bearcnn.errors import DataError
 
 ENOUGH_FOR_PROCESSES = 120  # fewer pictures are drawn in this process, whatever `workers` says
