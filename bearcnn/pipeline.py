@@ -89,7 +89,7 @@ def finish(run: Run, dataset: Dataset, result: TrainResult, reporter: Reporter =
         **_measure(predictions, manifest),
         "layers": [asdict(row) for row in describe_model(network, config.data.image_size)],
     }
-    if games := point_at_bears(predictor, dataset, dataset.best_to_judge()):
+    if games := point_at_bears(predictor, dataset, dataset.evaluation_split()):
         metrics["pointing_game"] = {which: asdict(game) for which, game in games.items()}
     # The model file carries its own scores: a copy of it alone says how far to trust it.
     manifest = manifest.model_copy(update={"metrics": manifest_metrics(metrics)})

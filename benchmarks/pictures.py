@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from bearcnn.data.photos import find_photos
-from bearcnn.data.synthetic.scenes import draw_scene
+from bearcnn.data.synthetic.scene import draw_scene
 
 CAMERA_SIZE = (3264, 2448)  # 8 megapixels
 DRAWN = 24  # scenes; more photos are copies of these

@@ -164,11 +164,11 @@ def _lay_out(data: Path | None, folder: Path) -> dict[str, int]:
 
     plain/{train,valid}/{bear,not_bear}/ is what fastai takes, subclasses/ has a folder for each subclass in these.
     """
-    from bearcnn.data.cache import cache_root
-    from bearcnn.data.dataset import load_dataset
+    from bearcnn.data.cache_folder import cache_root
+    from bearcnn.data.dataset import Dataset
     from bearcnn.data.synthetic.scenes import builtin_scenes
 
-    dataset = load_dataset(
+    dataset = Dataset.from_folder(
         data or builtin_scenes(cache_root()), image_size=8, resize="squish", cache_root=folder / "cache"
     )
     counts = {"train": 0, "valid": 0}

@@ -73,12 +73,12 @@ if __name__ == "__main__":
 CEILING = """
 import json, sys, time
 from bearcnn.config import load_config
-from bearcnn.data.dataset import open_dataset
+from bearcnn.data.dataset import Dataset
 from bearcnn.training.callbacks import BFloat16Blocks
 from bearcnn.training.learner import build_learner
 seconds, *settings = sys.argv[1:]
 config = load_config(None, settings)
-learner = build_learner(config, open_dataset(config.data))
+learner = build_learner(config, Dataset.from_config(config.data))
 for callback in learner.cbs:
     if isinstance(callback, BFloat16Blocks):
         callback.before_fit()

@@ -9,7 +9,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from bearcnn.data.dataset import load_labelled, reopen_dataset
+from bearcnn.data.dataset import Dataset
 from bearcnn.errors import BearcnnError
 from bearcnn.inference.predictor import Predictor
 from bearcnn.inference.score import point_at_bears
@@ -25,7 +25,11 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         run = open_run(arguments.run)
-        dataset = load_labelled(arguments.data, run.config().data) if arguments.data else reopen_dataset(run)
+        dataset = (
+            Dataset.for_evaluation(arguments.data, run.config().data)
+            if arguments.data
+            else Dataset.from_record(run.dataset_record(), run.config().data)
+        )
         hits = point_at_bears(Predictor(run.onnx_file), dataset, "test")
     except BearcnnError as error:
         parser.exit(1, f"error: {error}\n")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import settings
 
 from bearcnn.data.dataset import Dataset
-from bearcnn.data.synthetic.scenes import draw_scene
+from bearcnn.data.synthetic.scene import draw_scene
 from bearcnn.runs import Run
 from tests.helpers.training import Recorder, small_config, train_small
 

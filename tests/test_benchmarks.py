@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bearcnn.data.dataset import load_dataset
+from bearcnn.data.dataset import Dataset
 from bearcnn.data.photos import load_pixels
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
@@ -108,7 +108,7 @@ def test_copies_are_other_files_with_the_same_pixels(photos: Path, tmp_path: Pat
     assert len({file.read_bytes() for file in files}) == 7
     np.testing.assert_array_equal(load_pixels(files[4], 32, "squish"), load_pixels(originals[1], 32, "squish"))
     folder = class_folders(originals, tmp_path / "classes", 20, 10)
-    dataset = load_dataset(folder, image_size=8, resize="squish", cache_root=tmp_path)
+    dataset = Dataset.from_folder(folder, image_size=8, resize="squish", cache_root=tmp_path)
     assert (len(dataset.select("train")), len(dataset.select("valid")), dataset.skipped) == (20, 10, ())
 
 

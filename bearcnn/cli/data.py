@@ -45,7 +45,7 @@ def synth(
     with console.tracking() as track:
         summary = write_scenes(
             directory, count=count, size=size, seed=seed, bear_scale=_parse_scale(bear_scale), clutter=clutter,
-            progress=track("drawing scenes"),
+            on_progress=track("drawing scenes"),
         )  # fmt: skip
     if as_json:
         console.print_json(asdict(summary))
@@ -70,7 +70,7 @@ def fetch(
     """Fetch real photos: the bears of CIFAR-100 (32 px) against its other classes.
 
     Half of the others are the animals most like bears, the rest is spread over everything else. The download (169 MB)
-    is checked, and goes on where it stopped when it is broken off.
+    is checked by its SHA-256 and kept; one that is interrupted starts again.
 
     Example:
         bearcnn data fetch cifar100-bears photos
@@ -79,8 +79,9 @@ def fetch(
 
     with console.tracking() as track:
         summary = fetch_cifar100_bears(
-            directory, negatives_per_bear=negatives_per_bear, downloading=track("downloading"), writing=track("sorting")
-        )
+            directory, negatives_per_bear=negatives_per_bear, on_download=track("downloading"),
+            on_progress=track("sorting"),
+        )  # fmt: skip
     if as_json:
         console.print_json(asdict(summary))
         return
@@ -97,7 +98,7 @@ def cache(
     as_json: AsJson = False,
 ) -> None:
     """Show the decoded pixels that are kept to make the next training start at once."""
-    from bearcnn.data.cache import cache_root, clear_caches, list_caches
+    from bearcnn.data.cache_folder import cache_root, clear_caches, list_caches
 
     if clear:
         number, freed = clear_caches()

@@ -74,7 +74,7 @@ def evaluate(
     policy.check(saving=save_threshold)
     run = open_run(run_folder)
     dataset = open_folder(data, run.config()) if data else reopen_with_progress(run)
-    assessment = _assess(run, dataset, split.value if split else dataset.best_to_judge(), policy, own=not data)
+    assessment = _assess(run, dataset, split.value if split else dataset.evaluation_split(), policy, own=not data)
     if save_threshold:
         write_threshold(run, assessment)
     if not data:

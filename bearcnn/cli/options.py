@@ -60,23 +60,30 @@ def load_configuration(file: Path | None, overrides: list[str] | None, knobs: di
 
 def open_with_progress(config: "Config") -> "Dataset":
     """A configuration's photos, decoded; how far that is shows on the terminal."""
-    from bearcnn.data.dataset import open_dataset
+    from bearcnn.data.dataset import Dataset
 
     with console.tracking() as track:
-        return open_dataset(config.data, track("drawing scenes"), track("decoding photos"))
+        return Dataset.from_config(
+            config.data, on_listing=track("drawing scenes"), on_progress=track("decoding photos")
+        )
 
 
 def open_folder(folder: str, config: "Config") -> "Dataset":
     """Labelled photos that the run knows nothing of: unless the folder is split itself, all of them count as test."""
-    from bearcnn.data.dataset import load_labelled
+    from bearcnn.data.dataset import Dataset
 
     with console.tracking() as track:
-        return load_labelled(Path(folder), config.data, track("decoding photos"))
+        return Dataset.for_evaluation(Path(folder), config.data, track("decoding photos"))
 
 
 def reopen_with_progress(run: "Run") -> "Dataset":
     """The photos of a run, decoded; how far that is shows on the terminal."""
-    from bearcnn.data.dataset import reopen_dataset
+    from bearcnn.data.dataset import Dataset
 
     with console.tracking() as track:
-        return reopen_dataset(run, track("drawing scenes"), track("decoding photos"))
+        return Dataset.from_record(
+            run.dataset_record(),
+            run.config().data,
+            on_listing=track("drawing scenes"),
+            on_progress=track("decoding photos"),
+        )

@@ -71,7 +71,8 @@ def predict(
 
         find /mnt/card -name '*.JPG' | bearcnn predict - --model bear.onnx --format jsonl
     """
-    from bearcnn.inference.predictor import Predictor, expand_paths, find_model, predict_photos
+    from bearcnn.inference.paths import expand_paths, find_model
+    from bearcnn.inference.predictor import Predictor, predict_photos
 
     predictor = Predictor(find_model(model))
     photos, on_windows = expand_paths(paths, sys.stdin.buffer), None

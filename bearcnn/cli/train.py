@@ -100,7 +100,7 @@ def train(
             pipeline.resume(run, dataset, reporter=display)
         else:
             run = pipeline.train(resolved, dataset, directory, reporter=display)
-    _show(run, dataset.best_to_judge(), as_json)
+    _show(run, dataset.evaluation_split(), as_json)
 
 
 def _show(run: "Run", split: str, as_json: bool) -> None:

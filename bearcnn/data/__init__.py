@@ -1,1 +1,6 @@
-"""Photos to labelled, split, decoded pixels. Light: nothing here loads torch."""
+"""Photos to labelled, split, decoded pixels."""
+
+from collections.abc import Callable
+
+OnProgress = Callable[[int, int], None]
+"""Called with the number done and the total, after each photo, picture or block of bytes."""

@@ -1,44 +1,46 @@
-"""Decoded pixels on disk: photos are read and decoded once, in parallel, and memory-mapped ever after.
+"""Decoded pixels on disk: photos are read and decoded once, in parallel, and memory-mapped from then on.
 
-    <cache root>/pixels/<key>/    pixels.npy  (n, size, size, 3) uint8        index.json  what each row is
-
-The key is a hash of every photo's path, size and time, so a changed, added or removed photo makes another entry; rows
-of unchanged photos are copied from the entry most like it. An entry is built under another name and renamed into
-place: it is whole or it isn't there. A lock for each key makes a second process wait for the first and use its work.
-This module must not import torch, fastai, matplotlib or pandas.
+The key of an entry is a hash of every photo's path, size and time. A changed, added or removed photo makes another
+entry, into which the rows of unchanged photos are copied from the entry that shares most with it. An entry is built
+under another name and renamed into place: it is whole or absent. A lock for each key makes a second process wait for
+the first and use its work.
 """
 
 import contextlib
 import hashlib
 import json
 import os
-import re
 import secrets
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 import PIL
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from numpy.typing import NDArray
-from platformdirs import user_cache_path
 
 from bearcnn.config import ResizeMode
+from bearcnn.data import OnProgress
+from bearcnn.data.cache_folder import (
+    ENTRY_NAME,
+    Index,
+    Photo,
+    cache_root,
+    list_folders,
+    read_index,
+    remove,
+    remove_abandoned,
+)
 from bearcnn.data.photos import load_pixels, read_photo
 from bearcnn.errors import DataError, PhotoError
+from bearcnn.machine import usable_cpus
 
 # Raised when photos.py gives other pixels or this module writes other files; another Pillow may decode differently.
 _VERSION = f"1, Pillow {PIL.__version__}"
-_ENTRY_NAME = re.compile(r"[0-9a-f]{32}")
-_BUILDING_NAME = re.compile(r"building-([0-9a-f]{32})-\w+")
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,41 +53,6 @@ class PixelCache:
     digests: tuple[str, ...]  # blake2b of the file's bytes, hex; "" if not even those can be read
 
 
-@dataclass(frozen=True, slots=True)
-class CacheEntry:
-    """What `bearcnn data cache` shows of one entry."""
-
-    directory: Path
-    source: Path | None  # the folder all its photos lie under; None for an entry that is damaged
-    photos: int
-    size: int  # px
-    resize: str
-    bytes: int
-    last_used: datetime
-
-
-class _Photo(NamedTuple):
-    path: str  # absolute
-    bytes: int  # -1, and -1 for the time, if there is no such file
-    modified: int  # ns
-
-
-@dataclass(frozen=True, slots=True)
-class _Index:
-    version: str
-    size: int
-    resize: str
-    folder: str
-    photos: tuple[_Photo, ...]
-    digests: tuple[str, ...]
-    reasons: tuple[str | None, ...]
-
-
-def cache_root() -> Path:
-    """The folder of everything cached: $BEARCNN_CACHE, or the one that the operating system has for this."""
-    return Path(os.environ.get("BEARCNN_CACHE") or user_cache_path("bearcnn"))
-
-
 def build_cache(
     paths: Sequence[Path],
     size: int,
@@ -93,12 +60,15 @@ def build_cache(
     *,
     root: Path | None = None,
     workers: int | None = None,
-    progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> PixelCache:
-    """The pixels of these photos from the cache, after decoding what isn't there yet.
+    """Return the pixels of these photos from the cache, after decoding those that it lacks.
 
-    A photo that can't be read has its reason in the result. Memory stays small whatever the number of photos.
-    Raises DataError if there is no photo, or if the cache folder can't be written.
+    A photo that can't be read has its reason in the result. Memory use doesn't grow with the number of photos.
+    `on_progress` counts photos.
+
+    Raises:
+        DataError: there is no photo, or the cache folder can't be written.
     """
     if not paths:
         raise DataError("There is no photo to read.")
@@ -116,8 +86,8 @@ def build_cache(
         with FileLock(folder / f"{entry.name}.lock"):
             cache = _open(entry, photos)  # another process may have built it while this one waited
             if cache is None:
-                _remove_abandoned(folder, entry.name)
-                _build(entry, photos, size, resize, workers or os.cpu_count() or 1, progress)
+                remove_abandoned(folder, entry.name)
+                _build(entry, photos, size, resize, workers or usable_cpus(), on_progress)
                 cache = _open(entry, photos)
     except OSError as error:
         megabytes = len(photos) * size * size * 3 / 1e6
@@ -130,62 +100,18 @@ def build_cache(
     return cache
 
 
-def list_caches(root: Path | None = None) -> list[CacheEntry]:
-    """All entries of the cache, the last used one first; DataError if they can't be read."""
-    folder = (root or cache_root()) / "pixels"
-    try:
-        entries = [_describe(directory) for directory in _list_folders(folder, _ENTRY_NAME)]
-    except OSError as error:
-        raise DataError(f"The pixel cache in {folder} can't be read: {error.strerror or error}.") from error
-    return sorted(entries, key=lambda entry: entry.last_used, reverse=True)
-
-
-def clear_caches(root: Path | None = None) -> tuple[int, int]:
-    """Deletes every entry that no process is building: (number of entries removed, bytes freed).
-
-    Only files that this module wrote are deleted. Raises DataError if one can't be.
-    """
-    removed, freed = 0, 0
-    folder = (root or cache_root()) / "pixels"
-    try:
-        for directory in _list_folders(folder, _ENTRY_NAME, _BUILDING_NAME):
-            building = _BUILDING_NAME.fullmatch(directory.name)
-            key = building[1] if building else directory.name
-            with contextlib.suppress(Timeout), FileLock(folder / f"{key}.lock", timeout=0):
-                freed += _remove(directory)
-                removed += building is None
-    except OSError as error:
-        raise DataError(f"The pixel cache in {folder} can't be deleted: {error.strerror or error}.") from error
-    return removed, freed
-
-
-def _describe(directory: Path) -> CacheEntry:
-    index = _read_index(directory)
-    files = {file.name: file.stat() for file in directory.iterdir() if file.name in ("pixels.npy", "index.json")}
-    used = files.get("index.json", directory.stat()).st_mtime  # `_open` touches it
-    return CacheEntry(
-        directory=directory,
-        source=Path(index.folder) if index else None,
-        photos=len(index.photos) if index else 0,
-        size=index.size if index else 0,
-        resize=index.resize if index else "",
-        bytes=sum(state.st_size for state in files.values()),
-        last_used=datetime.fromtimestamp(used, UTC),
-    )
-
-
-def _look_at(path: Path) -> _Photo:
+def _look_at(path: Path) -> Photo:
     absolute = os.path.abspath(path)  # noqa: PTH100 - Path.absolute() keeps "..", resolve() follows links
     try:
         state = os.stat(absolute)  # noqa: PTH116 - twice as fast, and there may be a million
     except (OSError, ValueError):
-        return _Photo(absolute, -1, -1)
-    return _Photo(absolute, state.st_size, state.st_mtime_ns)
+        return Photo(absolute, -1, -1)
+    return Photo(absolute, state.st_size, state.st_mtime_ns)
 
 
-def _open(entry: Path, photos: tuple[_Photo, ...]) -> PixelCache | None:
-    """The entry if it is whole and still true."""
-    index = _read_index(entry)
+def _open(entry: Path, photos: tuple[Photo, ...]) -> PixelCache | None:
+    """Return the entry, if it is whole and its photos haven't changed."""
+    index = read_index(entry)
     if index is None or index.photos != photos:
         return None
     pixels = _map_pixels(entry, index)
@@ -200,7 +126,7 @@ def _open(entry: Path, photos: tuple[_Photo, ...]) -> PixelCache | None:
     return PixelCache(entry, pixels, index.reasons, index.digests)
 
 
-def _map_pixels(entry: Path, index: _Index) -> NDArray[np.uint8] | None:
+def _map_pixels(entry: Path, index: Index) -> NDArray[np.uint8] | None:
     try:
         pixels = np.load(entry / "pixels.npy", mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError):
@@ -209,27 +135,8 @@ def _map_pixels(entry: Path, index: _Index) -> NDArray[np.uint8] | None:
     return pixels if whole else None
 
 
-def _read_index(entry: Path) -> _Index | None:
-    try:
-        if entry.is_symlink():
-            return None
-        record: dict[str, Any] = json.loads((entry / "index.json").read_bytes())
-        rows = record["photos"]
-        return _Index(
-            version=str(record["version"]),
-            size=int(record["size"]),
-            resize=str(record["fit"]),
-            folder=str(record["folder"]),
-            photos=tuple(_Photo(path, size, modified) for path, size, modified, _, _ in rows),
-            digests=tuple(str(digest) for _, _, _, digest, _ in rows),
-            reasons=tuple(None if reason is None else str(reason) for _, _, _, _, reason in rows),
-        )
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
 def _build(
-    entry: Path, photos: tuple[_Photo, ...], size: int, resize: ResizeMode, workers: int, progress: Progress | None
+    entry: Path, photos: tuple[Photo, ...], size: int, resize: ResizeMode, workers: int, on_progress: OnProgress | None
 ) -> None:
     building = entry.with_name(f"building-{entry.name}-{secrets.token_hex(8)}")
     building.mkdir()  # not tempfile, whose folders only their owner may ever read
@@ -244,8 +151,8 @@ def _build(
                     digests.append(digest)
                     reasons.append(reason)
                     file.write(bytes(size * size * 3) if pixels is None else pixels.tobytes())
-                    if progress is not None:
-                        progress(len(digests), len(photos))
+                    if on_progress is not None:
+                        on_progress(len(digests), len(photos))
             file.flush()
             os.fsync(file.fileno())
         record = {
@@ -264,10 +171,10 @@ def _build(
         if os.path.lexists(entry):  # damaged, or no longer true
             old = entry.with_name(f"building-{entry.name}-old")
             entry.rename(old)
-            _remove(old)
+            remove(old)
         building.rename(entry)
     except BaseException:
-        _remove(building)
+        remove(building)
         raise
 
 
@@ -275,9 +182,9 @@ Row = tuple[str, NDArray[np.uint8] | None, str | None]  # digest, pixels, reason
 
 
 def _produce_rows(
-    folder: Path, photos: tuple[_Photo, ...], size: int, resize: ResizeMode, workers: int
+    folder: Path, photos: tuple[Photo, ...], size: int, resize: ResizeMode, workers: int
 ) -> Generator[Row, None, None]:
-    """The row of each photo in order: copied from the entry most like it, else decoded in threads a little ahead."""
+    """Return the row of each photo in order: copied from another entry, or else decoded in threads a little ahead."""
     known = _find_known_rows(folder, photos, size, resize)
     executor = ThreadPoolExecutor(workers, thread_name_prefix="decode")  # Pillow decodes without the GIL
     try:
@@ -308,13 +215,13 @@ def _read_and_decode(path: str, size: int, resize: ResizeMode) -> Row:
 
 
 def _find_known_rows(
-    folder: Path, photos: tuple[_Photo, ...], size: int, resize: ResizeMode
-) -> Callable[[_Photo], Row | None]:
-    """What finds the row of an unchanged photo in the entry that shares most photos with these."""
+    folder: Path, photos: tuple[Photo, ...], size: int, resize: ResizeMode
+) -> Callable[[Photo], Row | None]:
+    """Return a look-up of unchanged photos' rows in the entry that shares most photos with these."""
     wanted = set(photos)
-    best: tuple[int, _Index | None, NDArray[np.uint8] | None] = (0, None, None)
-    for entry in sorted(_list_folders(folder, _ENTRY_NAME)):
-        index = _read_index(entry)
+    best: tuple[int, Index | None, NDArray[np.uint8] | None] = (0, None, None)
+    for entry in sorted(list_folders(folder, ENTRY_NAME)):
+        index = read_index(entry)
         if index is None or (index.version, index.size, index.resize) != (_VERSION, size, resize):
             continue
         shared = sum(photo in wanted for photo in index.photos)
@@ -325,7 +232,7 @@ def _find_known_rows(
         return lambda photo: None
     rows = {photo: row for row, photo in enumerate(index.photos) if index.digests[row]}
 
-    def find(photo: _Photo) -> Row | None:
+    def find(photo: Photo) -> Row | None:
         row = rows.get(photo)
         if row is None:
             return None
@@ -335,48 +242,8 @@ def _find_known_rows(
     return find
 
 
-def _find_common_folder(photos: tuple[_Photo, ...]) -> str:
+def _find_common_folder(photos: tuple[Photo, ...]) -> str:
     try:
         return os.path.commonpath([os.path.dirname(photo.path) for photo in photos])  # noqa: PTH120
     except ValueError:  # photos on several drives
         return os.path.dirname(photos[0].path)  # noqa: PTH120
-
-
-def _list_folders(folder: Path, *names: re.Pattern[str]) -> list[Path]:
-    """The folders in it, and no links, whose names are ours."""
-    try:
-        with os.scandir(folder) as listing:
-            return [
-                Path(entry.path)
-                for entry in listing
-                if entry.is_dir(follow_symlinks=False) and any(name.fullmatch(entry.name) for name in names)
-            ]
-    except FileNotFoundError:
-        return []
-
-
-def _remove_abandoned(folder: Path, key: str) -> None:
-    """Deletes what killed builders left: whoever builds holds the lock of the key."""
-    for directory in _list_folders(folder, _BUILDING_NAME):
-        match = _BUILDING_NAME.fullmatch(directory.name)
-        assert match is not None
-        if match[1] == key:  # this process holds that lock
-            _remove(directory)
-            continue
-        with contextlib.suppress(Timeout), FileLock(folder / f"{match[1]}.lock", timeout=0):
-            _remove(directory)
-
-
-def _remove(directory: Path) -> int:
-    """Deletes an entry's own two files and then its folder, if that is empty by then; returns the bytes freed."""
-    if directory.is_symlink():
-        directory.unlink()
-        return 0
-    freed = 0
-    for file in (directory / "pixels.npy", directory / "index.json"):
-        with contextlib.suppress(FileNotFoundError):
-            freed += file.lstat().st_size
-            file.unlink()
-    with contextlib.suppress(OSError):  # a stranger's file in it stays
-        directory.rmdir()
-    return freed

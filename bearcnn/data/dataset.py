@@ -1,23 +1,27 @@
-"""A folder of class folders -> labelled, split examples with their pixels.
+"""A data set: labelled, split examples and their decoded pixels.
 
-Everything is decided from the paths below the folder and from the bytes of the photos, so the same photos give the
-same data set wherever they lie and in whatever order a disk lists them. This module must not import torch, fastai,
-matplotlib or pandas.
+Everything is decided from the source's rows and from the bytes of the photos. The same photos give the same data set
+wherever they are and in whatever order a disk lists them.
 """
 
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bearcnn.config import DataConfig, ResizeMode
-from bearcnn.data.cache import build_cache, cache_root
+from bearcnn.data import OnProgress
+from bearcnn.data.cache import build_cache
+from bearcnn.data.names import readable
+from bearcnn.data.sources import list_source
+from bearcnn.data.sources.base import LabelledPhoto, Listing, SkippedPhoto
+from bearcnn.data.sources.folders import list_folders
 from bearcnn.data.splits import (
     SPLITS,
     Example,
@@ -25,24 +29,12 @@ from bearcnn.data.splits import (
     check_splits,
     find_contradictions,
     find_copies,
-    label_photos,
-    list_photos,
     split_examples,
 )
 from bearcnn.errors import DataError
-from bearcnn.runs import Run
 
-Progress = Callable[[int, int], None]
 Subclasses = tuple[tuple[int, str], ...]
 """Class and name of each subclass that training tells apart."""
-
-
-@dataclass(frozen=True, slots=True)
-class SkippedPhoto:
-    """One photo that is not used, and why."""
-
-    path: Path
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +42,97 @@ class Dataset:
     """Labelled, split examples, and the pixels of their photos."""
 
     root: Path
-    positive: tuple[str, ...]  # names of folders
+    positive: tuple[str, ...]  # names that the source gives to the positive class
     classes: tuple[str, str]  # negative, positive
     examples: tuple[Example, ...]
     skipped: tuple[SkippedPhoto, ...]
     fingerprint: str  # of every example's relative path, digest, label and split
     pixels: NDArray[np.uint8] = field(repr=False, compare=False)  # (rows, size, size, 3)
 
+    @classmethod
+    def from_folder(
+        cls,
+        root: Path | str,
+        *,
+        image_size: int,
+        resize: ResizeMode = "squish",
+        positive: Sequence[str] = ("bear",),
+        valid_share: float = 0.2,
+        test_share: float = 0.2,
+        split_seed: int = 0,
+        cache_root: Path | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Self:
+        """Load a folder of class folders: label its photos by the folders' names, split them and decode them.
+
+        Splits that the folder has (train, valid, test) are kept. The missing ones are made from train: both others
+        where there is only train, a validation split beside train and test, but no test split beside train and valid.
+        A share of 0 makes no split. Exact copies are never in two splits. `on_progress` counts decoded photos.
+
+        Raises:
+            DataError: the folder can't be used.
+        """
+        return cls._load(
+            list_folders(Path(root), positive), positive, image_size=image_size, resize=resize,
+            shares={"test": test_share, "valid": valid_share}, split_seed=split_seed, cache_root=cache_root,
+            on_progress=on_progress,
+        )  # fmt: skip
+
+    @classmethod
+    def from_config(
+        cls, config: DataConfig, *, on_listing: OnProgress | None = None, on_progress: OnProgress | None = None
+    ) -> Self:
+        """Load the data set of a configuration, from whichever source recognizes its path.
+
+        `on_listing` counts what the source makes first, such as the pictures of the built-in scenes; `on_progress`
+        counts decoded photos.
+
+        Raises:
+            DataError: the path can't be used.
+        """
+        return cls._load(
+            list_source(config.path, config.positive, on_listing), config.positive, image_size=config.image_size,
+            resize=config.resize, shares={"test": config.test_share, "valid": config.valid_share},
+            split_seed=config.split_seed, on_progress=on_progress,
+        )  # fmt: skip
+
+    @classmethod
+    def from_record(
+        cls,
+        record: Mapping[str, Any],
+        config: DataConfig,
+        *,
+        on_listing: OnProgress | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Self:
+        """Load the photos of a run's dataset.json, in their splits, with the size and resize mode of the run's config.
+
+        Raises:
+            DataError: a photo is missing or has changed, or the record is damaged.
+        """
+        # The built-in scenes are in the cache of this computer, wherever they were when the run was trained.
+        root = None if config.path else list_source(config.path, config.positive, on_listing).root
+        return cls._read(record, image_size=config.image_size, resize=config.resize, root=root, on_progress=on_progress)
+
+    @classmethod
+    def for_evaluation(cls, path: Path | str, config: DataConfig, on_progress: OnProgress | None = None) -> Self:
+        """Load photos that the model wasn't trained on: in the source's own splits, or else all of them as test.
+
+        Raises:
+            DataError: the path can't be used.
+        """
+        unsplit = config.model_copy(update={"path": str(path), "valid_share": 0.0, "test_share": 0.0})
+        dataset = cls.from_config(unsplit, on_progress=on_progress)
+        if {example.split for example in dataset.examples} != {"train"}:
+            return dataset
+        return replace(dataset, examples=tuple(replace(example, split="test") for example in dataset.examples))
+
     def select(self, split: Split) -> tuple[Example, ...]:
-        """The examples of one split, in the order of their paths."""
+        """Return the examples of one split, in the order of their paths."""
         return tuple(example for example in self.examples if example.split == split)
 
     def counts(self) -> dict[Split, dict[str, dict[str, int]]]:
-        """How many photos there are: split -> class -> subclass -> number, for the splits that exist."""
+        """Numbers of photos: split -> class -> subclass -> number, for the splits that exist."""
         counts: dict[Split, dict[str, dict[str, int]]] = {}
         for split in SPLITS:
             found = sorted(Counter((example.label, example.subclass) for example in self.select(split)).items())
@@ -79,9 +149,10 @@ class Dataset:
         return np.array([example.row for example in chosen], np.int64), np.array([e.label for e in chosen], np.int64)
 
     def subclasses(self, at_least: int = 5) -> tuple[Subclasses, NDArray[np.int64]]:
-        """The subclasses to tell apart in training, and the subclass of each training photo, (photos,).
+        """Return the subclasses to tell apart in training, and the subclass of each training photo, (photos,).
 
-        What has fewer than `at_least` training photos is too rare to be learnt: within a class it counts as one, "".
+        Subclasses with fewer than `at_least` training photos are too rare to be learnt: within a class they are merged
+        into one, "".
         """
         chosen = self.select("train")
         counts = Counter((example.label, example.subclass) for example in chosen)
@@ -90,12 +161,12 @@ class Dataset:
         found = tuple(sorted(set(names)))
         return found, np.array([found.index(name) for name in names], np.int64)
 
-    def best_to_judge(self) -> Split:
-        """The split whose scores mean most: test, else valid, else train."""
+    def evaluation_split(self) -> Split:
+        """Return the split whose scores mean most: test, else valid, else train."""
         return next(split for split in reversed(SPLITS) if self.select(split))
 
     def to_json(self) -> dict[str, Any]:
-        """What dataset.json holds, from which `read_dataset` finds the same photos again."""
+        """Return the content of dataset.json, from which `from_record` loads the same photos again."""
         examples = [
             {
                 "path": example.path.relative_to(self.root).as_posix(),
@@ -119,145 +190,103 @@ class Dataset:
             "skipped": skipped,
         }
 
-
-def open_dataset(config: DataConfig, drawing: Progress | None = None, decoding: Progress | None = None) -> Dataset:
-    """The data set of a configuration: a folder, or the built-in scenes, drawn if they aren't there yet."""
-    root = Path(config.path) if config.path else _builtin_scenes(drawing)
-    return load_dataset(
-        root,
-        positive=config.positive,
-        image_size=config.image_size,
-        resize=config.resize,
-        valid_share=config.valid_share,
-        test_share=config.test_share,
-        split_seed=config.split_seed,
-        progress=decoding,
-    )
-
-
-def reopen_dataset(run: Run, drawing: Progress | None = None, decoding: Progress | None = None) -> Dataset:
-    """The very photos that a run was trained on, in their splits, as its dataset.json has them.
-
-    Raises DataError if one of them is missing or has changed, RunError if the run has no record of them.
-    """
-    config = run.config().data
-    root = None if config.path else _builtin_scenes(drawing)
-    return read_dataset(
-        run.dataset_record(), image_size=config.image_size, resize=config.resize, root=root, progress=decoding
-    )
-
-
-def load_labelled(root: Path, config: DataConfig, decoding: Progress | None = None) -> Dataset:
-    """Photos to judge a model on that it was not trained on: the folder's own splits, or all of it as test."""
-    whole = config.model_copy(update={"path": str(root), "valid_share": 0.0, "test_share": 0.0})
-    dataset = open_dataset(whole, decoding=decoding)
-    if {example.split for example in dataset.examples} != {"train"}:
-        return dataset
-    return replace(dataset, examples=tuple(replace(example, split="test") for example in dataset.examples))
-
-
-def load_dataset(
-    root: Path,
-    *,
-    positive: Sequence[str] = ("bear",),
-    image_size: int,
-    resize: ResizeMode,
-    valid_share: float = 0.2,
-    test_share: float = 0.2,
-    split_seed: int = 0,
-    cache_root: Path | None = None,
-    progress: Progress | None = None,
-) -> Dataset:
-    """The photos under a folder, labelled by the folders they are in, and split.
-
-    A photo is positive if a folder it is in, below `root`, is called like one of `positive` (case doesn't matter).
-    Folders called train, valid (val, validation) and test at the top are kept as splits; what they lack is made:
-    both others from a lone train folder, a validation split from train beside test, but no test split beside train
-    and valid. A share of 0 makes no split. Exact copies never lie on two sides. Raises DataError for a folder that
-    can't be used.
-    """
-    paths = list_photos(root)
-    examples, reasons, given = label_photos(root, paths, positive)
-    if given and "train" not in given and valid_share > 0:
-        raise DataError(f"{root} has a folder {min(given)} but no folder train: put the others into {root / 'train'}.")
-    classes = (f"not_{positive[0]}", positive[0])
-    check_splits(root, examples, classes, given, given)
-
-    cache = build_cache(paths, image_size, resize, root=cache_root, progress=progress)
-    reasons |= {row: reason for row, reason in enumerate(cache.reasons) if reason is not None}
-    examples = [
-        replace(example, digest=cache.digests[example.row]) for example in examples if example.row not in reasons
-    ]
-    reasons |= find_contradictions(root, examples)
-    reasons |= find_copies(root, [example for example in examples if example.row not in reasons])
-    examples = [example for example in examples if example.row not in reasons]
-
-    wanted: dict[Split, float] = {} if "valid" in given else {"test": test_share, "valid": valid_share}
-    shares = {split: share for split, share in wanted.items() if split not in given and share > 0}
-    made = split_examples([example for example in examples if example.split == "train"], shares, split_seed)
-    examples = [replace(example, split=made.get(example.row, example.split)) for example in examples]
-    check_splits(root, examples, classes, {*(given or {"train"}), *shares}, given)
-    skipped = tuple(SkippedPhoto(paths[row], reasons[row]) for row in sorted(reasons))
-    fingerprint = _take_fingerprint(root, examples)
-    return Dataset(root, tuple(positive), classes, tuple(examples), skipped, fingerprint, cache.pixels)
-
-
-def read_dataset(
-    record: Mapping[str, Any],
-    *,
-    image_size: int,
-    resize: ResizeMode,
-    root: Path | None = None,
-    splits: Collection[Split] = SPLITS,
-    cache_root: Path | None = None,
-    progress: Progress | None = None,
-) -> Dataset:
-    """The data set that `Dataset.to_json` wrote down, with the examples of these splits.
-
-    `root` is where the photos lie now, if they have moved. Raises DataError if a photo of these splits is missing or
-    is no longer the same file, or if the record can't be understood.
-    """
-    try:
-        root = root or Path(record["root"])
-        found = [
-            Example(root / row["path"], int(row["label"]), row["subclass"], row["split"], 0, row["digest"])
-            for row in record["examples"]
+    @classmethod
+    def _load(
+        cls,
+        listing: Listing,
+        positive: Sequence[str],
+        *,
+        image_size: int,
+        resize: ResizeMode,
+        shares: Mapping[Split, float],
+        split_seed: int,
+        cache_root: Path | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Self:
+        """Check, split and decode the rows of any source."""
+        root, given = listing.root, listing.splits
+        classes = (f"not_{positive[0]}", positive[0])
+        photos: list[LabelledPhoto | SkippedPhoto] = [*listing.labelled, *listing.skipped]
+        photos.sort(key=lambda photo: photo.path.parts)
+        paths = [photo.path for photo in photos]
+        reasons = {row: photo.reason for row, photo in enumerate(photos) if isinstance(photo, SkippedPhoto)}
+        examples = [
+            Example(photo.path, photo.label, photo.subclass, photo.split or "train", row, digest="")
+            for row, photo in enumerate(photos)
+            if isinstance(photo, LabelledPhoto)
         ]
-        skipped = tuple(SkippedPhoto(root / row["path"], row["reason"]) for row in record["skipped"])
-        positive, classes = tuple(record["positive"]), (record["classes"][0], record["classes"][1])
-        fingerprint = str(record["fingerprint"])
-    except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise DataError("The list of photos in the run (dataset.json) is damaged: train again.") from error
-    absent = [photo.path for photo in found if photo.split in splits and not photo.path.exists()]
-    if absent:  # before anything is decoded: a cache without them would be of no use
-        raise _changed(root, absent, "is missing")
-    # All photos in the order of training, not only those asked for, so that the cache made for training serves.
-    paths = [example.path for example in found] + [photo.path for photo in skipped]
-    paths.sort(key=lambda path: path.parts)
-    cache = build_cache(paths, image_size, resize, root=cache_root, progress=progress)
-    rows = {path: row for row, path in enumerate(paths)}
-    examples = tuple(replace(example, row=rows[example.path]) for example in found if example.split in splits)
-    changed = [example.path for example in examples if cache.digests[example.row] != example.digest]
-    if changed:
-        raise _changed(root, changed, "has changed since training")
-    return Dataset(root, positive, classes, examples, skipped, fingerprint, cache.pixels)
+        if given and "train" not in given and shares["valid"] > 0:
+            raise DataError(
+                f"{root} has photos for {min(given)} and none to train on (no folder train): put the others into "
+                f"{root / 'train'}."
+            )
+        check_splits(root, examples, classes, given)
+
+        cache = build_cache(paths, image_size, resize, root=cache_root, on_progress=on_progress)
+        reasons |= {row: reason for row, reason in enumerate(cache.reasons) if reason is not None}
+        examples = [
+            replace(example, digest=cache.digests[example.row]) for example in examples if example.row not in reasons
+        ]
+        reasons |= find_contradictions(root, examples)
+        reasons |= find_copies(root, [example for example in examples if example.row not in reasons])
+        examples = [example for example in examples if example.row not in reasons]
+
+        wanted = {
+            split: share for split, share in shares.items() if "valid" not in given and split not in given and share > 0
+        }
+        made = split_examples([example for example in examples if example.split == "train"], wanted, split_seed)
+        examples = [replace(example, split=made.get(example.row, example.split)) for example in examples]
+        check_splits(root, examples, classes, {*(given or {"train"}), *wanted})
+        skipped = tuple(SkippedPhoto(paths[row], reasons[row]) for row in sorted(reasons))
+        fingerprint = _take_fingerprint(root, examples)
+        return cls(root, tuple(positive), classes, tuple(examples), skipped, fingerprint, cache.pixels)
+
+    @classmethod
+    def _read(
+        cls,
+        record: Mapping[str, Any],
+        *,
+        image_size: int,
+        resize: ResizeMode,
+        root: Path | None = None,
+        splits: Collection[Split] = SPLITS,
+        cache_root: Path | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Self:
+        """Load the examples of these splits from a record; `root` is where the photos are now, if they have moved."""
+        try:
+            root = root or Path(record["root"])
+            found = [
+                Example(root / row["path"], int(row["label"]), row["subclass"], row["split"], 0, row["digest"])
+                for row in record["examples"]
+            ]
+            skipped = tuple(SkippedPhoto(root / row["path"], row["reason"]) for row in record["skipped"])
+            positive, classes = tuple(record["positive"]), (record["classes"][0], record["classes"][1])
+            fingerprint = str(record["fingerprint"])
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise DataError("The list of photos in the run (dataset.json) is damaged: train again.") from error
+        absent = [photo.path for photo in found if photo.split in splits and not photo.path.exists()]
+        if absent:  # before anything is decoded: a cache without them would be of no use
+            raise _changed(root, absent, "is missing")
+        # All photos in the order of training, not only those asked for, so that the cache made for training serves.
+        paths = [example.path for example in found] + [photo.path for photo in skipped]
+        paths.sort(key=lambda path: path.parts)
+        cache = build_cache(paths, image_size, resize, root=cache_root, on_progress=on_progress)
+        rows = {path: row for row, path in enumerate(paths)}
+        examples = tuple(replace(example, row=rows[example.path]) for example in found if example.split in splits)
+        changed = [example.path for example in examples if cache.digests[example.row] != example.digest]
+        if changed:
+            raise _changed(root, changed, "has changed since training")
+        return cls(root, positive, classes, examples, skipped, fingerprint, cache.pixels)
 
 
 def _changed(root: Path, paths: list[Path], what: str) -> DataError:
     others = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
-    name = paths[0].relative_to(root).as_posix()
+    name = readable(paths[0].relative_to(root).as_posix())
     return DataError(
         f"A photo {what} in {root}: {name}{others}. Bring it back as it was, or train again; "
-        "`bearcnn evaluate --data FOLDER` judges on other photos."
+        "`bearcnn evaluate --data FOLDER` measures on other photos."
     )
-
-
-def _builtin_scenes(progress: Progress | None) -> Path:
-    from bearcnn.data.synthetic.scenes import (
-        builtin_scenes,  # not at the top: with photos of one's own nothing is drawn
-    )
-
-    return builtin_scenes(cache_root(), progress)
 
 
 def _take_fingerprint(root: Path, examples: list[Example]) -> str:

@@ -1,9 +1,8 @@
-"""One photo file or stream to upright RGB pixels: the one way in which bearcnn reads pictures, in training and in use.
+"""Photo files to upright RGB pixels: one decoder for training and prediction.
 
-Pictures come from strangers' cameras and from the web, so the content decides and not the suffix, and every file
-gives either the whole picture or a `PhotoError` with a reason a person understands. Colour profiles (ICC) are left
-alone: for telling a bear they change little, and the profile in a file is one more thing to feed a C library with.
-This module must not import torch, fastai, matplotlib or pandas: `bearcnn predict` runs on it.
+Pictures come from strangers' cameras and from the web. The content decides the format, not the suffix, and every file
+gives either the whole picture or a `PhotoError` with a reason that a person understands. Colour profiles (ICC) are
+ignored: they hardly matter for recognizing a bear, and are one more input to a C library.
 """
 
 import os
@@ -20,9 +19,9 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from bearcnn.config import ResizeMode
 from bearcnn.data.jpeg import drop_details, has_end
-from bearcnn.errors import DataError, PhotoError
+from bearcnn.errors import PhotoError
 
-# HEIC can't be read, but an iPhone's photos must show up as left out with a reason, not be passed over in silence.
+# HEIC can't be read, but an iPhone's photos must show as skipped with a reason, not be passed over in silence.
 PHOTO_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
     | {".avif", ".jp2", ".ppm", ".pgm", ".heic", ".heif"}
@@ -51,34 +50,54 @@ _TURNS = {
 Image.MAX_IMAGE_PIXELS = PIXEL_LIMIT
 
 
-def find_photos(root: Path) -> Iterator[Path]:
-    """Every file under a folder that is called like a photo, in the order of the sorted names.
+def find_photos(root: Path, every_link: bool = False) -> Iterator[Path]:
+    """Every file below a folder that has a photo's suffix, in the order of the sorted names.
 
-    Lazy, one folder in memory at a time. Hidden files and folders are passed over; linked folders are followed,
-    but not in circles. A folder below that can't be listed comes out itself, so that it gets a reason like a bad
-    photo. Raises DataError if `root` can't be listed.
+    Lazy, with the names of one chain of folders in memory at a time. Hidden files and folders are passed over. A folder
+    that can't be listed comes out itself: reading it gives the reason, as for a bad photo. Linked folders are followed.
+    A folder that several links lead to comes once, by the first of them; with `every_link` it comes by each link, but
+    never inside itself.
     """
-    yield from _walk(root, frozenset())
+    seen: set[tuple[int, int]] = set()  # device and inode of the folders listed, or of the open ones with `every_link`
+    open_folders = [_Listing(root, seen)]  # a stack and not a recursion: folders may be nested thousands deep
+    while open_folders:
+        listing = open_folders[-1]
+        if listing.failed:
+            yield listing.folder
+        for name, is_folder in listing.entries:
+            if is_folder:
+                open_folders.append(_Listing(listing.folder / name, seen))
+                break
+            if os.path.splitext(name)[1].lower() in PHOTO_SUFFIXES:  # noqa: PTH122 - a Path for each of a million names is slow
+                yield listing.folder / name
+        else:
+            open_folders.pop()
+            if every_link and listing.identity:
+                seen.remove(listing.identity)
 
 
-def _walk(folder: Path, above: frozenset[tuple[int, int]]) -> Iterator[Path]:
-    try:
-        state = folder.stat()
-        with os.scandir(folder) as listing:
-            entries = sorted((entry.name, _is_folder(entry)) for entry in listing if not entry.name.startswith("."))
-    except OSError as error:
-        if not above:
-            raise DataError(f"The folder {folder} can't be listed: {_why(error)}.") from error
-        yield folder
-        return
-    identity = (state.st_dev, state.st_ino)
-    if identity in above:
-        return
-    for name, is_folder in entries:
-        if is_folder:
-            yield from _walk(folder / name, above | {identity})
-        elif os.path.splitext(name)[1].lower() in PHOTO_SUFFIXES:  # noqa: PTH122 - a Path for each of a million names is slow
-            yield folder / name
+class _Listing:
+    """The names in one folder; none where the folder has been `seen`."""
+
+    def __init__(self, folder: Path, seen: set[tuple[int, int]]) -> None:
+        self.folder = folder
+        self.entries: Iterator[tuple[str, bool]] = iter(())
+        self.failed = False
+        self.identity: tuple[int, int] | None = None  # once it is in `seen`
+        try:
+            state = folder.stat()
+            identity = (state.st_dev, state.st_ino)
+            if identity in seen:
+                return
+            with os.scandir(folder) as found:
+                self.entries = iter(
+                    sorted((entry.name, _is_folder(entry)) for entry in found if not entry.name.startswith("."))
+                )
+        except (OSError, ValueError):  # ValueError: a zero byte in the name
+            self.failed = True
+        else:
+            self.identity = identity
+            seen.add(identity)
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:
@@ -89,15 +108,18 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
 
 
 def load_pixels(source: Path | BinaryIO, size: int, resize: ResizeMode) -> NDArray[np.uint8]:
-    """A photo as the network sees it: (size, size, 3) uint8; PhotoError if it can't be read."""
+    """Return a photo as the network sees it, (size, size, 3) uint8; raises PhotoError if it can't be read."""
     return resize_photo(load_photo(source, at_least=size), size, resize)
 
 
 def load_photo(source: Path | BinaryIO, at_least: int | None = None) -> Image.Image:
-    """A photo as a person would see it, upright and in RGB; PhotoError with the reason if it can't be read whole.
+    """Return a photo as a person would see it, upright and in RGB.
 
     With `at_least`, a JPEG is decoded at 1/2, 1/4 or 1/8 of its size where both sides stay at least that many pixels.
-    Of an animation it is the first frame; what is transparent becomes white, as on a page.
+    Of an animation, only the first frame is read; transparent pixels become white, as on a page.
+
+    Raises:
+        PhotoError: with the reason why the whole picture can't be read.
     """
     data = read_photo(source) if isinstance(source, Path) else source.read()
     if not data:
@@ -130,7 +152,7 @@ def load_photo(source: Path | BinaryIO, at_least: int | None = None) -> Image.Im
 
 
 def read_photo(path: Path) -> bytes:
-    """The bytes of a photo file; PhotoError with the reason if they can't be had."""
+    """Return the bytes of a photo file; raises PhotoError with the reason if they can't be read."""
     try:
         state = path.stat()
         if stat.S_ISDIR(state.st_mode):
@@ -147,10 +169,10 @@ def read_photo(path: Path) -> bytes:
 
 
 def resize_photo(image: Image.Image, size: int, resize: ResizeMode) -> NDArray[np.uint8]:
-    """An RGB picture brought into a square: (size, size, 3) uint8.
+    """Resize an RGB picture to a square, (size, size, 3) uint8.
 
-    `squish` squeezes the whole frame into the square; `crop` takes the square in the middle; `pad` keeps the whole
-    frame in its shape, between grey bars.
+    `squish` resizes the whole frame to the square, `crop` takes the square in the middle, and `pad` keeps the shape of
+    the frame between grey bars.
     """
     width, height = image.size
     if resize == "pad":
@@ -193,7 +215,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _to_grey(image: Image.Image) -> Image.Image:
-    """A picture of more than 8 bits in 8 bits, by the range that its mode means (Pillow itself would clip to white)."""
+    """Scale a picture of more than 8 bits to 8, by the range of its mode (Pillow itself clips to white)."""
     values = np.asarray(image)
     if image.mode.startswith("I;16"):
         return Image.fromarray((values >> 8).astype(np.uint8))
@@ -209,7 +231,7 @@ def _to_grey(image: Image.Image) -> Image.Image:
 def _has_end(file_format: str | None, data: bytes) -> bool:
     """Whether the end marker of a JPEG or JPEG 2000 follows its picture data; True for other formats.
 
-    A memory card that lost the rest of a photo leaves zeros, which decode as a grey rest without any error.
+    A memory card that lost the rest of a photo leaves zeros, which decode as grey without any error.
     """
     if file_format in ("JPEG", "MPO"):
         return has_end(data)
@@ -230,9 +252,9 @@ def _why(error: OSError) -> str:
 
 
 def _quieten_pillow() -> None:
-    """Silence what Pillow warns of (odd metadata, large pictures): here a photo is either read or has a reason.
+    """Silence Pillow's warnings (odd metadata, large pictures): here a photo is either read or has a reason.
 
-    Not `warnings.catch_warnings`, which isn't safe in the threads that photos are decoded in.
+    `warnings.catch_warnings` isn't safe in the threads that photos are decoded in.
     """
     first = warnings.filters[0] if warnings.filters else None
     if first is None or first[0] != "ignore" or getattr(first[3], "pattern", None) != _PILLOW:

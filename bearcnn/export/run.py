@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bearcnn.data.dataset import Dataset, reopen_dataset
+from bearcnn.data.dataset import Dataset
 from bearcnn.errors import BearcnnError
 from bearcnn.evaluation.metrics import score
 from bearcnn.export.base import Exported, ExportSource, Runner, run_onnx, run_torch
@@ -55,7 +55,7 @@ def export(
     """
     run = run if isinstance(run, Run) else open_run(run)
     file = Path(out) if out is not None else Path(run.config().train.name + EXPORT_FORMATS[target].suffix)
-    return export_run(run, dataset or reopen_dataset(run), target, file)
+    return export_run(run, dataset or Dataset.from_record(run.dataset_record(), run.config().data), target, file)
 
 
 def export_run(run: Run, dataset: Dataset, target: str, out: Path) -> ExportReport:

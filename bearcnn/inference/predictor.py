@@ -4,22 +4,20 @@ This is what runs on a small computer beside the camera, for one photo or for a 
 second and holds a few dozen photos at a time.
 """
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from fnmatch import fnmatch
 from pathlib import Path
 from queue import Queue
 from threading import Event, Thread
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from bearcnn.data.photos import find_photos, load_pixels
-from bearcnn.errors import DataError, ModelFileError, PhotoError, RunError
+from bearcnn.data.photos import load_pixels
+from bearcnn.errors import ModelFileError, PhotoError
 from bearcnn.machine import usable_cpus
 from bearcnn.manifest import Manifest, open_onnx
 
@@ -205,41 +203,6 @@ def read_ahead(
                 item[1].cancel()
 
 
-def expand_paths(arguments: Iterable[str], stdin: BinaryIO) -> Iterator[Path]:
-    """The photos that a user's arguments mean, one by one and in the order of the arguments.
-
-    An argument is a photo, a folder (with all below it), a pattern with `*`, `?`, `[...]` or `**` where no such file
-    exists, or `-` for such arguments on `stdin`, one a line (or a zero byte, as `find -print0` writes). What matches
-    nothing comes out as it is, so that it gets a row with its reason. Raises DataError for a folder that can't be
-    listed.
-    """
-    for argument in arguments:
-        if argument == "-":
-            for line in _read_lines(stdin):
-                yield from _expand(line)
-        else:
-            yield from _expand(argument)
-
-
-def find_model(model: Path | None) -> Path:
-    """The model file that a user means: a file, the one in a run folder, or for None the newest finished run's.
-
-    Raises:
-        RunError: there is no finished run, or the run has no model yet.
-    """
-    if model is not None and not model.is_dir():
-        return model
-    from bearcnn.runs import Run, latest_directory  # not at the top: with --model FILE a prediction starts without it
-
-    place = latest_directory() if model is None else model
-    if not place.is_dir():
-        return place
-    file = Run(place).onnx_file
-    if not file.is_file():
-        raise RunError(f"{place} has no {file.name}; finish the run with: bearcnn train --resume {place}")
-    return file
-
-
 def _to_prediction(path: Path, probability: float, manifest: Manifest) -> Prediction:
     if not 0 <= probability <= 1:  # NaN is below every threshold: a broken network must not pass for an empty forest
         return Prediction(str(path), None, None, f"the model answers {probability}: its file is damaged")
@@ -249,79 +212,3 @@ def _to_prediction(path: Path, probability: float, manifest: Manifest) -> Predic
 def _join(batches: Iterable[tuple[object, Answers]]) -> Answers:
     probabilities, windows = zip(*(answers for _, answers in batches), strict=True)
     return np.concatenate(probabilities), np.concatenate(windows)
-
-
-def _expand(argument: str) -> Iterator[Path]:
-    path = Path(argument)
-    places = _match(Path(), path.parts) if _is_pattern(argument) and not _exists(path) else iter((path,))
-    nothing = True
-    for place in places:
-        for photo in find_photos(place) if _is_folder(place) else (place,):
-            yield photo
-            nothing = False
-    if nothing:
-        yield path
-
-
-def _match(folder: Path, parts: tuple[str, ...], recursive: bool = False) -> Iterator[Path]:
-    """As `glob`, but sorted, with one folder in memory at a time, and without the folders that `**` searches anyway."""
-    if not parts:
-        yield folder
-        return
-    part, rest = parts[0], parts[1:]
-    if not _is_pattern(part):
-        if _exists(folder / part):
-            yield from _match(folder / part, rest, recursive)
-    elif part == "**":
-        yield from _match(folder, rest, recursive=True)
-        for name, is_folder in _list(folder) if rest else ():
-            if is_folder and not name.startswith(".") and not (folder / name).is_symlink():
-                yield from _match(folder / name, parts)
-    else:
-        for name, is_folder in _list(folder):
-            if not fnmatch(name, part) or (name.startswith(".") and not part.startswith(".")):
-                continue
-            if is_folder if rest else not (is_folder and recursive):
-                yield from _match(folder / name, rest, recursive)
-
-
-def _list(folder: Path) -> list[tuple[str, bool]]:
-    """The sorted names in a folder, each with whether it is a folder itself; none where it isn't one."""
-    try:
-        with os.scandir(folder) as entries:
-            return sorted((entry.name, _is_folder(Path(entry))) for entry in entries)
-    except (NotADirectoryError, FileNotFoundError):
-        return []
-    except OSError as error:
-        raise DataError(f"{folder} can't be listed: {error.strerror or error}") from None
-
-
-def _is_pattern(text: str) -> bool:
-    return any(sign in text for sign in "*?[")
-
-
-def _exists(path: Path) -> bool:
-    try:
-        path.lstat()
-    except (OSError, ValueError):  # too long a name, a folder that can't be entered, a zero byte: reading says which
-        return False
-    return True
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError:
-        return False
-
-
-def _read_lines(stdin: BinaryIO) -> Iterator[str]:
-    """The lines that aren't empty, each as soon as it is there, in the encoding of file names."""
-    # The raw stream: a reading thread would hold a buffered one's lock, on which Python's exit aborts.
-    source: Any = getattr(stdin, "raw", stdin)
-    rest = b""
-    while chunk := source.read(1 << 16):
-        *lines, rest = (rest + chunk.replace(b"\0", b"\n")).split(b"\n")
-        yield from (os.fsdecode(line.rstrip(b"\r")) for line in lines if line.strip())
-    if rest.strip():
-        yield os.fsdecode(rest.rstrip(b"\r"))

@@ -22,7 +22,7 @@ from fastai.callback.core import Callback, CancelFitException, CancelValidExcept
 from numpy.typing import NDArray
 
 from bearcnn.config import Config
-from bearcnn.data.dataset import Dataset, open_dataset
+from bearcnn.data.dataset import Dataset
 from bearcnn.data.splits import Split
 from bearcnn.errors import BearcnnError, ResumeError
 from bearcnn.evaluation.metrics import score
@@ -128,7 +128,7 @@ def estimate_seconds(trials: Sequence[Trial], dataset: Dataset, threads: int) ->
     torch.set_num_threads(threads)
     try:
         first, last = trials[0].config, trials[-1].config
-        other = dataset if last.data == first.data else open_dataset(last.data)
+        other = dataset if last.data == first.data else Dataset.from_config(last.data)
         return (time_trial(first, dataset) + time_trial(last, other)) / 2
     finally:
         torch.set_num_threads(before)

@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from bearcnn.data import cache as cache_module
-from bearcnn.data.cache import PixelCache, build_cache, cache_root, clear_caches, list_caches
+from bearcnn.data.cache import PixelCache, build_cache
+from bearcnn.data.cache_folder import cache_root, clear_caches, list_caches
 from bearcnn.data.photos import load_pixels
 from bearcnn.errors import DataError
 
@@ -66,7 +67,7 @@ def test_pixels_come_in_the_order_of_the_photos(photos: list[Path], root: Path) 
 
 def test_progress_is_told_for_every_photo(photos: list[Path], root: Path) -> None:
     told: list[tuple[int, int]] = []
-    build_cache(photos, 8, "squish", root=root, workers=3, progress=lambda done, total: told.append((done, total)))
+    build_cache(photos, 8, "squish", root=root, workers=3, on_progress=lambda done, total: told.append((done, total)))
     assert told == [(done, 12) for done in range(1, 13)]
 
 
@@ -219,7 +220,7 @@ def test_an_interrupted_build_leaves_nothing(photos: list[Path], root: Path) -> 
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        build_cache(photos, 8, "squish", root=root, progress=interrupt)
+        build_cache(photos, 8, "squish", root=root, on_progress=interrupt)
     assert [path for path in (root / "pixels").iterdir() if path.is_dir()] == []
     check_pixels(build_cache(photos, 8, "squish", root=root), photos)
 
@@ -311,7 +312,7 @@ def test_an_entry_that_is_being_built_is_not_cleared(photos: list[Path], root: P
         if done == 6:
             seen.append(clear_caches(root)[0])
 
-    check_pixels(build_cache(photos, 8, "squish", root=root, progress=clear), photos)
+    check_pixels(build_cache(photos, 8, "squish", root=root, on_progress=clear), photos)
     assert seen == [0]
 
 

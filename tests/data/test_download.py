@@ -1,4 +1,4 @@
-"""The fetched photos: the download that goes on, the check, the choice; all against a server on this computer."""
+"""The fetched photos: the download, the check, the choice; all against a server on this computer."""
 
 import gzip
 import hashlib
@@ -21,8 +21,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from bearcnn.data import download as fetching
-from bearcnn.data.dataset import load_dataset
-from bearcnn.data.download import fetch_cifar100_bears, share_out
+from bearcnn.data.cifar100 import LIKE_BEARS, share_out
+from bearcnn.data.dataset import Dataset
+from bearcnn.data.download import fetch_cifar100_bears
 from bearcnn.errors import DataError
 
 CLASSES = {
@@ -79,11 +80,10 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.content = content
         self.status = 200  # anything else is an error
-        self.knows_ranges = True
         self.stops_after: int | None = None  # bytes of one answer
         self.stalls = threading.Event()
         self.stalls.set()
-        self.ranges: list[str | None] = []
+        self.requests = 0
         self.sent = 0
 
     @property
@@ -92,24 +92,18 @@ class Server(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """HTTP 1.0 with ranges, as far as a download needs them."""
+    """HTTP 1.0, as far as a download needs it."""
 
     server: Server
 
     def do_GET(self):
-        server, asked = self.server, self.headers["Range"]
-        server.ranges.append(asked)
+        server = self.server
+        server.requests += 1
         if server.status != 200:
             self.send_error(server.status)
             return
-        start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and server.knows_ranges else 0
-        if start >= len(server.content):
-            self.send_error(416)
-            return
-        self.send_response(206 if start else 200)
-        if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(server.content) - 1}/{len(server.content)}")
-        body = server.content[start:]
+        self.send_response(200)
+        body = server.content
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         body = body[: server.stops_after]
@@ -135,18 +129,16 @@ def server(archive, monkeypatch) -> Iterator[Server]:
 
 
 @pytest.fixture
-def fetch(server, tmp_path):
+def fetch(server, archive, tmp_path):
     """Fetches from the server of this computer; the folder of archives is a new one, the user's stays untouched."""
 
     def fetch(folder="photos", **options):
-        options = {"url": server.url, "archives": tmp_path / "archives", **options}
+        known = {"url": server.url, "sha256": hashlib.sha256(archive).hexdigest(), "archives": tmp_path / "archives"}
+        options = known | options
         return fetch_cifar100_bears(tmp_path / folder, **options)
 
+    fetch.url = server.url
     return fetch
-
-
-def part_of(tmp_path: Path) -> Path:
-    return tmp_path / "archives" / "cifar100.tgz.bearcnn.part"
 
 
 def files_in(folder: Path) -> dict[str, bytes]:
@@ -155,14 +147,6 @@ def files_in(folder: Path) -> dict[str, bytes]:
 
 def kinds_in(folder: Path) -> Counter[str]:
     return Counter(path.parent.relative_to(folder).as_posix() for path in folder.rglob("*.png"))
-
-
-def cut_off(fetch, server, after: int) -> None:
-    """Begin a download that breaks off."""
-    server.stops_after = after
-    with pytest.raises(DataError, match="broke off"):
-        fetch()
-    server.stops_after = None
 
 
 def test_every_photo_comes_unchanged_into_the_split_and_class_it_belongs_to(fetch, photos, tmp_path):
@@ -186,7 +170,7 @@ def test_every_photo_comes_unchanged_into_the_split_and_class_it_belongs_to(fetc
 
 def test_the_folder_is_a_data_set_that_can_be_loaded(fetch, tmp_path):
     summary = fetch(negatives_per_bear=3)
-    dataset = load_dataset(summary.directory, image_size=32, resize="squish", cache_root=tmp_path / "cache")
+    dataset = Dataset.from_folder(summary.directory, image_size=32, cache_root=tmp_path / "cache")
     numbers = {split: tuple(sum(kinds.values()) for kinds in dataset.counts()[split].values()) for split in NUMBERS}
     assert numbers == {"train": (48, 16), "test": (15, 5)}
     assert len(dataset.select("valid")) == 16 and not dataset.skipped
@@ -213,48 +197,58 @@ def test_the_same_seed_gives_the_same_photos_and_another_gives_others(fetch, tmp
     }
 
 
-def test_a_download_goes_on_where_it_broke_off(fetch, server, archive, tmp_path):
-    cut_off(fetch, server, len(archive) // 2)
-    kept = part_of(tmp_path).stat().st_size
-    assert kept == len(archive) // 2
-    assert not (tmp_path / "photos").exists()
+def test_the_bytes_are_counted_up_to_the_last(fetch, archive, tmp_path):
     steps: list[tuple[int, int]] = []
-    fetch(downloading=lambda *step: steps.append(step))
-    assert server.ranges == [None, f"bytes={kept}-"]
-    assert server.sent == len(archive)
-    assert steps[0][0] > kept and steps[-1] == (len(archive), len(archive))
+    fetch(on_download=lambda *step: steps.append(step))
+    assert steps[-1] == (len(archive), len(archive))
+    assert all(0 < done <= total == len(archive) for done, total in steps)
     assert (tmp_path / "archives/cifar100.tgz").read_bytes() == archive
-    assert not part_of(tmp_path).exists()
 
 
-def test_a_server_that_falls_silent_is_given_up_and_what_came_is_kept(fetch, server, tmp_path, monkeypatch):
+def test_a_download_that_breaks_off_is_never_taken_for_whole(fetch, server, archive, tmp_path):
+    server.stops_after = len(archive) // 2
+    with pytest.raises(DataError, match=r"broke off after 0\.\d of 0\.\d MB .*run it again") as caught:
+        fetch()
+    assert "\n" not in str(caught.value)
+    assert files_in(tmp_path) == {}
+    server.stops_after = None
+    assert fetch().bears == 25
+
+
+def test_a_server_that_falls_silent_is_given_up(fetch, server, tmp_path, monkeypatch):
     monkeypatch.setattr(fetching, "_TIMEOUT", 0.3)
     server.stalls.clear()
     server.stops_after = 200_000
-    with pytest.raises(DataError, match=r"broke off after 0\.\d of 0\.\d MB .*run it again to continue"):
+    with pytest.raises(DataError, match=r"broke off after 0\.\d of 0\.\d MB .*run it again"):
         fetch()
-    assert part_of(tmp_path).stat().st_size > 100_000
+    assert files_in(tmp_path) == {}
 
 
-def test_a_server_that_ignores_ranges_gives_the_file_from_the_beginning(fetch, server, archive, tmp_path):
-    cut_off(fetch, server, len(archive) // 2)
-    server.knows_ranges = False
-    fetch()
-    assert server.sent == len(archive) // 2 + len(archive)
-    assert (tmp_path / "archives/cifar100.tgz").read_bytes() == archive
-
-
-def test_a_download_stopped_after_its_last_byte_needs_no_more(fetch, server, archive, tmp_path):
-    part_of(tmp_path).parent.mkdir()
-    part_of(tmp_path).write_bytes(archive)
-    fetch()
-    assert server.ranges == [f"bytes={len(archive)}-"] and server.sent == 0
+def test_a_full_disk_is_said_with_the_folder_and_leaves_nothing(fetch, tmp_path):
+    # A limit on the size of files, which a disk that is full makes look the same to a program.
+    code = (
+        "import resource, signal, sys, pathlib\n"
+        "from bearcnn.data.download import fetch_cifar100_bears\n"
+        "from bearcnn.errors import DataError\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+        "place = pathlib.Path(sys.argv[2])\n"
+        "try:\n"
+        "    fetch_cifar100_bears(place / 'photos', url=sys.argv[1], archives=place / 'archives')\n"
+        "except DataError as error:\n"
+        "    print(error)"
+    )
+    pytest.importorskip("resource")
+    run = subprocess.run([sys.executable, "-c", code, fetch.url, tmp_path], capture_output=True, text=True, check=True)
+    assert run.stdout.startswith(f"the archive can't be kept in {tmp_path / 'archives'} (File too large)")
+    assert len(run.stdout.splitlines()) == 1
+    assert files_in(tmp_path) == {}
 
 
 def test_an_archive_that_lies_there_is_not_downloaded_again(fetch, server, archive):
     fetch("first")
     assert fetch("second").bears == 25
-    assert server.ranges == [None]
+    assert server.requests == 1
 
 
 def test_a_damaged_archive_that_lies_there_is_replaced(fetch, server, archive, tmp_path):
@@ -276,9 +270,9 @@ def test_a_damaged_download_is_deleted_so_that_the_next_one_works(fetch, server,
         "end": archive[:-1000],
         "everything": b"<html>Welcome to the hotel's network</html>",
     }[place]
-    with pytest.raises(DataError, match=r"^what http://127.* is damaged .*it is deleted: run it again"):
+    with pytest.raises(DataError, match=r"^what http://127.* is damaged or another file .*it is deleted: run it again"):
         fetch()
-    assert not part_of(tmp_path).exists() and not (tmp_path / "archives/cifar100.tgz").exists()
+    assert files_in(tmp_path) == {}
     server.content = archive
     assert fetch().bears == 25
 
@@ -286,8 +280,8 @@ def test_a_damaged_download_is_deleted_so_that_the_next_one_works(fetch, server,
 def test_an_archive_without_bears_is_refused(fetch, server, photos, tmp_path):
     server.content = pack({name: content for name, content in photos.items() if "test/large_carn" not in name})
     with pytest.raises(DataError, match="is not CIFAR-100"):
-        fetch()
-    assert not (tmp_path / "archives/cifar100.tgz").exists()
+        fetch(sha256=hashlib.sha256(server.content).hexdigest())
+    assert not (tmp_path / "photos").exists()
 
 
 @pytest.mark.parametrize("name", ["cifar100/../../../evil.png", "/evil.png", "link"])
@@ -298,43 +292,16 @@ def test_an_archive_that_leads_out_of_its_folder_is_never_unpacked(fetch, server
         entry.type, entry.linkname = tarfile.SYMTYPE, str(tmp_path)
     server.content = pack({**photos, name: entry})
     with pytest.raises(DataError, match="must not be unpacked"):
-        fetch()
+        fetch(sha256=hashlib.sha256(server.content).hexdigest())
     assert list(tmp_path.iterdir()) == [tmp_path / "archives"]
     assert not list(tmp_path.rglob("*.png"))
 
 
-def test_an_archive_is_checked_against_what_fastai_knows(fetch, server, archive, tmp_path, monkeypatch):
-    known = (len(archive), hashlib.md5(archive[: 1 << 20]).hexdigest())
-    monkeypatch.setattr(fetching, "_recorded", lambda url: known)
-    server.content = damage(archive, 4)  # the time in gzip's header: it can still be unpacked
-    with pytest.raises(DataError, match="is not the archive that fastai knows"):
-        fetch()
-    server.content = archive
-    (tmp_path / "archives/cifar100.tgz").write_bytes(archive + bytes(512))  # gzip doesn't mind zeros at the end
-    assert fetch().bears == 25
-    assert (tmp_path / "archives/cifar100.tgz").read_bytes() == archive
-
-
-def test_a_login_page_does_not_take_the_place_of_half_a_download(fetch, server, archive, tmp_path, monkeypatch):
-    known = (len(archive), hashlib.md5(archive[: 1 << 20]).hexdigest())
-    monkeypatch.setattr(fetching, "_recorded", lambda url: known)
-    cut_off(fetch, server, len(archive) // 2)
-    server.content, server.knows_ranges = b"<html>Please log in</html>", False
-    with pytest.raises(DataError, match=r"offers 26 bytes for http.* expected"):
-        fetch()
-    server.content, server.knows_ranges = archive, True
-    fetch()
-    assert server.ranges[-1] == f"bytes={len(archive) // 2}-"
-
-
-def test_fastai_knows_the_archive_of_cifar100():
+def test_the_archive_has_the_address_that_fastai_gives():
     from fastai.data.external import URLs
 
-    recorded = fetching._recorded(URLs.CIFAR_100)
-    assert recorded is not None
-    size, start = recorded
-    assert size > 100_000_000 and len(start) == 32
-    assert fetching._recorded("http://127.0.0.1/cifar100.tgz") is None
+    assert fetching.CIFAR_100 == URLs.CIFAR_100
+    assert len(bytes.fromhex(fetching.CIFAR_100_SHA256)) == 32
 
 
 @pytest.mark.parametrize("status", [403, 404, 416, 503])
@@ -346,29 +313,43 @@ def test_a_refusal_is_said_with_the_server_and_the_address(fetch, server, tmp_pa
     assert not (tmp_path / "photos").exists()
 
 
-def test_without_a_network_one_line_says_so_and_nothing_is_lost(fetch, server, archive, tmp_path):
-    cut_off(fetch, server, 100_000)
+def test_without_a_network_one_line_says_so(fetch, tmp_path):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         closed = f"http://127.0.0.1:{unused.getsockname()[1]}/cifar100.tgz"
-        with pytest.raises(
-            DataError, match=r"^can't reach 127\.0\.0\.1: .*refused; run it again to continue"
-        ) as caught:
+        with pytest.raises(DataError, match=r"^can't reach 127\.0\.0\.1: .*refused; run it again") as caught:
             fetch(url=closed)
     assert "\n" not in str(caught.value)
-    assert part_of(tmp_path).read_bytes() == archive[:100_000]
     assert not (tmp_path / "photos").exists()
 
 
-def test_unless_told_otherwise_it_asks_for_fastais_archive_and_keeps_it_where_fastai_does(tmp_path):
+def fetch_offline(tmp_path: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
     dead_end = dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:1")
-    environment = os.environ | dead_end | {"FASTAI_HOME": str(tmp_path / "home"), "no_proxy": ""}
     command = [sys.executable, "-m", "bearcnn", "data", "fetch", "cifar100-bears", str(tmp_path / "photos")]
-    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command,
+        env=os.environ | dead_end | {"no_proxy": "", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_unless_told_otherwise_it_asks_for_fastais_archive_and_keeps_it_in_the_cache(tmp_path):
+    run = fetch_offline(tmp_path, BEARCNN_CACHE=str(tmp_path / "cache"))
     assert run.returncode == 1
     assert run.stderr.strip().startswith("error: can't reach s3.amazonaws.com: ")
     assert len(run.stderr.strip().splitlines()) == 1
-    assert (tmp_path / "home/archive").is_dir() and not (tmp_path / "photos").exists()
+    assert (tmp_path / "cache/archives").is_dir() and not (tmp_path / "photos").exists()
+
+
+def test_a_home_that_cannot_be_written_is_an_error_in_one_line(tmp_path):
+    (tmp_path / "home").write_text("a file, below which no folder can be made")
+    run = fetch_offline(tmp_path, BEARCNN_CACHE="", HOME=str(tmp_path / "home"), XDG_CACHE_HOME="")
+    assert run.returncode == 1
+    assert run.stderr.startswith("error: the archive can't be kept in ")
+    assert "BEARCNN_CACHE" in " ".join(run.stderr.split())
+    assert "Traceback" not in run.stderr
 
 
 def test_a_folder_that_is_not_empty_is_refused_before_anything_is_downloaded(fetch, server, tmp_path):
@@ -380,7 +361,7 @@ def test_a_folder_that_is_not_empty_is_refused_before_anything_is_downloaded(fet
             fetch(name)
     with pytest.raises(DataError, match="can't be written"):
         fetch("file/photos")
-    assert server.ranges == []
+    assert server.requests == 0
     assert files_in(tmp_path) == {"photos/mine.txt": b"mine", "file": b"mine"}
 
 
@@ -403,12 +384,12 @@ def test_stopped_while_sorting_it_leaves_nothing_behind_and_the_next_time_needs_
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fetch(writing=interrupt)
+        fetch(on_progress=interrupt)
     assert list(tmp_path.iterdir()) == [tmp_path / "archives"]
     steps: list[tuple[int, int]] = []
-    summary = fetch(writing=lambda *step: steps.append(step))
+    summary = fetch(on_progress=lambda *step: steps.append(step))
     assert steps[-1] == (summary.bears + summary.others,) * 2
-    assert server.ranges == [None]
+    assert server.requests == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["archives", "photos"]
 
 
@@ -421,7 +402,8 @@ def test_an_archive_without_superclasses_serves_as_well(fetch, server, photos, t
     fetch("with")
     shorter = {"/".join((*name.split("/")[:2], *name.split("/")[3:])): content for name, content in photos.items()}
     server.content = pack(shorter)
-    fetch("without", archives=tmp_path / "others")
+    sha256 = hashlib.sha256(server.content).hexdigest()
+    fetch("without", archives=tmp_path / "others", sha256=sha256)
     assert files_in(tmp_path / "with") == files_in(tmp_path / "without")
 
 
@@ -443,7 +425,7 @@ def test_shares_are_as_many_as_wanted_and_no_more_than_there_are(room, total):
 
 def test_of_the_real_cifar100_four_others_a_bear_are_half_big_cats_and_wolves():
     far = [f"class {number}" for number in range(75)]
-    near = [name for group in fetching._LIKE_BEARS for name in group]
+    near = [name for group in LIKE_BEARS for name in group]
     room = dict.fromkeys([*far, *near], 400)  # the train split
     assert len(room) == 99
     taken = share_out(room, 4 * 400)

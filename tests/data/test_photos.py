@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
 from bearcnn.data.photos import find_photos, load_photo, load_pixels, resize_photo
-from bearcnn.errors import DataError, PhotoError
+from bearcnn.errors import PhotoError
+from tests.helpers.deep_folders import nest_folders
 from tests.helpers.places import SHARED
 
 STORED = {
@@ -386,22 +387,41 @@ def test_photos_are_found_sorted_at_any_depth_and_hidden_ones_are_not(tmp_path: 
     assert wanted == sorted(wanted, key=lambda path: path.parts)
 
 
-def test_linked_folders_are_followed_but_not_in_circles(tmp_path: Path) -> None:
+def test_a_linked_folder_is_followed_once_and_never_in_circles(tmp_path: Path) -> None:
     photo = touch(tmp_path / "real" / "1.jpg")
+    elsewhere = touch(tmp_path.parent / f"{tmp_path.name}-elsewhere" / "2.jpg")
     try:
         (tmp_path / "real" / "again").symlink_to(tmp_path, target_is_directory=True)
         (tmp_path / "zoo").symlink_to(tmp_path / "real", target_is_directory=True)
+        (tmp_path / "other").symlink_to(elsewhere.parent, target_is_directory=True)
         (tmp_path / "lost.jpg").symlink_to(tmp_path / "nowhere")
     except OSError:
         pytest.skip("this system allows no links")
-    assert list(find_photos(tmp_path)) == [tmp_path / "lost.jpg", photo, tmp_path / "zoo" / "1.jpg"]
+    lost = tmp_path / "lost.jpg"
+    assert list(find_photos(tmp_path)) == [lost, tmp_path / "other" / "2.jpg", photo]
+    by_every_link = [lost, tmp_path / "other" / "2.jpg", photo, tmp_path / "zoo" / "1.jpg"]
+    assert list(find_photos(tmp_path, every_link=True)) == by_every_link
     with pytest.raises(PhotoError, match="file not found"):
-        load_photo(tmp_path / "lost.jpg")
+        load_photo(lost)
 
 
-def test_a_folder_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="can't be listed"):
-        list(find_photos(tmp_path / "none"))
+def test_links_that_double_at_each_level_give_each_photo_once(tmp_path: Path) -> None:
+    for level in range(14):
+        (tmp_path / f"{level}").mkdir()
+        for link in ("a", "b"):
+            (tmp_path / f"{level}" / link).symlink_to(tmp_path / f"{level + 1}", target_is_directory=True)
+    photo = touch(tmp_path / "14" / "1.jpg")
+    assert [path.resolve() for path in find_photos(tmp_path / "0")] == [photo]
+
+
+def test_folders_may_be_nested_deeper_than_python_recurses(tmp_path: Path) -> None:
+    with nest_folders(tmp_path, 1500) as innermost:
+        photo = touch(innermost / "1.jpg")
+        assert list(find_photos(tmp_path)) == list(find_photos(tmp_path, every_link=True)) == [photo]
+
+
+def test_a_folder_that_does_not_exist_comes_out_itself(tmp_path: Path) -> None:
+    assert list(find_photos(tmp_path / "none")) == [tmp_path / "none"]
 
 
 @pytest.mark.skipif(not (SHARED / "data/orientation").is_dir(), reason="the shared photos are not here")

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from bearcnn.config import load_config
-from bearcnn.data.dataset import Dataset, open_dataset
+from bearcnn.data.dataset import Dataset
 from bearcnn.sweep.analysis import analyse
 from bearcnn.sweep.executors.base import Job, Resources
 from bearcnn.sweep.executors.serial import run_serially
@@ -45,7 +45,7 @@ def make_job(
 
 def run_here(directory: Path, plan: Plan, dataset: Dataset | None = None) -> tuple[SweepFolder, RecordingReporter]:
     """Run what is missing of a plan in this process."""
-    dataset = dataset or open_dataset(plan.config.data)
+    dataset = dataset or Dataset.from_config(plan.config.data)
     folder = SweepFolder(directory) if (directory / "plan.json").exists() else create_sweep(directory, plan, dataset)
     reporter = RecordingReporter()
     with run_serially(make_job(folder, plan, dataset, reporter)) as executor:

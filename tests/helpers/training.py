@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from bearcnn.config import Config, load_config
-from bearcnn.data.dataset import Dataset, open_dataset
+from bearcnn.data.dataset import Dataset
 from bearcnn.reporter import Reporter
 from bearcnn.runs import EpochRecord, Run
 
@@ -49,5 +49,5 @@ def train_small(config: Config, directory: Path, reporter: Recorder | None = Non
     from bearcnn import pipeline  # torch: not for tests that only need a configuration
 
     reporter = reporter or Recorder()
-    dataset = open_dataset(config.data)
+    dataset = Dataset.from_config(config.data)
     return pipeline.train(config, dataset, directory, reporter=reporter), dataset, reporter

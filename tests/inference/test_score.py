@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bearcnn.data.dataset import load_dataset
+from bearcnn.data.dataset import Dataset
 from bearcnn.data.synthetic.boxes import read_boxes
 from bearcnn.data.synthetic.scenes import write_scenes
 from bearcnn.errors import RunError
@@ -39,7 +39,7 @@ def test_drawn_scenes_come_with_boxes_and_are_measured(tmp_path, trained):
     boxes = read_boxes(tmp_path / "scenes")
     assert len(boxes) == 20
     assert all(0 <= left < right <= 1 and 0 <= top < bottom <= 1 for left, top, right, bottom in boxes.values())
-    dataset = load_dataset(tmp_path / "scenes", image_size=32, resize="squish")
+    dataset = Dataset.from_folder(tmp_path / "scenes", image_size=32, resize="squish")
     seen = []
     games = point_at_bears(Predictor(trained[0].onnx_file), dataset, "test", lambda *done: seen.append(done))
     assert games is not None

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from bearcnn.config import load_config
-from bearcnn.data.dataset import open_dataset
+from bearcnn.data.dataset import Dataset
 from bearcnn.errors import SweepError
 from bearcnn.evaluation.metrics import score
 from bearcnn.runs import Run
@@ -30,7 +30,7 @@ def open_config(plan, size: int):
 def swept(photos, tmp_path_factory):
     """A finished sweep of two rates and two seeds; look at it, don't change it."""
     plan = plan_dropout(tiny_config(photos), "head", [0, 0.5], 2)
-    dataset = open_dataset(plan.config.data)
+    dataset = Dataset.from_config(plan.config.data)
     folder, reporter = run_here(tmp_path_factory.mktemp("sweep") / "s", plan, dataset)
     return folder, plan, dataset, reporter, write_analysis(folder, plan, dataset)
 
@@ -126,7 +126,7 @@ class TestSweep:
         shutil.copytree(photos, folder)
         plan = plan_grid(tiny_config(folder, "train.epochs=1"), {"data.image_size": [24, 16]}, 1)
         plan = replace(plan, config=plan.config.model_copy(update={"data": open_config(plan, 16)}))
-        dataset = open_dataset(plan.config.data)
+        dataset = Dataset.from_config(plan.config.data)
         intruder = folder / "train" / "bear" / "intruder.png"
         Image.effect_noise((40, 40), 50).save(intruder)  # seen by whoever opens the folder anew, for 24 px
         folder, reporter = run_here(tmp_path / "s", plan, dataset)
@@ -200,7 +200,7 @@ class TestPythonUse:
         reporter = RecordingReporter()
         analysis = sweep(
             config,
-            open_dataset(config.data),
+            Dataset.from_config(config.data),
             {"model.dropout": [0.5, 0]},
             seeds=2,
             out=tmp_path / "s",
@@ -214,7 +214,7 @@ class TestPythonUse:
     def test_without_a_reporter_nothing_is_timed_and_a_full_folder_is_refused(self, photos, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         config = tiny_config(photos, "train.epochs=1")
-        dataset = open_dataset(config.data)
+        dataset = Dataset.from_config(config.data)
         sweep(config, dataset, {"model.pooling": ["max"]}, seeds=1)
         (folder,) = (tmp_path / "sweeps").iterdir()
         with pytest.raises(SweepError, match="nothing is ever overwritten"):
@@ -222,7 +222,7 @@ class TestPythonUse:
 
     def test_what_can_not_work_is_said_before_anything_is_written(self, photos, tmp_path):
         config = tiny_config(photos)
-        dataset = open_dataset(config.data)
+        dataset = Dataset.from_config(config.data)
         for settings, executor in (({}, "local"), ({"train.seed": [1]}, "local"), ({"model.dropout": [0]}, "slurm")):
             with pytest.raises(SweepError):
                 sweep(config, dataset, settings, out=tmp_path / "s", executor=executor)
@@ -258,7 +258,7 @@ class TestOldSweeps:
 
     def test_it_is_extended_and_its_trials_do_not_run_again(self, old):
         plan = old.plan()
-        dataset = open_dataset(plan.config.data)
+        dataset = Dataset.from_config(plan.config.data)
         old.check_photos(dataset.fingerprint)
         before = old.log_file.read_bytes()
         reporter = RecordingReporter()

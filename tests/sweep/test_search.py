@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from bearcnn.data.dataset import open_dataset
+from bearcnn.data.dataset import Dataset
 from bearcnn.errors import MissingPackageError
 from bearcnn.sweep.executors.serial import run_serially
 from bearcnn.sweep.folder import create_sweep
@@ -21,7 +21,7 @@ class TestSampling:
         config = tiny_config(photos, "train.epochs=1")
         vary = parse_vary(["model.pooling=max,avg,concat", "model.kernel_size=1,3,[3, 5]"])
         plan = plan_grid(config, vary, 1, sample=3)
-        dataset = open_dataset(config.data)
+        dataset = Dataset.from_config(config.data)
         ids = []
         for name in ("one", "two"):
             sweep = create_sweep(tmp_path / name, plan, dataset)

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from bearcnn import pipeline
-from bearcnn.data.dataset import open_dataset
+from bearcnn.data.dataset import Dataset
 from bearcnn.errors import ResumeError, RunError
 from bearcnn.manifest import read_manifest
 from bearcnn.runs import Run, choose_directory, open_run
@@ -224,7 +224,7 @@ def test_kinds_have_outputs_of_their_own_and_the_model_file_names_them(photos, t
 def test_a_rate_that_explodes_is_named(photos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = small_config(photos, "train.lr=10", "train.epochs=30", "train.weight_decay=1", "model.widths=[64,64]")
-    dataset = open_dataset(config.data)
+    dataset = Dataset.from_config(config.data)
 
     class Poison(Recorder):
         """Stands for a loss that ran away: one photo's weight is no number any more."""
@@ -242,7 +242,7 @@ def test_a_rate_that_explodes_is_named(photos, tmp_path, monkeypatch):
 def test_the_rate_finder_suggests_a_rate_inside_its_range(photos):
     config = small_config(photos)
     steps = []
-    found = find_lr(config, open_dataset(config.data), lambda done, total: steps.append((done, total)), steps=40)
+    found = find_lr(config, Dataset.from_config(config.data), lambda done, total: steps.append((done, total)), steps=40)
     assert 1e-6 < found.suggestion < 3
     assert len(found.lrs) == len(found.losses) == len(steps) <= 40
     assert np.all(np.diff(found.lrs) > 0)

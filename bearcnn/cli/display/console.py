@@ -23,7 +23,7 @@ from bearcnn.reporter import Reporter
 from bearcnn.runs import EpochRecord, LayerRow, Run
 
 if TYPE_CHECKING:  # for the types alone: a command loads only what it uses
-    from bearcnn.data.cache import CacheEntry
+    from bearcnn.data.cache_folder import CacheEntry
     from bearcnn.data.dataset import Dataset
     from bearcnn.evaluation.assessment import Assessment
     from bearcnn.evaluation.metrics import Evaluation

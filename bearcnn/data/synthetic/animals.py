@@ -1,7 +1,7 @@
-"""Animals as drawn: a small table of anatomy makes every species in every pose.
+"""Animals in every pose, from a table of each species' anatomy.
 
 An animal is a list of chains; a chain is a row of circles (x, y, radius) whose hull is drawn. The unit is the distance
-from hip to shoulder; x points forward, y down, the ground is at y = 0. This module must not import torch or fastai.
+from hip to shoulder; x points forward, y down, the ground is at y = 0.
 """
 
 from dataclasses import dataclass
@@ -182,7 +182,7 @@ TUSK: Color = (232, 224, 204)
 
 
 def _polar(x: float, y: float, length: float, angle: float) -> tuple[float, float]:
-    """The point `length` away at `angle` radians above the forward direction."""
+    """Return the point `length` away at `angle` radians above the forward direction."""
     return x + length * float(np.cos(angle)), y - length * float(np.sin(angle))
 
 
@@ -206,7 +206,7 @@ def _antlers(kind: str, x: float, y: float, angle: float, tone: float, relief: f
 
 
 def _head(species: str, x: float, y: float, tilt: float, light: Color, rng: np.random.Generator) -> list[Part]:
-    """A head seen from the side, its centre at (x, y), the muzzle pointing at `tilt` radians."""
+    """Build a head seen from the side, its centre at (x, y), the muzzle pointing at `tilt` radians."""
     a = ANATOMY[species]
     length, face, nose = a.muzzle
     ear, base, point = a.ear
@@ -237,7 +237,7 @@ def _head(species: str, x: float, y: float, tilt: float, light: Color, rng: np.r
 
 
 def _leg(a: Anatomy, top: tuple[float, float], step: float, hind: bool, near: bool, lift: float = 0.0) -> list[Part]:
-    """A leg from its joint at `top` to the ground, its foot `step` ahead of the joint."""
+    """Build a leg from its joint at `top` to the ground, its foot `step` ahead of the joint."""
     x, y = top
     thigh, shin = a.legs
     knee = (x + step * 0.35 + (0.07 if hind else -0.02), y * 0.52)
@@ -264,7 +264,7 @@ def _tail(a: Anatomy, x: float, y: float, species: str, light: Color) -> list[Pa
 
 
 def _profile(species: str, pose: str, light: Color, rng: np.random.Generator) -> list[Part]:
-    """The animal seen from the side, facing right: standing, walking, head down, sitting, upright, lying or rolling."""
+    """Build the animal from the side, facing right: standing, walking, head down, sitting, upright, lying, rolling."""
     a = ANATOMY[species]
     hip_r, belly_r, shoulder_r = a.torso
     neck, rise = a.neck
@@ -342,7 +342,7 @@ def _turned(chain: Floats, angle: float) -> Floats:
 
 
 def _face(species: str, x: float, y: float, light: Color) -> list[Part]:
-    """A head seen from the front, its centre at (x, y)."""
+    """Build a head seen from the front, its centre at (x, y)."""
     a = ANATOMY[species]
     length, face, nose = a.muzzle
     ear, base, point = a.ear
@@ -380,7 +380,7 @@ def _face(species: str, x: float, y: float, light: Color) -> list[Part]:
 
 
 def _front(species: str, light: Color, rng: np.random.Generator) -> list[Part]:
-    """The animal seen from the front, looking at the viewer."""
+    """Build the animal seen from the front, looking at the viewer."""
     a = ANATOMY[species]
     thigh, shin = a.legs
     width = a.torso[2] * 0.95
@@ -411,7 +411,7 @@ def _front(species: str, light: Color, rng: np.random.Generator) -> list[Part]:
 
 
 def make_body(species: str, light: Color, rng: np.random.Generator) -> list[Part]:
-    """An animal in a random pose, as its parts from back to front."""
+    """Build an animal in a random pose, as its parts from back to front."""
     poses = ["standing", "walking"] * 4 + ["front"] * 4 + ["head down"]
     if ANATOMY[species].foot:
         poses += ["sitting", "rolling"]

@@ -1,4 +1,4 @@
-"""The land that animals are drawn in: season, light, trees, bushes, grass, rocks. It must not import torch."""
+"""Landscapes around the animals: season, light, trees, bushes, grass, rocks."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +42,7 @@ LIGHT_ODDS = (0.7, 0.15, 0.07, 0.04, 0.04)
 
 
 def vary_color(color: Color, rng: np.random.Generator, spread: float = 0.12) -> Color:
-    """A colour like this one, a little brighter or darker and a little off in hue."""
+    """Return a colour like this one, a little brighter or darker and a little off in hue."""
     red, green, blue = (
         (np.array(color) * rng.normal(1.0, spread) * rng.normal(1.0, spread / 4, 3)).clip(0, 255).astype(int).tolist()
     )
@@ -121,7 +121,7 @@ def _conifer(
 
 
 def _trunk(draw: ImageDraw.ImageDraw, x: float, y: float, wide: float, rng: np.random.Generator) -> None:
-    """A tree whose crown is out of the picture."""
+    """Draw a tree whose crown is out of the picture."""
     bark = vary_color(((96, 76, 60), (112, 104, 98), (206, 204, 196))[rng.integers(3)], rng)
     lean = float(rng.normal(0.0, 0.04)) * y
     for share, tone in ((1.0, 0.72), (0.6, 1.0), (0.2, 1.14)):
@@ -145,7 +145,7 @@ def _crown(
     rng: np.random.Generator,
     stem: float = 0.45,
 ) -> None:
-    """A leafy tree, or a bush where the stem is 0."""
+    """Draw a leafy tree, or a bush where the stem is 0."""
     if stem:
         draw.line((x, y, x, y - tall * 0.6), fill=(84, 64, 48), width=max(int(tall * 0.06), 1))
     blob = tall * (1 - stem) * 0.36
@@ -167,7 +167,7 @@ def _tuft(draw: ImageDraw.ImageDraw, x: float, y: float, tall: float, color: Col
 
 
 def make_rock(rng: np.random.Generator) -> list[Part]:
-    """A boulder, a stump, a log or a mound: what a bear at second glance is not."""
+    """Build a boulder, a stump, a log or a mound, which look like a bear at first glance."""
     kind = rng.integers(4)
     if kind == 0:
         lean = float(rng.uniform(-0.15, 0.15))
@@ -201,7 +201,7 @@ def make_rock(rng: np.random.Generator) -> list[Part]:
 
 
 def grade_light(pixels: Floats32, light: str, season: str, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """The light and the weather of the day over (side, side, 3) pixels, and what a camera adds."""
+    """Apply the light and the weather of the day over (side, side, 3) pixels, and what a camera adds."""
     side = len(pixels)
     row = np.linspace(0, 1, side, dtype=np.float32)[:, None, None]
     if light in ("overcast", "infrared"):
@@ -249,7 +249,7 @@ def scatter_plants(canvas: Image.Image, horizon: int, season: str, clutter: floa
 def grow_foreground(
     canvas: Image.Image, spot: tuple[float, float], reach: float, season: str, clutter: float, rng: np.random.Generator
 ) -> None:
-    """What stands nearer than the animal and hides some of it, and falling snow."""
+    """Draw plants that stand nearer than the animal and hide some of it, and falling snow."""
     side = canvas.width
     draw = ImageDraw.Draw(canvas)
     leaves = SEASONS[season]["leaves"]

@@ -1,4 +1,4 @@
-"""Rows of circles to shaded, furry pixels: how animals and rocks get onto a canvas. It must not import torch."""
+"""Shaded, furry pixels from rows of circles: the painting of animals and rocks on a canvas."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -25,7 +25,7 @@ class Part:
 
 
 def make_part(*circles: Circle, tone: float = 1.0, relief: float = 0.6, color: Color | None = None) -> Part:
-    """The part whose outline is the hull of neighbouring circles, each (x, y, radius)."""
+    """Return the part whose outline is the hull of neighbouring circles, each (x, y, radius)."""
     return Part(np.array(circles, dtype=np.float64), tone, relief, color)
 
 
@@ -56,7 +56,7 @@ class Stamp:
 
 
 def cast_stamp(parts: list[Part], span: float, shag: float = 0.0) -> Stamp:
-    """The parts drawn so that the longer side of all of them together is `span` pixels."""
+    """Return the parts drawn at a size at which their longer side is `span` pixels."""
     circles = np.concatenate([part.chain for part in parts])
     low = (circles[:, :2] - circles[:, 2:]).min(axis=0)
     high = (circles[:, :2] + circles[:, 2:]).max(axis=0)
@@ -74,7 +74,7 @@ def cast_stamp(parts: list[Part], span: float, shag: float = 0.0) -> Stamp:
 
 
 def _hull(x0: float, y0: float, r0: float, x1: float, y1: float, r1: float) -> list[float]:
-    """The quadrilateral between two circles, along their common tangents."""
+    """Return the quadrilateral between two circles, along their common tangents."""
     length = max(hypot(x1 - x0, y1 - y0), 1e-6)
     along = min(max((r0 - r1) / length, -1.0), 1.0)
     across = (1.0 - along * along) ** 0.5

@@ -11,8 +11,9 @@ from pathlib import Path
 from pkgutil import resolve_name
 
 from bearcnn.config import DataConfig
-from bearcnn.data.dataset import Dataset, open_dataset
+from bearcnn.data.dataset import Dataset
 from bearcnn.errors import DataError
+from bearcnn.machine import usable_cpus
 from bearcnn.sweep.folder import SweepFolder
 from bearcnn.sweep.plan import Trial
 from bearcnn.sweep.reporter import SweepReporter
@@ -78,7 +79,7 @@ class Photos:
             DataError: these are not the photos that the sweep began with.
         """
         if config not in self.opened:
-            dataset = open_dataset(config)
+            dataset = Dataset.from_config(config)
             if dataset.fingerprint != self.fingerprint:
                 raise DataError(f"the photos in {dataset.root} are not those that the sweep began with")
             self.opened[config] = dataset
@@ -109,6 +110,5 @@ def share_threads(threads: int, workers: int) -> list[int]:
 
 def usable_threads() -> int:
     """Count the cores that this process may use, or fewer if OMP_NUM_THREADS says so."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     wanted = os.environ.get("OMP_NUM_THREADS", "")
-    return min(cores, int(wanted)) if wanted.isdigit() and int(wanted) else cores
+    return min(usable_cpus(), int(wanted)) if wanted.isdigit() and int(wanted) else usable_cpus()

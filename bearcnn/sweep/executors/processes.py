@@ -1,10 +1,7 @@
 """Several trials at a time on this computer, each in a process of its own that stays for the next trial."""
 
 import multiprocessing
-import os
 import signal
-import sys
-import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -16,6 +13,7 @@ from bearcnn.sweep.executors.base import Executor, Job, Photos, run_here, share_
 from bearcnn.sweep.folder import SweepFolder
 from bearcnn.sweep.plan import Trial
 from bearcnn.sweep.trial_log import TrialResult, failed_result
+from bearcnn.workers import prepare_worker, safe_path
 
 # Why not concurrent.futures.ProcessPoolExecutor: tried with one spawn pool of one process per worker, so that a death
 # breaks one pool alone. Ctrl-C then hangs: an 8-second task kept the interpreter alive for its 8 seconds, because
@@ -87,24 +85,10 @@ def _start_worker(folder: SweepFolder, fingerprint: str, threads: int) -> _Worke
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
     process = context.Process(target=_work, args=(there, folder, fingerprint, threads), daemon=True)
-    with _safe_path():
+    with safe_path():
         process.start()
     there.close()  # so that its death ends the pipe
     return _Worker(process, here)
-
-
-@contextmanager
-def _safe_path() -> Iterator[None]:
-    # multiprocessing starts `python -c ...`, which would import a stray socket.py from the current folder.
-    before = os.environ.get("PYTHONSAFEPATH")
-    os.environ["PYTHONSAFEPATH"] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["PYTHONSAFEPATH"]
-        else:
-            os.environ["PYTHONSAFEPATH"] = before
 
 
 def _explain_exit(code: int | None) -> str:
@@ -117,8 +101,7 @@ def _explain_exit(code: int | None) -> str:
 
 def _work(pipe: Connection, folder: SweepFolder, fingerprint: str, threads: int) -> None:
     """Run trials in a worker process: trials in, epochs and results out, until the sweep's own process is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the sweep, which then ends its workers
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    prepare_worker()
     photos = Photos(fingerprint)
     while True:
         try:
@@ -126,12 +109,3 @@ def _work(pipe: Connection, folder: SweepFolder, fingerprint: str, threads: int)
         except EOFError:
             return
         pipe.send(run_here(trial, photos, folder.trial_folder(trial.id), pipe.send, threads))
-
-
-def _die_with_parent() -> None:
-    # An orphan would go on writing into a folder that a resumed sweep is using.
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    wait([parent.sentinel])
-    sys.stderr = None  # nobody is left to read it
-    os._exit(1)

@@ -16,7 +16,8 @@ from sklearn.preprocessing import StandardScaler
 from bearcnn.data.synthetic import scenes
 from bearcnn.data.synthetic.animals import ANATOMY, make_body
 from bearcnn.data.synthetic.painting import cast_stamp, press_stamp
-from bearcnn.data.synthetic.scenes import INDEX, SUBCLASSES, builtin_scenes, draw_scene, write_scenes
+from bearcnn.data.synthetic.scene import SUBCLASSES, draw_scene
+from bearcnn.data.synthetic.scenes import INDEX, builtin_scenes, write_scenes
 from bearcnn.errors import DataError
 
 ENOUGH_FOR_PROCESSES = 120  # fewer pictures are drawn in this process, whatever `workers` says
@@ -40,7 +41,7 @@ def drawn(tmp_path_factory):
     directory = tmp_path_factory.mktemp("drawn") / "set"
     reports = []
     summary = write_scenes(
-        directory, count=ENOUGH_FOR_PROCESSES, size=32, seed=3, workers=2, progress=lambda *at: reports.append(at)
+        directory, count=ENOUGH_FOR_PROCESSES, size=32, seed=3, workers=2, on_progress=lambda *at: reports.append(at)
     )
     return directory, summary, reports
 
@@ -215,7 +216,7 @@ def test_an_interruption_leaves_nothing_behind(tmp_path, workers):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_scenes(tmp_path / "set", count=400, size=48, workers=workers, progress=interrupt)
+        write_scenes(tmp_path / "set", count=400, size=48, workers=workers, on_progress=interrupt)
     assert not multiprocessing.active_children(), "someone still draws, and would make the folder anew"
     assert not list(tmp_path.iterdir())
 
@@ -225,9 +226,9 @@ def test_the_builtin_set_is_drawn_once_and_again_only_when_it_is_not_whole(tmp_p
     write = scenes.write_scenes
     calls = []
 
-    def counted(directory, *, progress):
+    def counted(directory, *, on_progress):
         calls.append(directory)
-        return write(directory, count=20, size=16, progress=progress)
+        return write(directory, count=20, size=16, on_progress=on_progress)
 
     monkeypatch.setattr(scenes, "write_scenes", counted)
     directory = builtin_scenes(tmp_path / "cache")
@@ -239,7 +240,7 @@ def test_the_builtin_set_is_drawn_once_and_again_only_when_it_is_not_whole(tmp_p
 
 
 def test_a_set_with_other_parameters_has_another_name(tmp_path, monkeypatch):
-    monkeypatch.setattr(scenes, "write_scenes", lambda directory, *, progress: directory.mkdir())
+    monkeypatch.setattr(scenes, "write_scenes", lambda directory, *, on_progress: directory.mkdir())
     first = builtin_scenes(tmp_path)
     monkeypatch.setattr(scenes, "DEFAULT_CLUTTER", 0.9)
     assert builtin_scenes(tmp_path) != first

@@ -17,7 +17,7 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 import ray
 from ray.cluster_utils import Cluster
 from bearcnn.config import load_config
-from bearcnn.data.dataset import open_dataset
+from bearcnn.data.dataset import Dataset
 from bearcnn.sweep.executors.base import Executor
 from bearcnn.sweep.executors.ray import run_on_ray
 from bearcnn.sweep.plan import plan_dropout
@@ -32,7 +32,7 @@ cluster.wait_for_nodes()
 config = load_config(None, [f"data.path={photos}", "data.image_size=16", "model.widths=[4, 8]",
                             "train.batch_size=8", "train.epochs=40"])
 plan = plan_dropout(config, "head", [0, 0.5], 3)
-dataset = open_dataset(config.data)
+dataset = Dataset.from_config(config.data)
 sweep = create_sweep(out, plan, dataset)
 hosts = []
 job = make_job(sweep, plan, dataset, executor="ray", ray_address=cluster.address)

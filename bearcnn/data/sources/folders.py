@@ -1,0 +1,120 @@
+"""A folder of class folders as a source: the names of the folders are the labels."""
+
+import difflib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from bearcnn.data import OnProgress
+from bearcnn.data.names import readable
+from bearcnn.data.photos import find_photos
+from bearcnn.data.sources.base import LabelledPhoto, Listing, SkippedPhoto
+from bearcnn.data.splits import Split
+from bearcnn.errors import DataError
+
+_SPLIT_FOLDERS: dict[str, Split] = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("valid", "val", "validation"), "valid"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+
+Place = tuple[str, ...]  # the folders that a photo is in, below the root
+
+
+def list_folders(root: Path, positive: Sequence[str], on_progress: OnProgress | None = None) -> Listing:
+    """Return the photos below a folder, labelled by the folders that they are in.
+
+    A photo is positive if a folder it is in, below `root`, has one of the names in `positive`, in upper or lower case.
+    Folders called train, valid (val, validation) and test at the top are splits, provided that there is a positive
+    folder in one of them: otherwise "train" is a class.
+
+    Raises:
+        DataError: no such folder, or not one with photos of both classes.
+    """
+    paths = _find_photos(root)
+    words = {word.casefold(): word for word in positive}
+    places = _drop_shared_folders([path.relative_to(root).parts[:-1] for path in paths], words)
+    tops = [_SPLIT_FOLDERS.get(place[0].casefold()) if place else None for place in places]
+    inside = any(
+        top and any(name.casefold() in words for name in place) for top, place in zip(tops, places, strict=True)
+    )
+    given = frozenset(top for top in tops if top) if inside else frozenset[Split]()
+    labelled: list[LabelledPhoto] = []
+    skipped: list[SkippedPhoto] = []
+    for path, place, top in zip(paths, places, tops, strict=True):
+        folders = place[1:] if given else place
+        if given and top is None:
+            skipped.append(SkippedPhoto(path, "outside the folders train, valid and test"))
+        elif not folders:
+            skipped.append(SkippedPhoto(path, "not in a class folder"))
+        else:
+            label, subclass = _label(folders, words)
+            labelled.append(LabelledPhoto(path, label, readable(subclass), top if given else None))
+    _check_labels(root, {photo.label for photo in labelled}, places, words)
+    return Listing(root, tuple(labelled), tuple(skipped), given)
+
+
+def _find_photos(root: Path) -> list[Path]:
+    try:
+        if not root.exists():
+            raise DataError(f"There is no folder {root}: check the path of the data (--data).")
+        if not root.is_dir():
+            raise DataError(f"{root} is a file: the data must be a folder with one folder of photos for each class.")
+    except OSError as error:  # too long a name, or a folder that may not be entered
+        raise DataError(f"{root} can't be read: {(error.strerror or str(error)).lower()}.") from error
+    # Every link counts: a folder linked into two classes must show as a contradiction, not as the first of them.
+    paths = list(find_photos(root, every_link=True))
+    if paths == [root]:
+        raise DataError(f"The folder {root} can't be listed: check its permissions.")
+    if not paths:
+        raise DataError(f"There is no photo (jpg, png, webp, gif, bmp, tiff, ...) in {root}: check the path (--data).")
+    return paths
+
+
+def _drop_shared_folders(places: list[Place], words: Mapping[str, str]) -> list[Place]:
+    """Return the places without the folders that all photos are in, such as the one an archive was unpacked into."""
+    while all(len(place) > 1 for place in places) and len({place[0] for place in places}) == 1:
+        name = places[0][0]
+        if name.casefold() in {*_SPLIT_FOLDERS, *words} or _is_wrapper(name, words):
+            break
+        places = [place[1:] for place in places]
+    return places
+
+
+def _label(place: Place, words: Mapping[str, str]) -> tuple[int, str]:
+    """Label and subclass of a photo in these folders."""
+    for depth, name in enumerate(place):
+        if name.casefold() in words:
+            return 1, place[depth + 1] if depth + 1 < len(place) else words[name.casefold()]
+    return 0, next((name for name in place if not _is_wrapper(name, words)), place[0])
+
+
+def _is_wrapper(name: str, words: Mapping[str, str]) -> bool:
+    """Whether a folder's name says only that its content is negative: not_bear, no-bear, Not Bear, others, ..."""
+    plain = re.sub(r"[\s_-]+", "_", name.casefold())
+    negation, _, rest = plain.partition("_")
+    return plain in ("negative", "negatives", "other", "others") or (negation in ("not", "no", "non") and rest in words)
+
+
+def _check_labels(root: Path, labels: set[int], places: list[Place], words: Mapping[str, str]) -> None:
+    positive = next(iter(words.values()))
+    if not labels:
+        raise DataError(
+            f"The photos in {root} are in no class folders: put those of a {positive} into {root / positive} "
+            f"and the others into {root / f'not_{positive}'}."
+        )
+    if labels == {1}:
+        raise DataError(f"All photos in {root} are in a folder called {positive}: others are needed, too.")
+    if labels == {0}:
+        names = sorted({name for place in places for name in place if name.casefold() not in _SPLIT_FOLDERS})
+        shown = ", ".join(map(readable, names[:10])) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+        candidates = [name for name in names if not re.match(r"(not|no|non)[\s_-]", name.casefold())] or names
+        near = {name for name in candidates if any(word in name.casefold() for word in words)}
+        for word in words:
+            near |= set(difflib.get_close_matches(word, candidates, cutoff=0.7))
+        example = json.dumps([readable(name) for name in sorted(near)[:5] or candidates[:1]], ensure_ascii=False)
+        raise DataError(
+            f"No folder in {root} is called {' or '.join(words.values())} (found: {shown}): say which are positive, "
+            f"such as --set 'data.positive={example}'."
+        )

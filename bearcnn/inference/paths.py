@@ -1,0 +1,132 @@
+"""The photos and the model that a user's arguments mean."""
+
+import os
+from collections.abc import Iterable, Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from bearcnn.data.photos import find_photos
+from bearcnn.errors import DataError, RunError
+from bearcnn.runs import Run, latest_directory
+
+
+def expand_paths(arguments: Iterable[str], stdin: BinaryIO) -> Iterator[Path]:
+    """Return the photos of a user's arguments, lazily and in the order of the arguments.
+
+    An argument is a photo, a folder (with all below it), a pattern with `*`, `?`, `[...]` or `**` where no such file
+    exists, or `-` for such arguments on `stdin`: one a line, or, where a zero byte turns up, separated by zero bytes
+    alone, as `find -print0` writes them. A pattern's photos come in the order of a folder's: sorted. An argument that
+    matches nothing, and a folder that can't be listed, come out as they are: reading them gives the reason.
+
+    Raises:
+        DataError: an argument is empty, or a pattern leads too deep.
+    """
+    for argument in arguments:
+        if argument == "-":
+            for line in _read_lines(stdin):
+                yield from _expand(line)
+        elif argument:
+            yield from _expand(argument)
+        else:
+            raise DataError("an empty argument is no photo; the current folder is .")
+
+
+def find_model(model: Path | None) -> Path:
+    """Return the model file that a user means: a file, the one in a run folder, or for None the newest finished run's.
+
+    Raises:
+        RunError: there is no finished run, or the run has no model yet.
+    """
+    place = latest_directory() if model is None else model
+    if not _is_folder(place):
+        return place
+    file = Run(place).onnx_file
+    if not file.is_file():
+        raise RunError(f"{place} has no {file.name}; finish the run with: bearcnn train --resume {place}")
+    return file
+
+
+def _expand(argument: str) -> Iterator[Path]:
+    path = Path(argument)
+    nothing = True
+    for photo in _match(path) if _is_pattern(argument) and not _exists(path) else _open(path):
+        yield photo
+        nothing = False
+    if nothing:
+        yield path
+
+
+def _match(pattern: Path) -> Iterator[Path]:
+    """Return the photos of a pattern, each once: `**/*` matches both a folder and what is in it."""
+    given: set[Path] = set()
+    for place in _glob(pattern):
+        for photo in _open(place):
+            if photo not in given:
+                given.add(photo)
+                yield photo
+
+
+def _glob(pattern: Path) -> list[Path]:
+    """Return the sorted matches, without hidden ones unless the pattern names them.
+
+    pathlib's `**` stays out of linked folders; `glob.iglob` walks through them, in circles too.
+    """
+    parts = pattern.parts
+    if parts[-1] == "**":  # the folder before it, with all below
+        return _glob(Path(*parts[:-1])) if _is_pattern(str(Path(*parts[:-1]))) else [Path(*parts[:-1])]
+    named = [part for part in parts if part.startswith(".")]
+    try:
+        return sorted(
+            match
+            for match in Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor)))
+            if all(any(fnmatch(part, name) for name in named) for part in match.parts if part.startswith("."))
+        )
+    except RecursionError:
+        raise DataError(f"{pattern} leads too deep; name the folder instead of a pattern") from None
+    except (OSError, ValueError):  # a folder that may not be entered, or what pathlib takes for no pattern
+        return []
+
+
+def _open(path: Path) -> Iterator[Path]:
+    return find_photos(path) if _is_folder(path) else iter((path,))
+
+
+def _is_pattern(text: str) -> bool:
+    return any(sign in text for sign in "*?[")
+
+
+def _exists(path: Path) -> bool:
+    try:
+        path.lstat()
+    except (OSError, ValueError):  # too long a name, a folder that can't be entered, a zero byte: reading says which
+        return False
+    return True
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def _read_lines(stdin: BinaryIO) -> Iterator[str]:
+    """Return the arguments on stdin that aren't empty, each as soon as it is there, in the encoding of file names."""
+    # The raw stream: a reading thread would hold a buffered one's lock, on which Python's exit aborts.
+    source: Any = getattr(stdin, "raw", stdin)
+    separator, rest = b"\n", b""
+    while chunk := source.read(1 << 16):
+        if b"\0" in chunk:
+            separator = b"\0"
+        *lines, rest = (rest + chunk).split(separator)
+        yield from _decode(lines, separator)
+    yield from _decode([rest], separator)
+
+
+def _decode(lines: list[bytes], separator: bytes) -> Iterator[str]:
+    for line in lines:
+        if separator == b"\n":
+            line = line.rstrip(b"\r") if line.strip() else b""
+        if line:
+            yield os.fsdecode(line)

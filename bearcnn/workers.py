@@ -1,0 +1,84 @@
+"""Worker processes that run no code from the current folder and never outlive their parent."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
+from types import FrameType
+from typing import TypeVar
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+def map_in_processes(
+    function: Callable[[Task], Result], tasks: Iterable[Task], workers: int
+) -> Generator[Result, None, None]:
+    """Return the results of a function that can be pickled, in the order of the tasks, from `workers` processes.
+
+    Closing the generator ends the processes. So does the end of this process, by whatever signal.
+    """
+    # Spawned: a forked child would inherit the locks of whatever threads the caller runs.
+    with safe_path():  # `map` starts all processes
+        pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=prepare_worker)
+        results = pool.map(function, tasks, chunksize=25)
+    with pool:
+        try:
+            yield from results
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # and wait: nobody writes after this
+            raise
+
+
+@contextmanager
+def safe_path() -> Iterator[None]:
+    """Keep the current folder off the module path of processes started in this block.
+
+    A spawned process begins as `python -c`, which looks for modules in the current folder first: a file `socket.py`
+    beside somebody's photos would run.
+    """
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = before
+
+
+@contextmanager
+def exit_on_sigterm() -> Iterator[None]:
+    """Turn SIGTERM into SystemExit in this block, for `finally` to clean up; a handler of the caller's own stays."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def prepare_worker() -> None:
+    """Let this worker process end with its parent, by whatever signal, and leave Ctrl-C to the parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+
+
+def _die_with_parent() -> None:
+    parent = parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    sys.stderr = None  # nobody is left to read it
+    os._exit(1)

@@ -1,0 +1,89 @@
+"""The seam: a new input format is one function and one row."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from bearcnn.config import DataConfig
+from bearcnn.data import OnProgress, sources
+from bearcnn.data.dataset import Dataset
+from bearcnn.data.sources import Source, list_source
+from bearcnn.data.sources.base import LabelledPhoto, Listing, SkippedPhoto
+from bearcnn.data.synthetic import scenes
+from tests.helpers.folders import fill, where
+
+
+def list_lines(path: Path, positive: Sequence[str], on_progress: OnProgress | None = None) -> Listing:
+    """A text file with a path and a label in each line, as a source."""
+    photos: list[LabelledPhoto] = []
+    skipped: list[SkippedPhoto] = []
+    for line in path.read_text().splitlines():
+        name, label = line.split()
+        if label == "?":
+            skipped.append(SkippedPhoto(path.parent / name, "no label"))
+        else:
+            photos.append(LabelledPhoto(path.parent / name, int(label in positive), label, site=name.split("/")[0]))
+    return Listing(path.parent, tuple(photos), tuple(skipped))
+
+
+@pytest.fixture
+def lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("BEARCNN_CACHE", str(tmp_path / "cache"))
+    row = Source("lines", "a text file", lambda path: path.endswith(".txt"), f"{__name__}:list_lines")
+    monkeypatch.setattr(sources, "SOURCES", [row, *sources.SOURCES])
+    root = fill(tmp_path / "data", {"north": 10, "south": 10})
+    Image.open(root / "north/0.png").save(root / "south/copy.png")
+    rows = [f"{site}/{n}.png {'bear' if n % 2 else 'wolf'}" for site in ("south", "north") for n in range(10)]
+    (root / "south/broken.png").write_bytes(b"x")
+    rows += ["south/copy.png bear", "south/broken.png bear", "north/doubtful.png ?"]
+    (root / "photos.txt").write_text("\n".join(rows))
+    return root / "photos.txt"
+
+
+def test_a_source_from_outside_goes_through_every_shared_check(lines: Path) -> None:
+    config = DataConfig(path=str(lines), image_size=8)
+    dataset = Dataset.from_config(config)
+    assert {photo.path.name: photo.reason for photo in dataset.skipped} == {
+        "0.png": "its exact copy south/copy.png has the other label",
+        "copy.png": "its exact copy north/0.png has the other label",
+        "broken.png": "not a picture",
+        "doubtful.png": "file not found",
+    }
+    assert {split: sum(len(dataset.select(split)) for _ in [0]) for split in dataset.counts()} == {
+        "train": 11, "valid": 4, "test": 4,
+    }  # fmt: skip
+    assert set(dataset.counts()["train"]["bear"]) == {"bear"}
+    for example in dataset.examples:
+        with Image.open(example.path) as image:
+            assert tuple(dataset.pixels[example.row, 3, 3]) == image.getpixel((3, 3))
+    assert Dataset.from_record(json.loads(json.dumps(dataset.to_json())), config) == dataset
+
+
+def test_the_order_of_a_sources_rows_makes_no_difference(lines: Path) -> None:
+    config = DataConfig(path=str(lines), image_size=8)
+    first = Dataset.from_config(config)
+    lines.write_text("\n".join(reversed(lines.read_text().splitlines())))
+    assert Dataset.from_config(config) == first
+
+
+def test_no_path_is_the_drawn_scenes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BEARCNN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(scenes, "DEFAULT_COUNT", 20)
+    write = scenes.write_scenes
+    monkeypatch.setattr(scenes, "write_scenes", lambda folder, **options: write(folder, count=20, size=16, **options))
+    told: list[tuple[int, int]] = []
+    listing = list_source("", ("bear",), lambda *step: told.append(step))
+    assert told[-1] == (20, 20)
+    assert len(listing.labelled) == 20 and listing.splits == {"train", "valid", "test"}
+    config = DataConfig(image_size=8)
+    dataset = Dataset.from_config(config)
+    assert where(Dataset.from_record(dataset.to_json() | {"root": "/elsewhere"}, config)) == where(dataset)
+
+
+def test_every_path_has_a_source_with_words_for_the_help() -> None:
+    assert [source.name for source in sources.SOURCES] == ["scenes", "folders"]
+    assert all(source.words for source in sources.SOURCES)
+    assert sources.SOURCES[-1].recognizes("anything at all")
