@@ -12,6 +12,8 @@ import pytest
 from bearcnn.data.dataset import Dataset
 from bearcnn.data.photos import load_pixels
 
+pytestmark = pytest.mark.slow  # trains, or starts processes
+
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 COMMANDS = sorted(
     file.stem for file in BENCHMARKS.glob("*.py") if 'if __name__ == "__main__"' in file.read_text(encoding="utf-8")

@@ -4,9 +4,12 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file
 from typer.testing import CliRunner
 
+import bearcnn
 from bearcnn.cli.app import app
 from bearcnn.evaluation.localization import PointingGame
 from bearcnn.evaluation.predictions import read_predictions
@@ -18,16 +21,21 @@ from bearcnn.runs import Run
 VERSION_0_1_0 = Path(__file__).parent / "fixtures" / "version-0.1.0"
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    """A finished run of version 0.1.0 and its photos, where a user may have moved them."""
-    photos = Path(shutil.copytree(VERSION_0_1_0 / "photos", tmp_path / "photos"))
-    run = Run(Path(shutil.copytree(VERSION_0_1_0 / "finished", tmp_path / "finished")))
+def move(name: str, tmp_path: Path) -> Run:
+    """A run of version 0.1.0 and its photos, where a user may have moved them."""
+    photos = Path(shutil.copytree(VERSION_0_1_0 / "photos", tmp_path / "photos", dirs_exist_ok=True))
+    run = Run(Path(shutil.copytree(VERSION_0_1_0 / name, tmp_path / name)))
     for file in (run.config_file, run.dataset_file):
         text = file.read_text(encoding="utf-8")
         assert '"/photos"' in text
         file.write_text(text.replace('"/photos"', json.dumps(str(photos))), encoding="utf-8")
     return run
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """A finished run."""
+    return move("finished", tmp_path)
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "model.safetensors"])
@@ -77,3 +85,37 @@ def test_a_run_that_kept_no_predictions_gets_them_by_evaluate(run: Run) -> None:
     again = read_predictions(run)
     assert [each.path for each in again] == [each.path for each in kept]
     assert [each.probability for each in again] == pytest.approx([each.probability for each in kept], abs=1e-5)
+
+
+@pytest.mark.slow
+def test_a_run_that_was_killed_is_resumed_to_the_weights_that_it_would_have_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    half = move("half", tmp_path)
+    dataset = bearcnn.Dataset.from_record(half.dataset_record(), half.config().data)
+    bearcnn.resume(half, dataset)
+    assert [record.epoch for record in half.history()] == [1, 2, 3]
+    found, expected = load_file(half.weights_file), load_file(VERSION_0_1_0 / "finished" / "model.safetensors")
+    assert found.keys() == expected.keys()
+    for name, values in found.items():  # other processors round otherwise
+        np.testing.assert_allclose(values, expected[name], atol=1e-4, err_msg=name)
+
+
+@pytest.mark.slow
+def test_the_run_is_explained_and_exported(run: Run, tmp_path: Path) -> None:
+    photo = next((tmp_path / "photos" / "test").rglob("*.jpg"))
+    assert bearcnn.explain(run, photo).mode == "RGB"
+    report = bearcnn.export(run, "onnx", tmp_path / "again.onnx")
+    assert report.largest_difference < 1e-5
+    before = read_predictions(run)
+    found = bearcnn.Predictor(report.file).predict([tmp_path / "photos" / each.path for each in before])
+    assert [each.probability for each in found] == pytest.approx([each.probability for each in before], abs=1e-5)
+
+
+def test_its_configuration_repeats_it_and_an_output_folder_in_it_is_refused(run: Run, tmp_path: Path) -> None:
+    assert bearcnn.load_config(run.config_file).data.resize == "squish"
+    file = tmp_path / "old.toml"
+    file.write_text('[train]\nout = "mine"\n')
+    with pytest.raises(bearcnn.BearcnnError, match=r"--out mine"):
+        bearcnn.load_config(file)

@@ -14,6 +14,8 @@ from bearcnn.pooling import POOLING_MODES, PoolingMode
 from bearcnn.registry import Registry
 from tests.helpers.training import small_config, train_small
 
+pytestmark = pytest.mark.slow  # trains, or starts processes
+
 
 class MedianPool(nn.Module):
     """The median of each window."""

@@ -5,6 +5,8 @@ import pytest
 
 from tests.helpers.places import ROOT
 
+pytestmark = pytest.mark.slow  # trains, or starts processes
+
 
 def run(code: str) -> str:
     process = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False)

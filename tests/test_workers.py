@@ -12,7 +12,10 @@ import pytest
 from bearcnn.workers import exit_on_sigterm, safe_path
 from tests.helpers.places import ROOT
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="processes are looked up in /proc")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="processes are looked up in /proc"),
+]
 
 DRAW = (
     "import sys; sys.path[:] = [entry for entry in sys.path if entry]\n"  # as the installed script starts

@@ -7,6 +7,7 @@ second and holds a few dozen photos at a time.
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from queue import Queue
 from threading import Event, Thread
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from bearcnn.data.photos import load_pixels
 from bearcnn.errors import ModelFileError, PhotoError
+from bearcnn.inference.paths import expand_paths, find_model
 from bearcnn.machine import usable_cpus
 from bearcnn.manifest import Manifest, open_onnx
 
@@ -49,17 +51,34 @@ class Prediction:
 class Predictor:
     """A model file, ready to answer.
 
+    Args:
+        model: a .onnx file, a run folder, or None for the newest finished run.
+
     Raises:
+        RunError: there is no finished run.
         ModelFileError: the file is missing, damaged, not ONNX or not written by bearcnn.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, model: Path | str | None = None) -> None:
+        path = find_model(None if model is None else Path(model))
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = usable_cpus()
         # An idle thread would spin, on cores that the next photos are decoded on.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session, self.manifest = open_onnx(path, options)
         self._check_graph(path)
+
+    def predict(self, photos: Iterable[Path | str] | Path | str) -> list[Prediction]:
+        """Answer photos, folders (with all below them) and patterns such as "card/**/*.jpg", in their order.
+
+        A photo that can't be read gets a prediction with the reason. `predict_photos` gives the same one by one.
+
+        Raises:
+            DataError: an argument is empty, or a pattern leads too deep.
+        """
+        arguments = [photos] if isinstance(photos, str | Path) else photos
+        paths = expand_paths((str(argument) for argument in arguments), BytesIO())
+        return list(predict_photos(self, paths))
 
     def predict_batches(self, batches: Iterable[tuple[Key, Pixels]]) -> Iterator[tuple[Key, Answers]]:
         """Answer batches of pictures one by one, each before the next is asked for.

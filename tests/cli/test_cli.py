@@ -18,6 +18,8 @@ from bearcnn.runs import Run
 from tests.helpers.commands import bearcnn_command
 from tests.helpers.places import ROOT
 
+pytestmark = pytest.mark.slow  # trains, or starts processes
+
 HEAVY = {"torch", "torchvision", "fastai", "fastcore", "matplotlib", "pandas", "sklearn", "scipy", "onnx", "onnxscript"}
 
 

@@ -22,6 +22,8 @@ from bearcnn.sweep.statistics import mean_interval
 from tests.helpers.commands import bearcnn_command
 from tests.helpers.sweeps import analyse_made_up, dropout
 
+pytestmark = pytest.mark.slow  # trains, or starts processes
+
 TINY = ["--set", "data.image_size=16", "--set", "model.widths=[4,8]", "--set", "train.batch_size=8"]
 
 

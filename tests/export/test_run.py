@@ -16,6 +16,8 @@ from bearcnn.formats import EXPORT_FORMATS
 from bearcnn.manifest import Manifest, read_manifest
 from bearcnn.model.network import build_model
 
+pytestmark = pytest.mark.slow  # trains, or starts processes
+
 MANIFEST = Manifest(name="test", classes=("not_bear", "bear"), image_size=32, resize="squish")
 
 

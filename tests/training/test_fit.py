@@ -19,6 +19,8 @@ from bearcnn.training.checkpoint import read_checkpoint
 from bearcnn.training.learner import find_lr
 from tests.helpers.training import Recorder, small_config, train_small
 
+pytestmark = pytest.mark.slow  # trains, or starts processes
+
 
 def weights(run: Run):
     return load_file(run.weights_file)

@@ -19,6 +19,8 @@ matplotlib.use("Agg")
 
 from matplotlib import pyplot as plt
 
+pytestmark = pytest.mark.slow  # trains, or starts processes
+
 
 @pytest.fixture(scope="module")
 def opened(photos, trained) -> tuple[object, Dataset]:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import pytest
 import torch
 
 from bearcnn.sweep.executors.processes import run_in_processes
@@ -13,6 +14,8 @@ from bearcnn.sweep.plan import list_points, make_trials
 from bearcnn.sweep.run import run_plan
 from tests.helpers.places import ROOT
 from tests.helpers.sweeps import RecordingReporter, make_job
+
+pytestmark = pytest.mark.slow  # trains, or starts processes
 
 
 class TestProcesses:

@@ -9,6 +9,8 @@ from bearcnn.errors import MissingPackageError, SweepError
 from bearcnn.sweep.executors.ray import _check_here, run_on_ray
 from tests.helpers.sweeps import make_job
 
+pytestmark = pytest.mark.slow  # trains, or starts processes
+
 RAY_SCRIPT = """
 import json, os, sys, threading, time
 from pathlib import Path
