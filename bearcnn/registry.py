@@ -31,15 +31,15 @@ class Registry(Generic[Row]):
         self.what = what
         self._rows = {row.name: row for row in rows}
 
-    def register(self, row: Row) -> None:
-        """Add a row.
+    def register(self, row: Row, *, first: bool = False) -> None:
+        """Add a row behind the others, or before them.
 
         Raises:
             ValueError: a row of that name is there already.
         """
         if row.name in self._rows:
             raise ValueError(f"there is a {self.what} called {row.name} already")
-        self._rows[row.name] = row
+        self._rows = {row.name: row, **self._rows} if first else {**self._rows, row.name: row}
 
     def unregister(self, name: str) -> None:
         """Take a row out again, as a test does."""

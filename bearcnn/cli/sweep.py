@@ -74,7 +74,7 @@ class SweepOptions:
             metavar="|".join(row.name for row in EXECUTORS),
             help=f"{'; '.join(f'{row.name}: {row.help}' for row in EXECUTORS)}.",
         ),
-    ] = EXECUTORS[0].name
+    ] = "local"
     workers: Annotated[int, _running(min=1, help="Trials at a time on this computer.")] = 1
     ray_address: Annotated[str, _running(metavar="ADDRESS", help="Ray cluster. Default: one started here.")] = ""
     cpus: Annotated[int, _running("--cpus", min=1, help="CPUs of a trial on Ray.")] = 1

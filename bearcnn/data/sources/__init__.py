@@ -6,11 +6,11 @@ contradictions, exact copies, splits, the fingerprint) is the same for all sourc
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 
 from bearcnn.data import OnProgress
 from bearcnn.data.sources.base import Listing
+from bearcnn.registry import Registry, load
 
 Lister = Callable[[Path, Sequence[str], OnProgress | None], Listing]
 """From a path, the names of the positive class and a progress callback to the listing; raises DataError."""
@@ -23,14 +23,17 @@ class Source:
     name: str
     words: str  # for help and messages
     recognizes: Callable[[str], bool]  # whether a path, as the user wrote it, is of this source
-    lister: str  # "module:function" of a Lister, imported when it is used
+    lister: Lister | str  # or its name as "package.module:function", imported when it is used
 
 
 _HERE = "bearcnn.data.sources"
-SOURCES = [
-    Source("scenes", "empty for the built-in drawn scenes", lambda path: not path, f"{_HERE}.scenes:list_scenes"),
-    Source("folders", "a folder of class folders", lambda path: True, f"{_HERE}.folders:list_folders"),
-]
+SOURCES: Registry[Source] = Registry(
+    "source of photos",
+    [
+        Source("scenes", "empty for the built-in drawn scenes", lambda path: not path, f"{_HERE}.scenes:list_scenes"),
+        Source("folders", "a folder of class folders", lambda path: True, f"{_HERE}.folders:list_folders"),
+    ],
+)
 """The first source that recognizes a path lists it; the last one takes every path, and says what is wrong with it."""
 
 
@@ -41,6 +44,5 @@ def list_source(path: str, positive: Sequence[str], on_progress: OnProgress | No
         DataError: the path can't be used.
     """
     source = next(source for source in SOURCES if source.recognizes(path))
-    module, function = source.lister.split(":")
-    lister: Lister = getattr(import_module(module), function)
+    lister: Lister = load(source.lister)
     return lister(Path(path), positive, on_progress)

@@ -7,10 +7,10 @@ To add one, write a module with a context manager like the ones here and add a r
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pkgutil import resolve_name
 from typing import Any
 
 from bearcnn.errors import SweepError
+from bearcnn.registry import Registry, load
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +27,17 @@ class ExecutorRow:
     path_for_workers: str = ""  # for several workers, where that is another module
 
 
-EXECUTORS = (
-    ExecutorRow(
-        "local",
-        "this computer",
-        "bearcnn.sweep.executors.serial:run_serially",
-        "bearcnn.sweep.executors.processes:run_in_processes",
-    ),
-    ExecutorRow("ray", "a Ray cluster", "bearcnn.sweep.executors.ray:run_on_ray"),
+EXECUTORS: Registry[ExecutorRow] = Registry(
+    "executor",
+    [
+        ExecutorRow(
+            "local",
+            "this computer",
+            "bearcnn.sweep.executors.serial:run_serially",
+            "bearcnn.sweep.executors.processes:run_in_processes",
+        ),
+        ExecutorRow("ray", "a Ray cluster", "bearcnn.sweep.executors.ray:run_on_ray"),
+    ],
 )
 
 
@@ -44,11 +47,9 @@ def find_executor(name: str, workers: int = 1) -> Callable[..., AbstractContextM
     Raises:
         SweepError: there is none of this name.
     """
-    for row in EXECUTORS:
-        if row.name == name:
-            found: Callable[..., AbstractContextManager[Any]] = resolve_name(
-                row.path_for_workers if workers > 1 and row.path_for_workers else row.path
-            )
-            return found
-    known = ", ".join(f"{row.name} ({row.help})" for row in EXECUTORS)
-    raise SweepError(f"there is no executor {name}; choose one of {known}")
+    if name not in EXECUTORS:
+        raise SweepError(EXECUTORS.explain(name))
+    row = EXECUTORS[name]
+    path = row.path_for_workers if workers > 1 and row.path_for_workers else row.path
+    found: Callable[..., AbstractContextManager[Any]] = load(path)
+    return found

@@ -1,16 +1,16 @@
 """The seam: a new input format is one function and one row."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from bearcnn.config import DataConfig
-from bearcnn.data import OnProgress, sources
+from bearcnn.data import OnProgress
 from bearcnn.data.dataset import Dataset
-from bearcnn.data.sources import Source, list_source
+from bearcnn.data.sources import SOURCES, Source, list_source
 from bearcnn.data.sources.base import LabelledPhoto, Listing, SkippedPhoto
 from bearcnn.data.synthetic import scenes
 from tests.helpers.folders import fill, where
@@ -30,17 +30,18 @@ def list_lines(path: Path, positive: Sequence[str], on_progress: OnProgress | No
 
 
 @pytest.fixture
-def lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("BEARCNN_CACHE", str(tmp_path / "cache"))
     row = Source("lines", "a text file", lambda path: path.endswith(".txt"), f"{__name__}:list_lines")
-    monkeypatch.setattr(sources, "SOURCES", [row, *sources.SOURCES])
+    SOURCES.register(row, first=True)
     root = fill(tmp_path / "data", {"north": 10, "south": 10})
     Image.open(root / "north/0.png").save(root / "south/copy.png")
     rows = [f"{site}/{n}.png {'bear' if n % 2 else 'wolf'}" for site in ("south", "north") for n in range(10)]
     (root / "south/broken.png").write_bytes(b"x")
     rows += ["south/copy.png bear", "south/broken.png bear", "north/doubtful.png ?"]
     (root / "photos.txt").write_text("\n".join(rows))
-    return root / "photos.txt"
+    yield root / "photos.txt"
+    SOURCES.unregister("lines")
 
 
 def test_a_source_from_outside_goes_through_every_shared_check(lines: Path) -> None:
@@ -84,6 +85,6 @@ def test_no_path_is_the_drawn_scenes(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_every_path_has_a_source_with_words_for_the_help() -> None:
-    assert [source.name for source in sources.SOURCES] == ["scenes", "folders"]
-    assert all(source.words for source in sources.SOURCES)
-    assert sources.SOURCES[-1].recognizes("anything at all")
+    assert SOURCES.names() == ["scenes", "folders"]
+    assert all(source.words for source in SOURCES)
+    assert SOURCES["folders"].recognizes("anything at all")
