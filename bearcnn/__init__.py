@@ -18,6 +18,8 @@ of the flow: `data`, `model`, `training`, `export`, `inference`, `evaluation`, `
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from bearcnn._version import __version__
+
 if TYPE_CHECKING:  # for type checkers and editors; `_API` is what happens
     from bearcnn.config import Config, load_config
     from bearcnn.data.dataset import Dataset
@@ -32,11 +34,9 @@ if TYPE_CHECKING:  # for type checkers and editors; `_API` is what happens
     from bearcnn.sweep.run import sweep
     from bearcnn.training.notebook import build_learner
 
-__version__ = "0.2.0"
-
 __all__ = [
-    "BearcnnError", "Config", "Dataset", "Predictor", "Reporter", "Run", "build_learner", "evaluate", "explain",
-    "export", "load_config", "open_run", "resume", "sweep", "train",
+    "BearcnnError", "Config", "Dataset", "Predictor", "Reporter", "Run", "__version__", "build_learner", "evaluate",
+    "explain", "export", "load_config", "open_run", "resume", "sweep", "train",
 ]  # fmt: skip
 
 _API = {

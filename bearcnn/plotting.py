@@ -1,11 +1,11 @@
-"""Pictures for people; matplotlib stays in here, and is loaded only where a picture is drawn."""
+"""The palette, and the picture of a learning-rate range test.
+
+Figures are made without pyplot: a notebook's own choice of a backend stays as it is.
+"""
 
 import io
 
-import matplotlib
-
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
 # Okabe & Ito's palette: told apart by the colour-blind, too.
 BLUE, ORANGE, GREEN, BLACK = "#0072B2", "#D55E00", "#009E73", "#000000"
@@ -13,7 +13,8 @@ BLUE, ORANGE, GREEN, BLACK = "#0072B2", "#D55E00", "#009E73", "#000000"
 
 def draw_learning_rates(lrs: list[float], losses: list[float], suggestion: float) -> bytes:
     """Draw a learning-rate range test as a PNG: smoothed loss against the rate, the suggestion marked."""
-    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
     axes.plot(lrs, losses, color=BLUE, linewidth=2)
     nearest = min(range(len(lrs)), key=lambda index: abs(lrs[index] - suggestion))
     axes.plot(lrs[nearest], losses[nearest], "o", color=ORANGE, markersize=9)
@@ -24,5 +25,4 @@ def draw_learning_rates(lrs: list[float], losses: list[float], suggestion: float
     axes.grid(alpha=0.3)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120)
-    plt.close(figure)
     return buffer.getvalue()

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-import bearcnn
+from bearcnn._version import __version__
 from bearcnn.config import Config
 from bearcnn.data.dataset import Dataset
 from bearcnn.evaluation.calibration import fit_temperature
@@ -94,7 +94,7 @@ def describe(config: Config, dataset: Dataset, best_epoch: int, *, temperature: 
         config=config.model_dump(mode="json"),
         data={"fingerprint": dataset.fingerprint, "counts": dataset.counts(), "best_epoch": best_epoch},
         versions={
-            "bearcnn": bearcnn.__version__,
+            "bearcnn": __version__,
             "python": platform.python_version(),
             **{name: version(name) for name in ("torch", "fastai", "onnx", "numpy", "pillow")},
         },

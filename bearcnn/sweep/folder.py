@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import bearcnn
+from bearcnn._version import __version__
 from bearcnn.config import dump_config, load_config
 from bearcnn.data.dataset import Dataset
 from bearcnn.errors import SweepError
@@ -104,7 +104,7 @@ class SweepFolder:
         """Write the plan, before any of its trials runs."""
         content = {
             "format": 1,
-            "bearcnn": bearcnn.__version__,
+            "bearcnn": __version__,
             "axes": [asdict(each) for each in plan.swept],
             "seeds": plan.seeds,
             "sample": plan.sample,

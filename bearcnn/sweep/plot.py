@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from matplotlib import pyplot as plt
+import matplotlib
+from matplotlib.figure import Figure
 
 from bearcnn.plotting import BLACK, BLUE, GREEN, ORANGE
 from bearcnn.sweep.analysis import Setting
@@ -21,8 +22,9 @@ def draw_sweep(title: str, xlabel: str, settings: Sequence[Setting]) -> dict[str
     scaled = len(settings[0].point.labels) == 1 and all(isinstance(value, int | float) for value in values)
     places = [float(value) for value in values] if scaled else [float(number) for number in range(len(settings))]
     width = 9.0 if scaled else max(9.0, 1.0 + 0.8 * len(settings))
-    with plt.rc_context({"svg.hashsalt": "bearcnn", "font.size": 10}):
-        figure, panels = plt.subplots(2, 2, figsize=(width, 7), layout="constrained", sharex=True)
+    with matplotlib.rc_context({"svg.hashsalt": "bearcnn", "font.size": 10}):
+        figure = Figure(figsize=(width, 7), layout="constrained")
+        panels = figure.subplots(2, 2, sharex=True)
         for axes, (metric, name) in zip(
             panels.flat[:3],
             (("log_loss", "loss (cross-entropy)"), ("accuracy", "accuracy"), ("roc_auc", "ROC AUC")),
@@ -54,7 +56,6 @@ def draw_sweep(title: str, xlabel: str, settings: Sequence[Setting]) -> dict[str
             buffer = io.BytesIO()
             figure.savefig(buffer, format=kind, dpi=120, metadata={"Date": None} if kind == "svg" else None)
             pictures[kind] = buffer.getvalue()
-        plt.close(figure)
     return pictures
 
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import bearcnn
+from bearcnn._version import __version__
 from bearcnn.config import DataConfig
 from bearcnn.errors import BearcnnError, SweepError
 from bearcnn.sweep.executors.base import Executor, Job, Photos, Resources, run_here
@@ -132,7 +132,7 @@ def _check_here(data: DataConfig, fingerprint: str) -> str:
         photos = Photos(fingerprint)
         photos.open(data)
     except (BearcnnError, OSError) as error:
-        return f"{error} (bearcnn {bearcnn.__version__} there)"
+        return f"{error} (bearcnn {__version__} there)"
     return ""
 
 
