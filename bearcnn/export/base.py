@@ -23,6 +23,7 @@ from bearcnn.data.dataset import Dataset
 from bearcnn.evaluation.calibration import fit_temperature
 from bearcnn.manifest import Manifest
 from bearcnn.model.network import BearCNN, bear_logit
+from bearcnn.model.predict import predict_logits
 
 CALIBRATION_PHOTOS = 128
 BATCH_SIZE = 16
@@ -103,14 +104,9 @@ def describe(config: Config, dataset: Dataset, best_epoch: int, *, temperature: 
 
 
 def calibrate(network: BearCNN, dataset: Dataset) -> float:
-    """Fit the temperature of a network in evaluation mode on the validation photos (Guo et al. 2017)."""
+    """Fit the temperature of a network on the validation photos (Guo et al. 2017)."""
     rows, labels = dataset.arrays("valid")
-    logits = []
-    with torch.no_grad():
-        for batch in np.array_split(rows, max(1, len(rows) // 64)):
-            pixels = torch.from_numpy(np.asarray(dataset.pixels[batch])).permute(0, 3, 1, 2)
-            logits.append(bear_logit(network(pixels), network.output_classes).double().numpy())
-    return fit_temperature(labels, np.concatenate(logits))
+    return fit_temperature(labels, predict_logits(network, dataset.pixels, rows))
 
 
 def batches(photos: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:

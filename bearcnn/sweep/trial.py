@@ -26,15 +26,15 @@ from bearcnn.data.dataset import Dataset
 from bearcnn.data.splits import Split
 from bearcnn.errors import BearcnnError, ResumeError
 from bearcnn.evaluation.metrics import score
-from bearcnn.model.network import BearCNN, bear_logit
+from bearcnn.model.network import BearCNN
+from bearcnn.model.predict import predict_logits
 from bearcnn.reporter import Reporter
 from bearcnn.runs import EpochRecord, Run, create_run
 from bearcnn.sweep.plan import Trial, digest_config
 from bearcnn.sweep.trial_log import Record, Scores, TrialResult
 from bearcnn.training.checkpoint import last_file
-from bearcnn.training.dataloaders import PixelDataset, PixelLoader
 from bearcnn.training.fit import TrainResult, fit
-from bearcnn.training.learner import build_learner, build_network, choose_device
+from bearcnn.training.learner import build_learner, build_network
 
 METRICS = ("log_loss", "accuracy", "balanced_accuracy", "roc_auc", "average_precision")
 
@@ -73,7 +73,7 @@ def run_trial(
         scores: dict[str, Scores] = {}
         predictions: dict[str, NDArray[np.float32]] = {}
         for split, (rows, labels) in _splits(dataset).items():
-            predictions[split] = predict_rows(network, dataset, rows, labels, 2 * trial.config.train.batch_size)
+            predictions[split] = _predict(network, dataset, rows, 2 * trial.config.train.batch_size)
             if split != "test":  # stored, not scored: only the chosen setting's test score is ever computed
                 scores[split] = _score(labels, predictions[split])
         best = state.records[state.best_epoch - 1] if state.best_epoch else state.records[-1]
@@ -89,18 +89,6 @@ def run_trial(
         return TrialResult(record, "", {}, traceback.format_exc())
 
 
-def predict_rows(
-    network: BearCNN, dataset: Dataset, rows: NDArray[np.int64], labels: NDArray[np.int64], batch_size: int
-) -> NDArray[np.float32]:
-    """Predict the probability of a bear in some rows of the pixels, in evaluation mode: (photos,)."""
-    photos = PixelDataset(rows.tolist(), dataset.pixels, rows, labels, None, dataset.classes, "squish")
-    loader = PixelLoader(photos, min(batch_size, len(rows)), device=choose_device())
-    with torch.inference_mode():
-        logits = [bear_logit(network.eval()(pixels), network.output_classes) for pixels, _ in loader]
-    probabilities: NDArray[np.float32] = torch.cat(logits).double().sigmoid().float().cpu().numpy()
-    return probabilities
-
-
 def time_trial(config: Config, dataset: Dataset, seconds: float = 2.0) -> float:
     """Estimate a trial's seconds from a few real training steps after a warm-up and one batch of evaluation."""
     network = build_network(config, dataset)
@@ -109,10 +97,10 @@ def time_trial(config: Config, dataset: Dataset, seconds: float = 2.0) -> float:
     learner.remove_cb(learner.seed_epoch)  # all at the last size
     with learner.no_logging():
         learner.fit(1000)  # the stopwatch ends it
-    rows, labels = dataset.arrays("valid")
+    rows, _ = dataset.arrays("valid")
     batch = min(len(rows), 2 * config.train.batch_size)
     start = time.perf_counter()
-    predict_rows(network, dataset, rows[:batch], labels[:batch], batch)
+    _predict(network, dataset, rows[:batch], batch)
     photo = (time.perf_counter() - start) / batch
     photos = {split: len(found) for split, (found, _) in _splits(dataset).items()}
     steps = len(learner.dls.train)
@@ -186,6 +174,12 @@ def choose_evenly(labels: NDArray[np.int64], count: int) -> NDArray[np.int64]:
         wanted = max(1, round(count * len(places) / len(labels)))
         chosen.append(random.choice(places, min(wanted, len(places)), replace=False))
     return np.sort(np.concatenate(chosen))
+
+
+def _predict(network: BearCNN, dataset: Dataset, rows: NDArray[np.int64], batch_size: int) -> NDArray[np.float32]:
+    """Predict the probability of a bear in some rows of the pixels: (photos,)."""
+    logits = predict_logits(network, dataset.pixels, rows, batch_size)
+    return np.asarray(torch.from_numpy(logits).sigmoid().float())
 
 
 def _score(labels: NDArray[np.int64], probabilities: NDArray[np.float32]) -> Scores:
