@@ -23,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 
+from bearcnn.bodies import BODIES, DEFAULTS_WITH_BODY, NO_BODY, TIMM, Body, find_body
 from bearcnn.errors import ConfigError
 from bearcnn.geometry import ReceptiveField, map_sizes, receptive_fields
 from bearcnn.pooling import POOLING_MODES
@@ -40,12 +41,19 @@ def _known_pooling(name: str) -> str:
     return name
 
 
+def _known_body(name: str) -> str:
+    if name not in BODIES and not (name.startswith(TIMM) and name != TIMM):
+        raise ValueError(f"{BODIES.explain(name)}; or {TIMM}NAME for a network of timm")
+    return name
+
+
 def _list_of_one(names: Any) -> Any:
     return [names] if isinstance(names, str) else names
 
 
 Rate = Annotated[float, AfterValidator(_rate_below_one)]
 Pooling = Annotated[str, AfterValidator(_known_pooling)]
+BodyName = Annotated[str, AfterValidator(_known_body)]
 ResizeMode = Literal["squish", "crop", "pad"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Monitor = Literal["average_precision", "roc_auc", "accuracy", "balanced_accuracy", "f1", "valid_loss"]
@@ -88,6 +96,11 @@ class DataConfig(Section):
 class ModelConfig(Section):
     """The network: blocks of convolution, norm, activation and pooling; then one linear layer."""
 
+    body: BodyName = NO_BODY
+    """A pretrained network, frozen, whose maps the blocks look at instead of pixels: none, efficientnet_lite0 or
+    timm:NAME. With one, keys that are not set have the values of configs/pretrained.toml."""
+    body_stage: int = Field(-1, ge=-12, le=-1)
+    """Which of the body's maps: -1 the last and coarsest, -2 the one before, about twice as fine (for small bears)."""
     widths: tuple[Annotated[int, Field(ge=1, le=2048)], ...] = Field((32, 64, 128, 256), min_length=1, max_length=12)
     """Channels of each block; as many blocks as numbers."""
     kernel_size: int | tuple[int, ...] = 3
@@ -97,13 +110,14 @@ class ModelConfig(Section):
     pooling: Pooling = "concat"
     """How a window answers "is there a bear in this?": max, avg, or concat (both side by side); in the windows between
     blocks and for the last map."""
-    pool_size: int = Field(2, ge=2, le=8)
-    """Side of the pooling windows between blocks, where stride = 1."""
+    pool_size: int = Field(2, ge=1, le=8)
+    """Side of the pooling windows between blocks, where stride = 1; 1 for none, and the map keeps its size."""
     residual: int | tuple[int, ...] = 0
     """Further convolutions in each block, each added to its own input (He et al. 2015); one number for all blocks or a
     list with one for each."""
     input_dropout: Rate = 0.0
-    """Share of the picture's pixels set to 0, all channels of a pixel together; a new mask every batch."""
+    """Share of the picture's pixels (with a body, of its map's places) set to 0, all channels of one together; a new
+    mask every batch."""
     conv_dropout: Rate = 0.0
     """Share of whole channels set to 0 between blocks."""
     dropout: Rate = 0.2
@@ -146,10 +160,33 @@ class ModelConfig(Section):
         return self.residual if isinstance(self.residual, tuple) else (self.residual,) * len(self.widths)
 
     @property
-    def receptive_fields(self) -> list[tuple[ReceptiveField, ReceptiveField]]:
-        """For each block, what one place of a map sees after the first convolution, and at the block's end."""
+    def known_body(self) -> Body | None:
+        """The body whose geometry is known here; None for none, and for one that only the network itself can tell."""
+        body = find_body(self.body)
+        return body if body.stages else None
+
+    def map_sizes(self, image_size: int) -> tuple[int, ...]:
+        """The side of the map after each block, in places.
+
+        Raises:
+            ValueError: a block would find no map left to halve.
+        """
+        body = self.known_body
+        start = body.map_side(self.body_stage, image_size) if body else image_size
+        return map_sizes(image_size, len(self.widths), self.stride, self.pool_size, start=start)
+
+    def receptive_fields(self, image_size: int) -> list[tuple[ReceptiveField, ReceptiveField]]:
+        """For each block, what one place of a map sees after the first convolution, and at the block's end.
+
+        Raises:
+            ValueError: only the network itself can tell, because its body isn't one of `BODIES`.
+        """
+        if self.body != NO_BODY and not self.known_body:
+            raise ValueError(f"what {self.body} sees is not known")
         pool_size = self.pool_size if self.stride == 1 else 1
-        return receptive_fields(self.kernel_sizes, self.residuals, self.stride, pool_size)
+        body = self.known_body
+        start = body.receptive_field(self.body_stage, image_size) if body else ReceptiveField()
+        return receptive_fields(self.kernel_sizes, self.residuals, self.stride, pool_size, start=start)
 
 
 class AugmentConfig(Section):
@@ -213,10 +250,39 @@ class Config(Section):
     augment: AugmentConfig = AugmentConfig()
     train: TrainConfig = TrainConfig()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_for_a_body(cls, values: Any) -> Any:
+        """With a body, other defaults."""
+        model = values.get("model") if isinstance(values, dict) else None
+        if not isinstance(model, dict) or model.get("body", NO_BODY) == NO_BODY:
+            return values
+        filled = dict(values)
+        for section, defaults in DEFAULTS_WITH_BODY.items():
+            given = filled.get(section, {})
+            filled[section] = defaults | given if isinstance(given, dict) else given
+        return filled
+
     @model_validator(mode="after")
     def _map_never_shrinks_away(self) -> "Config":
-        for size in {self.data.image_size, *self._explicit_sizes}:
-            map_sizes(size, len(self.model.widths), self.model.stride, self.model.pool_size)
+        if self.model.body == NO_BODY or self.model.known_body:
+            for size in {self.data.image_size, *self._explicit_sizes}:
+                self.model.map_sizes(size)
+        return self
+
+    @model_validator(mode="after")
+    def _maps_can_be_kept(self) -> "Config":
+        if self.model.body == NO_BODY:
+            return self
+        off = DEFAULTS_WITH_BODY["augment"]
+        wrong = [f"augment.{key} = {off[key]:g}" for key in off if getattr(self.augment, key) != off[key]]
+        if wrong:
+            raise ValueError(
+                f"a body's maps are computed once for each photo and its mirror image, so augmentation can only flip: "
+                f"set {', '.join(wrong)}"
+            )
+        if self.training_sizes != (self.data.image_size,):
+            raise ValueError("a body's maps are computed at data.image_size alone: set train.sizes = []")
         return self
 
     @model_validator(mode="after")
@@ -240,10 +306,12 @@ class Config(Section):
         largest, model = self.data.image_size, self.model
         if self.train.sizes != "auto":
             return self.train.sizes or (largest,)
+        if model.body != NO_BODY:
+            return (largest,)
         sizes = []
         for size in (largest // 2, largest * 3 // 4) if largest >= 64 else ():
             with suppress(ValueError):  # too small for that many blocks
-                map_sizes(size, len(model.widths), model.stride, model.pool_size)
+                model.map_sizes(size)
                 sizes.append(size)
         return (*sizes, largest)
 

@@ -7,16 +7,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def map_sizes(image_size: int, blocks: int, stride: int, pool_size: int) -> tuple[int, ...]:
+def map_sizes(
+    image_size: int, blocks: int, stride: int, pool_size: int, *, start: int | None = None
+) -> tuple[int, ...]:
     """The side of the map after each block, in places.
 
     A convolution is padded by half its kernel, so that `stride = 2` leaves every other place: ceil(n / 2). A pooling
-    window moves by its own size: floor(n / pool_size).
+    window moves by its own size: floor(n / pool_size). `start` is the side of the map that the first block gets: the
+    picture's own unless given.
 
     Raises:
         ValueError: a block would find no map left to halve.
     """
-    sizes = [image_size]
+    sizes = [image_size if start is None else start]
     for block in range(1, blocks + 1):
         size = sizes[-1]
         if size < (2 if stride == 2 else pool_size):
@@ -63,7 +66,12 @@ class ReceptiveField:
 
 
 def receptive_fields(
-    kernel_sizes: Sequence[int], residuals: Sequence[int], stride: int, pool_size: int
+    kernel_sizes: Sequence[int],
+    residuals: Sequence[int],
+    stride: int,
+    pool_size: int,
+    *,
+    start: ReceptiveField = ReceptiveField(),  # frozen
 ) -> list[tuple[ReceptiveField, ReceptiveField]]:
     """For each block, what one place sees after its first convolution, and at its end.
 
@@ -72,8 +80,9 @@ def receptive_fields(
         residuals: the number of further convolutions in each block.
         stride: of each block's first convolution.
         pool_size: the side of the pooling window at each block's end; 1 for none.
+        start: what a place of the map that the first block gets sees; a pixel, unless given.
     """
-    fields, field = [], ReceptiveField()
+    fields, field = [], start
     for kernel_size, residual in zip(kernel_sizes, residuals, strict=True):
         convolved = field = field.after(kernel_size, stride, kernel_size // 2)
         for _ in range(residual):

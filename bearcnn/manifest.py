@@ -69,6 +69,8 @@ class Manifest(BaseModel):
     """The configuration that it was trained with."""
     data: dict[str, Any] = {}
     """Counts and the fingerprint of the data set that it was trained on."""
+    body: dict[str, str] = {}
+    """The pretrained body that it contains: name, licence, and sha256 of the file with its weights; empty for none."""
     versions: dict[str, str] = {}
     """The versions of bearcnn and of the packages that trained it."""
     created: str = ""
@@ -94,8 +96,8 @@ class Manifest(BaseModel):
         """
         known = {key: value for key, value in self.config.get("model", {}).items() if key in ModelConfig.model_fields}
         try:
-            field = ModelConfig.model_validate(known).receptive_fields[-1][1] if known else None
-        except ValidationError:  # of a later version
+            field = ModelConfig.model_validate(known).receptive_fields(self.image_size)[-1][1] if known else None
+        except ValueError:  # of a later version, or with a body that only the network itself knows
             field = None
         if field is not None:
             centres = field.centres(count, self.image_size)

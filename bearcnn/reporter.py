@@ -6,9 +6,12 @@ from bearcnn.runs import EpochRecord, LayerRow
 class Reporter:
     """Silent: a subclass says what it likes to.
 
-    Calls come from the thread that trains: `model_built` once; for each epoch `batch_done` many times and `epoch_done`
-    once; then `stage` for each step after the training.
+    Calls come from the thread that trains: `preparing` many times or never; `model_built` once; for each epoch
+    `batch_done` many times and `epoch_done` once; then `stage` for each step after the training.
     """
+
+    def preparing(self, what: str, done: int, total: int) -> None:
+        """So many photos of something that is made once, such as a pretrained body's maps, are done; 0 at its start."""
 
     def model_built(self, layers: list[LayerRow]) -> None:
         """The network is ready to be trained."""

@@ -97,7 +97,7 @@ def cache(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show the decoded pixels that are kept to make the next training start at once."""
+    """Show what is kept for the next training to start at once: decoded pixels, and pretrained bodies' maps of them."""
     from bearcnn.data.cache_folder import cache_root, clear_caches, list_caches
 
     if clear:

@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import json
 import os
-import secrets
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -30,10 +29,12 @@ from bearcnn.data.cache_folder import (
     Index,
     Photo,
     cache_root,
+    find_common_folder,
     list_folders,
+    new_entry,
     read_index,
-    remove,
     remove_abandoned,
+    write_index,
 )
 from bearcnn.data.photos import load_pixels, read_photo
 from bearcnn.errors import DataError, PhotoError
@@ -138,9 +139,7 @@ def _map_pixels(entry: Path, index: Index) -> NDArray[np.uint8] | None:
 def _build(
     entry: Path, photos: tuple[Photo, ...], size: int, resize: ResizeMode, workers: int, on_progress: OnProgress | None
 ) -> None:
-    building = entry.with_name(f"building-{entry.name}-{secrets.token_hex(8)}")
-    building.mkdir()  # not tempfile, whose folders only their owner may ever read
-    try:
+    with new_entry(entry) as building:
         digests, reasons = [], []
         with (building / "pixels.npy").open("wb") as file:
             header = {"descr": "|u1", "fortran_order": False, "shape": (len(photos), size, size, 3)}
@@ -155,27 +154,8 @@ def _build(
                         on_progress(len(digests), len(photos))
             file.flush()
             os.fsync(file.fileno())
-        record = {
-            "version": _VERSION,
-            "size": size,
-            "fit": resize,
-            "folder": _find_common_folder(photos),
-            "photos": [
-                [*photo, digest, reason] for photo, digest, reason in zip(photos, digests, reasons, strict=True)
-            ],
-        }
-        with (building / "index.json").open("w", encoding="ascii") as file:
-            json.dump(record, file)
-            file.flush()
-            os.fsync(file.fileno())
-        if os.path.lexists(entry):  # damaged, or no longer true
-            old = entry.with_name(f"building-{entry.name}-old")
-            entry.rename(old)
-            remove(old)
-        building.rename(entry)
-    except BaseException:
-        remove(building)
-        raise
+        folder = find_common_folder(photos)
+        write_index(building, Index(_VERSION, size, resize, folder, photos, tuple(digests), tuple(reasons)))
 
 
 Row = tuple[str, NDArray[np.uint8] | None, str | None]  # digest, pixels, reason
@@ -240,10 +220,3 @@ def _find_known_rows(
         return index.digests[row], None if reason else pixels[row], reason
 
     return find
-
-
-def _find_common_folder(photos: tuple[Photo, ...]) -> str:
-    try:
-        return os.path.commonpath([os.path.dirname(photo.path) for photo in photos])  # noqa: PTH120
-    except ValueError:  # photos on several drives
-        return os.path.dirname(photos[0].path)  # noqa: PTH120

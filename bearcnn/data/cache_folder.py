@@ -1,12 +1,16 @@
 """The cache folder: where it is, what is in it, and how to empty it.
 
-<cache root>/pixels/<key>/    pixels.npy  (n, size, size, 3) uint8        index.json  the photo of each row
+<cache root>/pixels/<key>/    pixels.npy  (n, size, size, 3) uint8                index.json  the photo of each row
+<cache root>/maps/<key>/      maps.npy    (n, views, side, side, channels) float16  index.json  the photo of each row
 """
 
 import contextlib
 import json
 import os
 import re
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +23,8 @@ from bearcnn.errors import DataError
 
 ENTRY_NAME = re.compile(r"[0-9a-f]{32}")
 BUILDING_NAME = re.compile(r"building-([0-9a-f]{32})-\w+")
+KINDS = ("pixels", "maps")
+"""What is cached: a folder for each, whose entries hold a file of that name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +32,7 @@ class CacheEntry:
     """A row of `bearcnn data cache`: one entry."""
 
     directory: Path
+    kind: str  # decoded "pixels", or a pretrained body's "maps" of them
     source: Path | None  # the folder that all its photos are in; None for an entry that is damaged
     photos: int
     size: int  # px
@@ -62,11 +69,11 @@ def cache_root() -> Path:
 
 def list_caches(root: Path | None = None) -> list[CacheEntry]:
     """All entries of the cache, the last used one first; raises DataError if they can't be read."""
-    folder = (root or cache_root()) / "pixels"
+    root = root or cache_root()
     try:
-        entries = [_describe(directory) for directory in list_folders(folder, ENTRY_NAME)]
+        entries = [_describe(directory, kind) for kind in KINDS for directory in list_folders(root / kind, ENTRY_NAME)]
     except OSError as error:
-        raise DataError(f"The pixel cache in {folder} can't be read: {error.strerror or error}.") from error
+        raise DataError(f"The cache in {root} can't be read: {error.strerror or error}.") from error
     return sorted(entries, key=lambda entry: entry.last_used, reverse=True)
 
 
@@ -75,26 +82,69 @@ def clear_caches(root: Path | None = None) -> tuple[int, int]:
 
     Files that the cache didn't write stay. Raises DataError if an entry can't be deleted.
     """
+    root = root or cache_root()
     removed, freed = 0, 0
-    folder = (root or cache_root()) / "pixels"
     try:
-        for directory in list_folders(folder, ENTRY_NAME, BUILDING_NAME):
-            building = BUILDING_NAME.fullmatch(directory.name)
-            key = building[1] if building else directory.name
-            with contextlib.suppress(Timeout), FileLock(folder / f"{key}.lock", timeout=0):
-                freed += remove(directory)
-                removed += building is None
+        for folder in (root / kind for kind in KINDS):
+            for directory in list_folders(folder, ENTRY_NAME, BUILDING_NAME):
+                building = BUILDING_NAME.fullmatch(directory.name)
+                key = building[1] if building else directory.name
+                with contextlib.suppress(Timeout), FileLock(folder / f"{key}.lock", timeout=0):
+                    freed += remove(directory)
+                    removed += building is None
     except OSError as error:
-        raise DataError(f"The pixel cache in {folder} can't be deleted: {error.strerror or error}.") from error
+        raise DataError(f"The cache in {root} can't be deleted: {error.strerror or error}.") from error
     return removed, freed
 
 
-def _describe(directory: Path) -> CacheEntry:
+@contextmanager
+def new_entry(entry: Path) -> Iterator[Path]:
+    """Give a folder to build an entry in, and rename it into its place at the end: an entry is whole or absent."""
+    building = entry.with_name(f"building-{entry.name}-{secrets.token_hex(8)}")
+    building.mkdir()  # not tempfile, whose folders only their owner may ever read
+    try:
+        yield building
+        if os.path.lexists(entry):  # damaged, or no longer true
+            old = entry.with_name(f"building-{entry.name}-old")
+            entry.rename(old)
+            remove(old)
+        building.rename(entry)
+    except BaseException:
+        remove(building)
+        raise
+
+
+def write_index(building: Path, index: Index) -> None:
+    """Write the index.json of an entry."""
+    rows = zip(index.photos, index.digests, index.reasons, strict=True)
+    record = {
+        "version": index.version,
+        "size": index.size,
+        "fit": index.resize,
+        "folder": index.folder,
+        "photos": [[*photo, digest, reason] for photo, digest, reason in rows],
+    }
+    with (building / "index.json").open("w", encoding="ascii") as file:
+        json.dump(record, file)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def find_common_folder(photos: Sequence[Photo]) -> str:
+    """Return the folder that all of these photos are in."""
+    try:
+        return os.path.commonpath([os.path.dirname(photo.path) for photo in photos])  # noqa: PTH120
+    except ValueError:  # photos on several drives
+        return os.path.dirname(photos[0].path)  # noqa: PTH120
+
+
+def _describe(directory: Path, kind: str) -> CacheEntry:
     index = read_index(directory)
-    files = {file.name: file.stat() for file in directory.iterdir() if file.name in ("pixels.npy", "index.json")}
-    used = files.get("index.json", directory.stat()).st_mtime  # `_open` touches it
+    files = {file.name: file.stat() for file in directory.iterdir() if file.name in (f"{kind}.npy", "index.json")}
+    used = files.get("index.json", directory.stat()).st_mtime  # opening an entry touches it
     return CacheEntry(
         directory=directory,
+        kind=kind,
         source=Path(index.folder) if index else None,
         photos=len(index.photos) if index else 0,
         size=index.size if index else 0,

@@ -41,6 +41,20 @@ class Subject:
         """What the network looks for."""
         return self.manifest.classes[1]
 
+    @property
+    def mean(self) -> float:
+        """What the network takes from each pixel first; 0 where a body does so itself."""
+        return 0.0 if self.network.normalize is None else float(self.network.normalize.mean)
+
+    @property
+    def std(self) -> float:
+        """What it divides each pixel by then; 1 where a body does so itself."""
+        return 1.0 if self.network.normalize is None else float(self.network.normalize.std)
+
+    def fields(self) -> list[tuple[ReceptiveField, ReceptiveField]]:
+        """Return what the places of each block's maps see, after its first convolution and at its end."""
+        return self.model.receptive_fields(self.manifest.image_size)
+
     def batch(self) -> Tensor:
         """The photo as the network's input, (1, 3, size, size)."""
         return torch.from_numpy(self.pixels.copy()).permute(2, 0, 1)[None]
@@ -111,9 +125,9 @@ class DropoutTrial:
 @torch.no_grad()
 def find_maps(subject: Subject) -> list[Maps]:
     """The first convolution's maps, then those that each later block ends with."""
-    fields = subject.model.receptive_fields
+    fields = subject.fields()
     network = subject.network
-    maps = network.input_dropout(network.normalize(subject.batch()))
+    maps = network.input_dropout(network.stem(subject.batch()))
     found = [Maps(1, _array(_first_block(network).convolution(maps)[0]), fields[0][0])]
     for number, block in enumerate(network.blocks, 1):
         maps = block(maps)
@@ -131,7 +145,7 @@ def kernels(network: BearCNN) -> Array:
 def take_step(subject: Subject) -> ConvolutionStep:
     """The step of the first convolution that gives its largest number, where the window lies within the photo."""
     convolution, norm, _ = layers = _first_block(subject.network).convolution
-    image = subject.network.normalize(subject.batch())
+    image = subject.network.stem(subject.batch())
     maps = layers(image)[0]  # (channels, rows, columns)
     side, stride, padding = convolution.kernel_size[0], convolution.stride[0], convolution.padding[0]
     first, last = -(-padding // stride), (image.shape[-1] - side + padding) // stride
@@ -152,7 +166,7 @@ def take_step(subject: Subject) -> ConvolutionStep:
         channel=channel,
         row=row,
         column=column,
-        field=subject.model.receptive_fields[0][0],
+        field=subject.fields()[0][0],
         window=_array(window),
         kernel=_array(kernel),
         products=_array(products),
@@ -186,7 +200,7 @@ def score_windows(subject: Subject) -> WindowScores:
     return WindowScores(
         scores=_array(subject.probability(network.class_activation_map(last))[0]),
         centres=subject.manifest.window_centres(last.shape[2]),
-        field=subject.model.receptive_fields[-1][1],
+        field=subject.fields()[-1][1],
         answer=float(subject.probability(network.logits(last))),
         mean_window=float(subject.probability(network.class_activation_map(mean))),
         strongest=float(subject.probability(network.class_activation_map(strongest))),
@@ -199,7 +213,7 @@ def score_windows(subject: Subject) -> WindowScores:
 def try_dropout(subject: Subject, masks: int = MASKS, seed: int = 0) -> list[DropoutTrial]:
     """Each of the network's three dropouts alone, under `masks` masks; the same seed draws the same masks."""
     network, model = subject.network, subject.model
-    image = network.normalize(subject.batch())
+    image = network.stem(subject.batch())
     rest = network.blocks[1:]
     channels = _first_block(network)(image)
     features = network.pooling(network.blocks(image))

@@ -113,7 +113,7 @@ def draw_convolution(subject: Subject, step: ConvolutionStep) -> Figure:
         f"The kernel lies on one window of {side} × {side} pixels. Each of the window's numbers is multiplied by the "
         f"kernel's number at the same place, and all products are added up: that is one number of the map{numbers}. "
         "Then the kernel moves on. Shown is the place where a kernel answers most. Pixels are first brought near zero: "
-        f"(pixel − {float(subject.network.normalize.mean):g}) / {float(subject.network.normalize.std):g}. Numbers are "
+        f"(pixel − {subject.mean:g}) / {subject.std:g}. Numbers are "
         "rounded, so the last digit of a sum can be off by one.",
         max(5.7, 3 * line + 1.75),
     )
@@ -155,7 +155,7 @@ def draw_convolution(subject: Subject, step: ConvolutionStep) -> Figure:
     ):
         write(figure, left - 0.55, top + number * 0.4, what, size=9, color=GREY)
         write(figure, left - 0.55, top + number * 0.4 + 0.16, formula, weight="bold")
-    pixels = step.window * float(subject.network.normalize.std) + float(subject.network.normalize.mean)
+    pixels = step.window * subject.std + subject.mean
     colors = np.clip(pixels / 255, 0, 1).transpose(1, 2, 0)
     show_picture(figure, WIDTH - MARGIN - 2.3, top + 0.12, 1.0, colors, "window")
     show_picture(figure, WIDTH - MARGIN - 1.0, top + 0.12, 1.0, kernel_colors(step.kernel), "kernel, in colour")
@@ -346,7 +346,7 @@ def kernel_colors(kernel: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _dropout_panels(subject: Subject, trial: DropoutTrial) -> list[tuple[NDArray[Any], str | None]]:
     """What is there without dropout and under each mask, and the colours of it (None for a photo)."""
-    grey = round(float(subject.network.normalize.mean))
+    grey = round(subject.mean)
     if trial.what == "pixels":
         left = [np.where(mask[:, :, None], subject.pixels, np.uint8(grey)) for mask in trial.kept]
         return [(subject.pixels, None), *((image, None) for image in left)]

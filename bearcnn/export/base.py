@@ -18,12 +18,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bearcnn._version import __version__
-from bearcnn.config import Config
+from bearcnn.config import Config, DataConfig
 from bearcnn.data.dataset import Dataset
 from bearcnn.evaluation.calibration import fit_temperature
 from bearcnn.manifest import Manifest
+from bearcnn.model.bodies import FrozenBody
 from bearcnn.model.network import BearCNN, bear_logit
 from bearcnn.model.predict import predict_logits
+from bearcnn.training.maps import network_inputs
 
 CALIBRATION_PHOTOS = 128
 BATCH_SIZE = 16
@@ -83,8 +85,10 @@ class ShippedModel(nn.Module):
         return whole.sigmoid(), windows.sigmoid()
 
 
-def describe(config: Config, dataset: Dataset, best_epoch: int, *, temperature: float) -> Manifest:
-    """What the model file will say about itself, before its scores are known."""
+def describe(
+    config: Config, dataset: Dataset, best_epoch: int, *, temperature: float, body: FrozenBody | None = None
+) -> Manifest:
+    """Write down what the model file will say about itself, before its scores are known."""
     return Manifest(
         name=config.train.name,
         classes=dataset.classes,
@@ -94,6 +98,7 @@ def describe(config: Config, dataset: Dataset, best_epoch: int, *, temperature: 
         temperature=temperature,
         config=config.model_dump(mode="json"),
         data={"fingerprint": dataset.fingerprint, "counts": dataset.counts(), "best_epoch": best_epoch},
+        body=body.about if body else {},
         versions={
             "bearcnn": __version__,
             "python": platform.python_version(),
@@ -103,10 +108,10 @@ def describe(config: Config, dataset: Dataset, best_epoch: int, *, temperature: 
     )
 
 
-def calibrate(network: BearCNN, dataset: Dataset) -> float:
+def calibrate(network: BearCNN, dataset: Dataset, data: DataConfig) -> float:
     """Fit the temperature of a network on the validation photos (Guo et al. 2017)."""
     rows, labels = dataset.arrays("valid")
-    return fit_temperature(labels, predict_logits(network, dataset.pixels, rows))
+    return fit_temperature(labels, predict_logits(network, network_inputs(network, dataset, data), rows))
 
 
 def batches(photos: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:

@@ -10,7 +10,8 @@ from torch import nn
 from bearcnn.config import Config, make_config
 from bearcnn.errors import ModelFileError
 from bearcnn.manifest import Manifest, read_manifest
-from bearcnn.model.network import BearCNN, build_model
+from bearcnn.model.bodies import load_body
+from bearcnn.model.network import BearCNN, build_model, load_trained_state
 from bearcnn.runs import open_run
 
 
@@ -31,7 +32,8 @@ def load_model(weights: Path) -> TrainedNetwork:
     """
     manifest = read_manifest(weights)
     config = make_config(manifest.config)
-    network = build_model(config.model, manifest.output_classes).eval()
+    body = load_body(config.model, pretrained=False)  # its weights are in the file, with all others
+    network = build_model(config.model, manifest.output_classes, body=body).eval()
     load_weights(weights, network)
     return TrainedNetwork(network, manifest, config)
 
@@ -59,13 +61,13 @@ def find_weights(model: Path | None) -> Path:
 
 
 def load_weights(path: Path, network: nn.Module) -> None:
-    """Put the weights of a safetensors file into a network of the same shape.
+    """Put the weights of a safetensors file into a network of the same shape; a body may have its own already.
 
     Raises:
         ModelFileError: the file is missing, damaged or of another network.
     """
     try:
-        network.load_state_dict(load_file(path))
+        load_trained_state(network, load_file(path))
     except (OSError, SafetensorError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ModelFileError(f"the weights in {path} can't be loaded: {reason}") from None

@@ -11,13 +11,17 @@ from fastai.layers import ConvLayer
 from torch import Tensor, nn
 
 from bearcnn.config import ModelConfig
+from bearcnn.model.bodies import FrozenBody, load_body
 from bearcnn.model.layers import Normalize, PixelDropout, StridedConv1x1, global_pool, local_pool, pooled_width
+
+_BODY = "body."
+"""What the names of the body's tensors begin with."""
 
 
 class Block(nn.Module):
     """Convolution, norm, activation; further ones each beside a shortcut; then pooling and dropout.
 
-    With `stride = 2` the convolution halves the map; with `stride = 1` the pooling windows do.
+    With `stride = 2` the convolution halves the map; with `stride = 1` the pooling windows do, unless they are 1 wide.
     """
 
     def __init__(
@@ -38,9 +42,10 @@ class Block(nn.Module):
             self.convolution[0] = StridedConv1x1(in_width, width, 1, stride, bias=False)
         self.residuals = nn.ModuleList(ConvLayer(width, width, ks=kernel_size) for _ in range(residual))
         self.pooling_mode, self.pool_size = pooling, pool_size if stride == 1 else 1
-        self.pooling = local_pool(pooling, pool_size) if stride == 1 else nn.Identity()
+        pools = self.pool_size > 1
+        self.pooling = local_pool(pooling, pool_size) if pools else nn.Identity()
         self.dropout = nn.Dropout2d(dropout)
-        self.out_width = pooled_width(pooling, width) if stride == 1 else width
+        self.out_width = pooled_width(pooling, width) if pools else width
 
     def forward(self, maps: Tensor) -> Tensor:  # (batch, in_width, n, n)
         maps = self.convolution(maps)
@@ -57,6 +62,9 @@ class BearCNN(nn.Module):
     last map has a bear score of its own: what the head says where that window is all there is
     (`class_activation_map`; Zhou et al. 2016).
 
+    With a pretrained body the blocks look at its maps instead of pixels. The maps of a photo never change, so they can
+    be computed once: the network also takes maps (batch, channels, m, m), in any type of float, in place of the pixels.
+
     Args:
         widths: channels of each block.
         output_classes: the class of each output of the head, 0 (not bear) before 1 (bear).
@@ -68,6 +76,7 @@ class BearCNN(nn.Module):
         input_dropout: share of pixels dropped, all channels of a pixel together.
         conv_dropout: share of whole channels dropped between blocks.
         dropout: share of pooled features dropped before the head.
+        body: a pretrained network before the blocks; None for none.
     """
 
     def __init__(
@@ -83,12 +92,14 @@ class BearCNN(nn.Module):
         input_dropout: float = 0.0,
         conv_dropout: float = 0.0,
         dropout: float = 0.0,
+        body: FrozenBody | None = None,
     ) -> None:
         super().__init__()
-        self.normalize = Normalize()
+        self.body = body
+        self.normalize = None if body is not None else Normalize()
         self.input_dropout = PixelDropout(input_dropout)
         self.blocks = nn.Sequential()
-        in_width = 3
+        in_width = 3 if body is None else body.out_width
         residuals = residuals or (0,) * len(widths)
         for number, (width, kernel_size, residual) in enumerate(zip(widths, kernel_sizes, residuals, strict=True), 1):
             block = Block(
@@ -113,9 +124,20 @@ class BearCNN(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         return self.logits(self.last_map(pixels))
 
+    def stem(self, pixels: Tensor) -> Tensor:
+        """What the first block gets: the normalized pixels, or the body's maps, (batch, channels, rows, columns)."""
+        if self.body is None:
+            assert self.normalize is not None
+            maps: Tensor = self.normalize(pixels)
+        elif pixels.dtype == torch.uint8:
+            maps = self.body(pixels)
+        else:
+            maps = pixels.float()  # computed before, and cached
+        return maps
+
     def last_map(self, pixels: Tensor) -> Tensor:
         """The features of the last block: (batch, width, rows, columns)."""
-        maps: Tensor = self.blocks(self.input_dropout(self.normalize(pixels)))
+        maps: Tensor = self.blocks(self.input_dropout(self.stem(pixels)))
         return maps
 
     def logits(self, last_map: Tensor) -> Tensor:
@@ -145,8 +167,34 @@ def bear_logit(logits: Tensor, output_classes: tuple[int, ...] = (0, 1)) -> Tens
     return classes[:, 1] - classes[:, 0]
 
 
-def build_model(config: ModelConfig, output_classes: Sequence[int] = (0, 1)) -> BearCNN:
-    """The network of a configuration, with fresh weights from torch's random numbers."""
+def trained_state(network: nn.Module) -> dict[str, Tensor]:
+    """The tensors that training changes: all but those of a frozen body."""
+    return {name: tensor for name, tensor in network.state_dict().items() if not name.startswith(_BODY)}
+
+
+def load_trained_state(network: nn.Module, weights: dict[str, Tensor]) -> None:
+    """Put trained tensors into a network; those of its body stay, unless they are among them.
+
+    Raises:
+        RuntimeError: the tensors are of another network.
+    """
+    kept = {name: tensor for name, tensor in network.state_dict().items() if name.startswith(_BODY)}
+    network.load_state_dict({**kept, **weights})
+
+
+def build_model(
+    config: ModelConfig, output_classes: Sequence[int] = (0, 1), *, body: FrozenBody | None = None
+) -> BearCNN:
+    """The network of a configuration, with fresh weights from torch's random numbers.
+
+    Args:
+        config: the network.
+        output_classes: the class of each output.
+        body: the configured body, if it is there already; it is loaded with its pretrained weights unless given.
+
+    Raises:
+        MissingPackageError, ModelFileError: the body can't be loaded.
+    """
     return BearCNN(
         config.widths,
         config.kernel_sizes,
@@ -158,4 +206,5 @@ def build_model(config: ModelConfig, output_classes: Sequence[int] = (0, 1)) -> 
         input_dropout=config.input_dropout,
         conv_dropout=config.conv_dropout,
         dropout=config.dropout,
+        body=body or load_body(config),
     )

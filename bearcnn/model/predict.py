@@ -11,20 +11,23 @@ from bearcnn.model.network import BearCNN, bear_logit
 
 @torch.no_grad()
 def predict_logits(
-    network: BearCNN, pixels: NDArray[np.uint8], rows: NDArray[np.integer[Any]], batch_size: int = 64
+    network: BearCNN,
+    inputs: NDArray[np.uint8] | NDArray[np.float16],
+    rows: NDArray[np.integer[Any]],
+    batch_size: int = 64,
 ) -> NDArray[np.float64]:
     """Compute the log odds of a bear in evaluation mode, on the device that the network is on: (rows,).
 
     Args:
         network: of any training state; it is in evaluation mode afterwards.
-        pixels: uint8 (photos, n, n, 3), usually a memory map.
-        rows: the photos to answer, as rows of `pixels`.
+        inputs: pixels uint8 (photos, n, n, 3), or maps of its body (photos, m, m, channels); usually a memory map.
+        rows: the photos to answer, as rows of `inputs`.
         batch_size: photos in memory at a time.
     """
     network.eval()
     device = network.head.weight.device
     logits = []
     for start in range(0, len(rows), batch_size):
-        batch = torch.from_numpy(np.asarray(pixels[rows[start : start + batch_size]])).permute(0, 3, 1, 2).to(device)
+        batch = torch.from_numpy(np.asarray(inputs[rows[start : start + batch_size]])).permute(0, 3, 1, 2).to(device)
         logits.append(bear_logit(network(batch), network.output_classes).double().cpu().numpy())
     return np.concatenate(logits) if logits else np.zeros(0)

@@ -18,16 +18,18 @@ def describe_model(model: BearCNN, image_size: int) -> list[LayerRow]:
     """
     rows: list[LayerRow] = []
 
+    def count(layer: nn.Conv2d | nn.Linear, _: object, output: Tensor) -> None:
+        multiply_adds[layer] = layer.weight.numel() * output.shape[2:].numel()
+
     def record(name: str, words: str, layer: nn.Module, output: Tensor) -> None:
         parameters = sum(parameter.numel() for parameter in layer.parameters())
-        multiply_adds = sum(
-            part.weight.numel() * (output.shape[2] * output.shape[3] if isinstance(part, nn.Conv2d) else 1)
-            for part in layer.modules()
-            if isinstance(part, nn.Conv2d | nn.Linear)
-        )
-        rows.append(LayerRow(name, words, tuple(output.shape[1:]), parameters, multiply_adds))
+        total = sum(multiply_adds.get(part, 0) for part in layer.modules())
+        rows.append(LayerRow(name, words, tuple(output.shape[1:]), parameters, total))
 
-    hooks = [
+    multiply_adds: dict[nn.Module, int] = {}
+    counted = [part for part in model.modules() if isinstance(part, nn.Conv2d | nn.Linear)]
+    hooks = [part.register_forward_hook(count) for part in counted]
+    hooks += [
         layer.register_forward_hook(lambda layer, _, output, name=name, words=words: record(name, words, layer, output))
         for name, words, layer in _list_layers(model)
         if words
@@ -45,7 +47,10 @@ def describe_model(model: BearCNN, image_size: int) -> list[LayerRow]:
 def _list_layers(model: BearCNN) -> Iterator[tuple[str, str, nn.Module]]:
     """The name, the kind and the module of each layer; the kind of a layer that does nothing is empty."""
     rate = model.input_dropout.rate
-    yield "input dropout", f"dropout {rate:g} of the pixels" if rate else "", model.input_dropout
+    if model.body is not None:
+        yield "body", f"{model.body.about['name']}, pretrained", model.body
+    what = "pixels" if model.body is None else "places"
+    yield "input dropout", f"dropout {rate:g} of the {what}" if rate else "", model.input_dropout
     for number, block in enumerate(model.blocks, 1):
         assert isinstance(block, Block)
         name, side = f"block {number}", block.pool_size

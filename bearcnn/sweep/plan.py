@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
+from bearcnn.bodies import NO_BODY
 from bearcnn.config import Config, config_keys, load_config, make_config
 from bearcnn.errors import ConfigError, SweepError
 
@@ -236,6 +237,8 @@ def digest_config(config: Config) -> str:
     """Hash everything that decides the result of a training run."""
     content = config.model_dump(mode="json")
     content["data"]["fit"] = content["data"].pop("resize")  # its name in bearcnn 0.1, whose sweeps can be extended
+    if content["model"]["body"] == NO_BODY:  # keys that sweeps before 0.3 don't have
+        del content["model"]["body"], content["model"]["body_stage"]
     return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 

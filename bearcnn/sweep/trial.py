@@ -35,6 +35,7 @@ from bearcnn.sweep.trial_log import Record, Scores, TrialResult
 from bearcnn.training.checkpoint import last_file
 from bearcnn.training.fit import TrainResult, fit
 from bearcnn.training.learner import build_learner, build_network
+from bearcnn.training.maps import network_inputs
 
 METRICS = ("log_loss", "accuracy", "balanced_accuracy", "roc_auc", "average_precision")
 
@@ -72,8 +73,9 @@ def run_trial(
         state, network = result.state, result.learner.model
         scores: dict[str, Scores] = {}
         predictions: dict[str, NDArray[np.float32]] = {}
+        inputs = network_inputs(network, dataset, trial.config.data)
         for split, (rows, labels) in _splits(dataset).items():
-            predictions[split] = _predict(network, dataset, rows, 2 * trial.config.train.batch_size)
+            predictions[split] = _predict(network, inputs, rows, 2 * trial.config.train.batch_size)
             if split != "test":  # stored, not scored: only the chosen setting's test score is ever computed
                 scores[split] = _score(labels, predictions[split])
         best = state.records[state.best_epoch - 1] if state.best_epoch else state.records[-1]
@@ -100,7 +102,7 @@ def time_trial(config: Config, dataset: Dataset, seconds: float = 2.0) -> float:
     rows, _ = dataset.arrays("valid")
     batch = min(len(rows), 2 * config.train.batch_size)
     start = time.perf_counter()
-    _predict(network, dataset, rows[:batch], batch)
+    _predict(network, network_inputs(network, dataset, config.data), rows[:batch], batch)
     photo = (time.perf_counter() - start) / batch
     photos = {split: len(found) for split, (found, _) in _splits(dataset).items()}
     steps = len(learner.dls.train)
@@ -176,9 +178,14 @@ def choose_evenly(labels: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     return np.sort(np.concatenate(chosen))
 
 
-def _predict(network: BearCNN, dataset: Dataset, rows: NDArray[np.int64], batch_size: int) -> NDArray[np.float32]:
-    """Predict the probability of a bear in some rows of the pixels: (photos,)."""
-    logits = predict_logits(network, dataset.pixels, rows, batch_size)
+def _predict(
+    network: BearCNN,
+    inputs: NDArray[np.uint8] | NDArray[np.float16],
+    rows: NDArray[np.int64],
+    batch_size: int,
+) -> NDArray[np.float32]:
+    """Predict the probability of a bear in some rows of the network's inputs: (photos,)."""
+    logits = predict_logits(network, inputs, rows, batch_size)
     return np.asarray(torch.from_numpy(logits).sigmoid().float())
 
 

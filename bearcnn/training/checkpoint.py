@@ -1,6 +1,7 @@
 """What resuming needs, in two safetensors files: the last epoch with the optimizer's state, and the best epoch.
 
-No random state is kept: what is random in an epoch follows from its number alone (`callbacks.SeedEpoch`).
+A frozen body is in neither. No random state is kept: what is random in an epoch follows from its number alone
+(`callbacks.SeedEpoch`).
 """
 
 import json
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from bearcnn.errors import ResumeError
 from bearcnn.files import write_atomically
+from bearcnn.model.network import load_trained_state, trained_state
 from bearcnn.runs import EpochRecord, Run
 
 _MODEL, _OPTIMIZER = "model.", "optimizer."
@@ -62,7 +64,7 @@ class Checkpoint:
         """
         weights = {name[len(_MODEL) :]: tensor for name, tensor in self.tensors.items() if name.startswith(_MODEL)}
         try:
-            model.load_state_dict(weights)
+            load_trained_state(model, weights)
         except RuntimeError as error:
             raise self._misfit(error) from None
 
@@ -100,7 +102,7 @@ def best_file(run: Run) -> Path:
 def write_checkpoint(run: Run, state: TrainingState, model: nn.Module, optimizer: Any) -> None:
     """Write the end of an epoch, and its weights once more if it is the best so far."""
     run.checkpoints.mkdir(exist_ok=True)
-    weights = model.state_dict()
+    weights = trained_state(model)
     if state.records[-1].best:
         write_atomically(best_file(run), save(_contiguous(weights)), overwrite=True)
     tensors = {f"{_MODEL}{name}": tensor for name, tensor in weights.items()}

@@ -30,6 +30,7 @@ from bearcnn.data.dataset import Dataset
 from bearcnn.data.photos import load_pixels, resize_photo
 from bearcnn.data.splits import Example, Split
 from bearcnn.training.augment import augment_batch, shrink
+from bearcnn.training.maps import Maps
 
 Photo = Example | Path | str | bytes | Image.Image | NDArray[np.uint8]
 """What `test_dl` and `predict` take: an example of the data set, or a photo as a path, bytes, PIL image or array."""
@@ -47,6 +48,7 @@ class PixelDataset:
         subclasses: the output of the network that each item belongs to, (items,); None where that isn't trained.
         classes: the names of the negative and the positive class.
         resize: how photos become squares.
+        maps: a pretrained body's maps, in the rows of `pixels`, that the network gets instead of them; None for none.
     """
 
     items: Sequence[Any]
@@ -56,13 +58,16 @@ class PixelDataset:
     subclasses: NDArray[np.int64] | None
     classes: tuple[str, str]
     resize: ResizeMode
+    maps: Maps | None = None
 
     @classmethod
-    def from_split(cls, dataset: Dataset, split: Split, resize: ResizeMode, subclasses: bool) -> "PixelDataset":
-        """The examples of one split, with the subclass of each if asked for (training photos alone have one)."""
+    def from_split(
+        cls, dataset: Dataset, split: Split, resize: ResizeMode, subclasses: bool, maps: Maps | None = None
+    ) -> "PixelDataset":
+        """Take the examples of one split, with the subclass of each if asked for (training photos alone have one)."""
         rows, labels = dataset.arrays(split)
         of_items = (dataset.subclasses()[1] if subclasses else labels) if split == "train" else None
-        return cls(dataset.select(split), dataset.pixels, rows, labels, of_items, dataset.classes, resize)
+        return cls(dataset.select(split), dataset.pixels, rows, labels, of_items, dataset.classes, resize, maps)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -80,6 +85,8 @@ class PixelDataset:
     def with_items(self, items: Sequence[Photo]) -> "PixelDataset":
         """Other photos, prepared as these are: examples by their pixels and labels, everything else by decoding it.
 
+        They have no maps: a network with a body computes them.
+
         Raises:
             PhotoError: a photo can't be read.
         """
@@ -87,11 +94,12 @@ class PixelDataset:
             examples = [item for item in items if isinstance(item, Example)]
             rows = np.array([example.row for example in examples], np.int64)
             labels = np.array([example.label for example in examples], np.int64)
-            return replace(self, items=examples, rows=rows, labels=labels, subclasses=None)
+            return replace(self, items=examples, rows=rows, labels=labels, subclasses=None, maps=None)
         side = self.pixels.shape[1]
         decoded = [self._decode(item, side) for item in items]
         pixels = np.stack(decoded) if decoded else np.empty((0, side, side, 3), np.uint8)
-        return replace(self, items=items, pixels=pixels, rows=np.arange(len(items)), labels=None, subclasses=None)
+        rows = np.arange(len(items))
+        return replace(self, items=items, pixels=pixels, rows=rows, labels=None, subclasses=None, maps=None)
 
     def new_empty(self) -> "PixelDataset":
         """No photo, but all that is needed to prepare one: what `Learner.export` keeps."""
@@ -109,6 +117,9 @@ class PixelDataset:
 
 class PixelLoader(DataLoader):
     """Batches of (pixels, labels) from decoded pixels, uint8 (batch, 3, size, size); in training, (..., subclasses).
+
+    Where the data set has a body's maps, these take the place of the pixels, float16 (batch, channels, side, side). Of
+    all augmentation, they leave the flip: the maps of a photo or of its mirror image.
 
     In training (`shuffle` with `augment`): shuffled, augmented, the rest that fills no batch left for another epoch.
     Else: in order unless shuffled, as they are. `epoch` and `size` are set from outside before each epoch.
@@ -191,13 +202,9 @@ class PixelLoader(DataLoader):
     def _batch(self, order: NDArray[np.int64], number: int) -> tuple[Tensor, ...]:
         data: PixelDataset = self.dataset
         chosen = order[number * self.bs : (number + 1) * self.bs]
-        photos = data.pixels[data.rows[chosen]]
-        if self.trains:
-            assert self.augment is not None
-            random = np.random.default_rng([self.seed, self.epoch, number])
-            photos = augment_batch(photos, self.size, self.augment, random)
-        elif self.size < photos.shape[1]:
-            photos = np.stack([shrink(photo, self.size) for photo in photos])
+        photos = (
+            self._photos(data, chosen, number) if data.maps is None else self._maps(data, data.maps, chosen, number)
+        )
         # (batch, n, n, 3) seen as (batch, 3, n, n): already the channels-last layout that convolutions like.
         batch = [torch.from_numpy(np.asarray(photos)).permute(0, 3, 1, 2)]
         if data.labels is not None:
@@ -205,6 +212,31 @@ class PixelLoader(DataLoader):
         if self.trains and data.subclasses is not None:
             batch.append(torch.from_numpy(data.subclasses[chosen]))
         return tuple(batch)
+
+    def _photos(self, data: PixelDataset, chosen: NDArray[np.int64], number: int) -> NDArray[np.uint8]:
+        photos = data.pixels[data.rows[chosen]]
+        if self.trains:
+            assert self.augment is not None
+            random = np.random.default_rng([self.seed, self.epoch, number])
+            return augment_batch(photos, self.size, self.augment, random)
+        if self.size < photos.shape[1]:
+            return np.stack([shrink(photo, self.size) for photo in photos])
+        return photos
+
+    def _maps(self, data: PixelDataset, maps: Maps, chosen: NDArray[np.int64], number: int) -> Maps:
+        views = np.zeros(len(chosen), np.int64)
+        if self.trains:
+            assert self.augment is not None
+            random = np.random.default_rng([self.seed, self.epoch, number])
+            views += random.uniform(size=len(chosen)) < self.augment.flip
+        return maps[data.rows[chosen], views]
+
+    def one_batch(self) -> tuple[Tensor, ...]:
+        """A batch to look at: of photos, even where the network gets their maps."""
+        if self.dataset.maps is None:
+            batch: tuple[Tensor, ...] = super().one_batch()
+            return batch
+        return self.new(replace(self.dataset, maps=None)).one_batch()
 
     # What fastai shows comes from here; drawing it is fastai's own.
 
@@ -222,10 +254,10 @@ class PixelLoader(DataLoader):
     show_results = TfmdDL.show_results
 
 
-def build_dataloaders(config: Config, dataset: Dataset, device: torch.device) -> DataLoaders:
-    """fastai DataLoaders of a data set's train and valid splits."""
-    train = PixelDataset.from_split(dataset, "train", config.data.resize, config.train.subclasses)
-    valid = PixelDataset.from_split(dataset, "valid", config.data.resize, config.train.subclasses)
+def build_dataloaders(config: Config, dataset: Dataset, device: torch.device, maps: Maps | None = None) -> DataLoaders:
+    """Make fastai DataLoaders of a data set's train and valid splits, of a body's `maps` where there is one."""
+    train = PixelDataset.from_split(dataset, "train", config.data.resize, config.train.subclasses, maps)
+    valid = PixelDataset.from_split(dataset, "valid", config.data.resize, config.train.subclasses, maps)
     return DataLoaders(
         PixelLoader(
             train, min(config.train.batch_size, len(train)), shuffle=True, drop_last=True, device=device,

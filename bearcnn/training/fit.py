@@ -32,7 +32,8 @@ class TrainResult:
 
     def best_network(self, run: Run, config: Config) -> BearCNN:
         """The network of the best epoch, in evaluation mode."""
-        network = build_model(config.model, self.learner.model.output_classes).eval()
+        trained = self.learner.model
+        network = build_model(config.model, trained.output_classes, body=trained.body).eval()
         load_weights(best_file(run), network)
         return network
 
@@ -56,7 +57,7 @@ def fit(
     config = run.config()
     checkpoint = read_checkpoint(run) if resume else None
     state = checkpoint.state if checkpoint else TrainingState()
-    learner = build_learner(config, dataset, cbs=cbs)
+    learner = build_learner(config, dataset, cbs=cbs, on_maps=reporter.preparing)
     reporter.model_built(describe_model(learner.model, config.data.image_size))
     if checkpoint:
         checkpoint.restore_model(learner.model)

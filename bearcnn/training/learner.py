@@ -19,10 +19,16 @@ from bearcnn.model.network import BearCNN, build_model
 from bearcnn.training.callbacks import BFloat16Blocks, CountBatches, SeedEpoch
 from bearcnn.training.dataloaders import build_dataloaders
 from bearcnn.training.losses import SubclassCrossEntropy
+from bearcnn.training.maps import OnMaps, open_maps
 
 
 def build_learner(
-    config: Config, dataset: Dataset, *, model: BearCNN | None = None, cbs: Sequence[Callback] = ()
+    config: Config,
+    dataset: Dataset,
+    *,
+    model: BearCNN | None = None,
+    cbs: Sequence[Callback] = (),
+    on_maps: OnMaps = lambda *_: None,
 ) -> Learner:
     """Build the Learner of a configuration and a data set; nothing is trained yet.
 
@@ -35,18 +41,20 @@ def build_learner(
         dataset: photos with a train and a valid split, of `config.data.image_size`.
         model: the network; a fresh one, from `config.train.seed`, unless given.
         cbs: further callbacks.
+        on_maps: is told how computing the maps of a pretrained body goes, where the cache lacks them.
     """
     device, settings = choose_device(), config.train
     if model is None:
         model = build_network(config, dataset)
     model = lay_out(model, device)
+    maps = None if model.body is None else open_maps(model.body, dataset, config.data, on_maps)
     callbacks = [TrainEvalCallback(), Recorder(), SeedEpoch(config)]
     if computes_in_bfloat16(settings.precision, device):
         callbacks.append(BFloat16Blocks())
     _, labels = dataset.arrays("train")
     weights = _class_weights(labels, settings)
     learner = Learner(
-        build_dataloaders(config, dataset, device),
+        build_dataloaders(config, dataset, device, maps),
         model,
         loss_func=SubclassCrossEntropy(model.output_classes, weights, settings.label_smoothing).to(device),
         opt_func=partial(adamw, weight_decay=settings.weight_decay),

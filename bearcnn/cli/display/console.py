@@ -116,8 +116,16 @@ class TrainingDisplay(Reporter):
         self._bars, self._epochs, self._finished = bars, epochs, finished
         self._task: TaskID | None = None
 
+    def preparing(self, what: str, done: int, total: int) -> None:
+        """Show how far what is made once is, and first how large it will be."""
+        if self._task is None:
+            note(f"[dim]computing {what} once for {total:,} photos ...[/]")
+            self._task = self._bars.add_task(what, total=total)
+        self._bars.update(self._task, completed=done, visible=done < total)
+
     def model_built(self, layers: list[LayerRow]) -> None:
         """Show the network layer by layer."""
+        self._task = None
         show_model(layers)
         err.print()
         err.print(self.HEADER, style="bold", soft_wrap=True)
@@ -335,13 +343,13 @@ def show_export(report: "ExportReport") -> None:
 
 
 def show_caches(entries: "list[CacheEntry]") -> None:
-    """What decoded pixels are kept."""
+    """List what is cached: decoded pixels, and pretrained bodies' maps of them."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("photos", "side", "MB", "last used", "folder"):
-        table.add_column(heading, justify="left" if heading in ("last used", "folder") else "right")
+    for heading in ("what", "photos", "side", "MB", "last used", "folder"):
+        table.add_column(heading, justify="left" if heading in ("what", "last used", "folder") else "right")
     for entry in entries:
         table.add_row(
-            f"{entry.photos:,}", f"{entry.size}", f"{entry.bytes / 1e6:.1f}",
+            entry.kind, f"{entry.photos:,}", f"{entry.size}", f"{entry.bytes / 1e6:.1f}",
             f"{entry.last_used:%Y-%m-%d %H:%M}", escape(str(entry.source)),
         )  # fmt: skip
     out.print(table)

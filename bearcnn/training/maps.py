@@ -1,0 +1,241 @@
+"""A pretrained body's maps on disk: each photo goes through the body once, upright and mirrored.
+
+A frozen body gives the same maps for a photo in every epoch and in every run. They are kept beside the decoded pixels,
+as float16, under a key of the body's weights, the size of the pictures and each photo's digest. Where some photos have
+changed, the maps of the others are copied. `bearcnn data cache` lists and deletes them.
+"""
+
+import contextlib
+import copy
+import hashlib
+import json
+import os
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from filelock import FileLock
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from bearcnn.config import DataConfig
+from bearcnn.data.cache_folder import (
+    ENTRY_NAME,
+    Index,
+    Photo,
+    cache_root,
+    find_common_folder,
+    list_folders,
+    new_entry,
+    read_index,
+    remove_abandoned,
+    write_index,
+)
+from bearcnn.data.dataset import Dataset
+from bearcnn.errors import DataError
+from bearcnn.model.bodies import FrozenBody
+from bearcnn.model.network import BearCNN
+
+VIEWS = 2  # upright, mirrored
+_BATCH = 4  # photos: larger batches outgrow the processor's own memory, 98 against 58 photos/s
+_VERSION = 1  # raised when this module writes other maps
+
+Maps = NDArray[np.float16]
+"""(rows, VIEWS, side, side, channels), in the rows of the data set's pixels; 0 for a row that is no example."""
+
+OnMaps = Callable[[str, int, int], None]
+"""Takes what is being made and how large it is, the number of photos done, and their total."""
+
+
+def open_maps(
+    body: FrozenBody,
+    dataset: Dataset,
+    data: DataConfig,
+    on_progress: OnMaps = lambda *_: None,
+    root: Path | None = None,
+) -> Maps:
+    """Open the maps of a data set's photos, memory-mapped, after computing those that the cache lacks.
+
+    Args:
+        body: the frozen body.
+        dataset: the photos, decoded.
+        data: their configuration.
+        on_progress: is told how it goes, where something has to be computed.
+        root: the cache folder, where it isn't the user's.
+
+    Raises:
+        DataError: the cache folder can't be written.
+    """
+    version = f"maps {_VERSION} {body.digest()}"
+    index = _make_index(version, dataset, data)
+    key = hashlib.blake2b(json.dumps([version, data.image_size, data.resize, index.digests]).encode(), digest_size=16)
+    folder = (root or cache_root()) / "maps"
+    entry = folder / key.hexdigest()
+    maps = _open(entry, index)
+    if maps is not None:
+        return maps
+    shape = (len(index.digests), VIEWS, *_probe(body, data.image_size))
+    megabytes = 2 * np.prod(shape) / 1e6
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / f"{entry.name}.lock"):
+            maps = _open(entry, index)  # another process may have built it while this one waited
+            if maps is None:
+                remove_abandoned(folder, entry.name)
+                what = f"maps of {body.about['name']} ({megabytes:,.0f} MB on disk)"
+                _build(entry, body, dataset, index, shape, lambda done, total: on_progress(what, done, total))
+                maps = _open(entry, index)
+    except OSError as error:
+        raise DataError(
+            f"The body's maps can't be kept in {folder} ({error.strerror or error}; they need {megabytes:,.0f} MB): "
+            "make room, or set the environment variable BEARCNN_CACHE to another folder."
+        ) from error
+    if maps is None:
+        raise DataError(f"The body's maps in {entry} were deleted while they were in use: run the command again.")
+    return maps
+
+
+def network_inputs(network: BearCNN, dataset: Dataset, data: DataConfig) -> NDArray[np.uint8] | Maps:
+    """Return what a network takes for each row of the pixels: these, or a body's upright maps of them."""
+    return dataset.pixels if network.body is None else open_maps(network.body, dataset, data)[:, 0]
+
+
+def _make_index(version: str, dataset: Dataset, data: DataConfig) -> Index:
+    rows = len(dataset.pixels)
+    photos, digests = [Photo("", -1, -1)] * rows, [""] * rows
+    for example in dataset.examples:
+        photos[example.row], digests[example.row] = Photo(str(example.path), -1, -1), example.digest
+    folder = find_common_folder([Photo(str(example.path), -1, -1) for example in dataset.examples])
+    return Index(version, data.image_size, data.resize, folder, tuple(photos), tuple(digests), (None,) * rows)
+
+
+def _open(entry: Path, wanted: Index) -> Maps | None:
+    """Return the maps of an entry, if it is whole."""
+    index = read_index(entry)
+    if index is None or (index.version, index.digests) != (wanted.version, wanted.digests):
+        return None
+    maps = _read_maps(entry, index)
+    if maps is not None:
+        with contextlib.suppress(OSError):  # a cache that can only be read is fine
+            os.utime(entry / "index.json")
+    return maps
+
+
+def _read_maps(entry: Path, index: Index) -> Maps | None:
+    try:
+        maps = np.load(entry / "maps.npy", mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    whole = maps.ndim == 5 and maps.shape[:2] == (len(index.digests), VIEWS) and maps.dtype == np.float16
+    return maps if whole else None
+
+
+def _build(
+    entry: Path,
+    body: FrozenBody,
+    dataset: Dataset,
+    index: Index,
+    shape: Sequence[int],
+    on_progress: Callable[[int, int], None],
+) -> None:
+    known = _find_known(entry.parent, index)
+    rows = np.flatnonzero(np.array([bool(digest) for digest in index.digests]))
+    row_bytes = 2 * int(np.prod(shape[1:]))
+    with new_entry(entry) as building:
+        with (building / "maps.npy").open("wb") as file:
+            header = {"descr": "<f2", "fortran_order": False, "shape": tuple(shape)}
+            np.lib.format.write_array_header_1_0(file, header)
+            start = file.tell()
+            on_progress(0, len(rows))
+            with contextlib.closing(_produce(body, dataset, index, rows, known)) as produced:
+                # Written and not stored through a memory map: on a full disk that would kill the process.
+                for done, (row, maps) in enumerate(produced, 1):
+                    file.seek(start + row * row_bytes)
+                    file.write(maps.tobytes())
+                    on_progress(done, len(rows))
+            file.truncate(start + len(index.digests) * row_bytes)
+            file.flush()
+            os.fsync(file.fileno())
+        write_index(building, index)
+
+
+def _produce(
+    body: FrozenBody, dataset: Dataset, index: Index, rows: NDArray[np.int64], known: dict[str, Maps]
+) -> Generator[tuple[int, Maps], None, None]:
+    """Yield the row and the maps of each photo: copied, or else computed in threads a little ahead."""
+    for row in rows:
+        if (maps := known.get(index.digests[row])) is not None:
+            yield int(row), maps
+    missing = [int(row) for row in rows if index.digests[row] not in known]
+    device = next(body.parameters()).device
+    fast = _fuse(copy.deepcopy(body))
+    fast.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's own types
+
+    def compute(batch: list[int]) -> Maps:
+        pixels = torch.from_numpy(np.asarray(dataset.pixels[batch])).permute(0, 3, 1, 2).to(device)
+        with torch.inference_mode():
+            views = [fast(pixels), fast(pixels.flip(3))]
+        stacked = torch.stack(views, 1).permute(0, 1, 3, 4, 2).clamp(-65504, 65504)  # what float16 holds
+        return np.asarray(stacked.half().cpu().contiguous().numpy())
+
+    batches = [missing[start : start + _BATCH] for start in range(0, len(missing), _BATCH)]
+    before = torch.get_num_threads()
+    # One thread for each batch, and as many batches at a time as torch has threads: none waits for another.
+    executor = ThreadPoolExecutor(before, initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        ahead: deque[tuple[list[int], Future[Maps]]] = deque()
+        for batch in batches:
+            ahead.append((batch, executor.submit(compute, batch)))
+            if len(ahead) > 2 * before:
+                yield from _wait_for(*ahead.popleft())
+        while ahead:
+            yield from _wait_for(*ahead.popleft())
+    finally:
+        executor.shutdown(cancel_futures=True)
+        torch.set_num_threads(before)
+
+
+def _wait_for(batch: list[int], computed: "Future[Maps]") -> Iterator[tuple[int, Maps]]:
+    yield from zip(batch, computed.result(), strict=True)
+
+
+def _find_known(folder: Path, wanted: Index) -> dict[str, Maps]:
+    """Return the maps of photos, by digest, in the entry that shares most photos with these."""
+    digests = set(wanted.digests) - {""}
+    best: dict[str, Maps] = {}
+    for entry in sorted(list_folders(folder, ENTRY_NAME)):
+        index = read_index(entry)
+        if index is None or (index.version, index.size, index.resize) != (wanted.version, wanted.size, wanted.resize):
+            continue
+        shared = {digest: row for row, digest in enumerate(index.digests) if digest in digests}
+        if len(shared) > len(best) and (maps := _read_maps(entry, index)) is not None:
+            best = {digest: maps[row] for digest, row in shared.items()}
+    return best
+
+
+def _probe(body: FrozenBody, image_size: int) -> tuple[int, int, int]:
+    """Return side, side and channels of the body's map of a picture."""
+    device = next(body.parameters()).device
+    with torch.inference_mode():
+        maps = body(torch.zeros(1, 3, image_size, image_size, dtype=torch.uint8, device=device))
+    return maps.shape[2], maps.shape[3], maps.shape[1]
+
+
+def _fuse(module: nn.Module) -> nn.Module:
+    """Fold batch norms into the convolutions before them, and let ReLU6 work in place: twice as fast."""
+    for child in module.children():
+        _fuse(child)
+    if isinstance(module, nn.ReLU6):
+        module.inplace = True
+    if isinstance(module, nn.Sequential):
+        layers = list(module)
+        for number, layer in enumerate(layers):
+            before = layers[number - 1]
+            if isinstance(layer, nn.BatchNorm2d) and number and isinstance(before, nn.Conv2d):
+                module[number - 1] = fuse_conv_bn_eval(before, layer)
+                module[number] = nn.Identity()
+    return module
