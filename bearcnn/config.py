@@ -175,7 +175,8 @@ class ModelConfig(Section):
         start = body.map_side(self.body_stage, image_size) if body else image_size
         return map_sizes(image_size, len(self.widths), self.stride, self.pool_size, start=start)
 
-    def receptive_fields(self, image_size: int) -> list[tuple[ReceptiveField, ReceptiveField]]:
+    @property
+    def receptive_fields(self) -> list[tuple[ReceptiveField, ReceptiveField]]:
         """For each block, what one place of a map sees after the first convolution, and at the block's end.
 
         Raises:
@@ -185,7 +186,7 @@ class ModelConfig(Section):
             raise ValueError(f"what {self.body} sees is not known")
         pool_size = self.pool_size if self.stride == 1 else 1
         body = self.known_body
-        start = body.receptive_field(self.body_stage, image_size) if body else ReceptiveField()
+        start = body.receptive_field(self.body_stage) if body else ReceptiveField()
         return receptive_fields(self.kernel_sizes, self.residuals, self.stride, pool_size, start=start)
 
 

@@ -96,7 +96,7 @@ class Manifest(BaseModel):
         """
         known = {key: value for key, value in self.config.get("model", {}).items() if key in ModelConfig.model_fields}
         try:
-            field = ModelConfig.model_validate(known).receptive_fields(self.image_size)[-1][1] if known else None
+            field = ModelConfig.model_validate(known).receptive_fields[-1][1] if known else None
         except ValueError:  # of a later version, or with a body that only the network itself knows
             field = None
         if field is not None:

@@ -197,3 +197,41 @@ def test_every_file_under_configs_loads_and_explains_itself():
         for before, line in itertools.pairwise(lines):
             if " = " in line and not line.startswith("#"):
                 assert before.startswith("#") or "#" in line, f"{file}: {line} is not explained"
+
+
+def test_a_body_alone_is_the_preset():
+    preset = load_config(CONFIGS / "pretrained.toml")
+    assert load_config(None, ["model.body=efficientnet_lite0", "train.name=pretrained"]) == preset
+    assert preset.training_sizes == (224,)
+
+
+def test_what_is_set_wins_over_the_preset_of_a_body():
+    config = load_config(None, ["model.body=efficientnet_lite0", "model.kernel_size=3", "data.image_size=128"])
+    assert (config.model.kernel_size, config.model.pool_size, config.data.image_size) == (3, 1, 128)
+    assert make_config(tomllib.loads(dump_config(config))) == config
+
+
+@pytest.mark.parametrize(
+    ("override", "complaint"),
+    [
+        ("model.body=resnet", "there is no body 'resnet'"),
+        ("model.body=timm:", "there is no body 'timm:'"),
+        ("model.body_stage=-6", "efficientnet_lite0 has the maps -1 (the last) to -5"),
+        ("augment.rotation=5", "set augment.rotation = 0"),
+        ("train.sizes=[112, 224]", "set train.sizes = []"),
+        ("model.stride=2", None),
+        ("model.widths=[32, 64, 128, 256]", None),
+        ("data.image_size=32", None),
+    ],
+)
+def test_what_a_body_can_not_do_is_refused(override, complaint):
+    overrides = ["model.body=efficientnet_lite0", override]
+    if complaint is None:
+        load_config(None, overrides)
+    else:
+        assert any(complaint in line for line in problems(*overrides)), problems(*overrides)
+
+
+def test_blocks_that_shrink_the_map_of_a_body_away_are_refused():
+    found = problems("model.body=efficientnet_lite0", "model.stride=2", "model.widths=[8,8,8,8]")
+    assert "224 px is down to 1 x 1 before block 4 of 4" in found[0]

@@ -34,6 +34,7 @@ def knob(what: str) -> Any:
     return typer.Option(metavar="VALUE", help=what, rich_help_panel=KNOBS)
 
 
+BodyName = Annotated[str | None, knob("Pretrained network before your own: none, efficientnet_lite0 or timm:NAME.")]
 KernelSize = Annotated[str | None, knob("Convolution window: 1, 3, 5, 7 ... or one a block: 5,3,3,3.")]
 Stride = Annotated[str | None, knob("2 halves the map in the convolution, 1 in a pooling window.")]
 Pooling = Annotated[str | None, knob("max, avg or concat (both side by side).")]

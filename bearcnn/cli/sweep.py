@@ -15,6 +15,7 @@ from bearcnn.cli.display import console
 from bearcnn.cli.options import (
     AsJson,
     BatchSize,
+    BodyName,
     ConfigFile,
     Data,
     Dropout,
@@ -59,6 +60,7 @@ class SweepOptions:
     config: ConfigFile = None
     overrides: Overrides = None
     as_json: AsJson = False
+    body: BodyName = None
     kernel_size: KernelSize = None
     stride: Stride = None
     pooling: Pooling = None
@@ -84,10 +86,10 @@ class SweepOptions:
     def knobs(self) -> dict[str, str | None]:
         """The options that are spellings of --set, by config key."""
         return {
-            "data.path": self.data, "model.kernel_size": self.kernel_size, "model.stride": self.stride,
-            "model.pooling": self.pooling, "model.dropout": self.dropout, "model.input_dropout": self.input_dropout,
-            "data.image_size": self.image_size, "train.epochs": self.epochs, "train.batch_size": self.batch_size,
-            "train.lr": self.lr,
+            "data.path": self.data, "model.body": self.body, "model.kernel_size": self.kernel_size,
+            "model.stride": self.stride, "model.pooling": self.pooling, "model.dropout": self.dropout,
+            "model.input_dropout": self.input_dropout, "data.image_size": self.image_size,
+            "train.epochs": self.epochs, "train.batch_size": self.batch_size, "train.lr": self.lr,
         }  # fmt: skip
 
     @property

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bearcnn.bodies import NO_BODY
 from bearcnn.cli.display import console
 from bearcnn.cli.options import (
     AsJson,
     BatchSize,
+    BodyName,
     ConfigFile,
     Data,
     Dropout,
@@ -38,6 +40,7 @@ def train(
     data: Data = None,
     config: ConfigFile = None,
     overrides: Overrides = None,
+    body: BodyName = None,
     kernel_size: KernelSize = None,
     stride: Stride = None,
     pooling: Pooling = None,
@@ -68,14 +71,17 @@ def train(
 
         bearcnn train --data photos --epochs 20 --pooling max
 
+        bearcnn train --data photos --body efficientnet_lite0
+
         bearcnn train --data photos --set 'data.positive=["bear", "cub"]' --lr-find
 
         bearcnn train --resume runs/20260131-101500-bear
     """
     knobs = {
-        "data.path": data, "model.kernel_size": kernel_size, "model.stride": stride, "model.pooling": pooling,
-        "model.dropout": dropout, "model.input_dropout": input_dropout, "data.image_size": image_size,
-        "train.epochs": epochs, "train.batch_size": batch_size, "train.lr": lr, "train.seed": seed,
+        "data.path": data, "model.body": body, "model.kernel_size": kernel_size, "model.stride": stride,
+        "model.pooling": pooling, "model.dropout": dropout, "model.input_dropout": input_dropout,
+        "data.image_size": image_size, "train.epochs": epochs, "train.batch_size": batch_size, "train.lr": lr,
+        "train.seed": seed,
     }  # fmt: skip
     from bearcnn.runs import choose_directory, create_run, open_run
 
@@ -111,6 +117,11 @@ def _show(run: "Run", split: str, as_json: bool) -> None:
         console.print_json({"run": str(run.directory), "model": str(run.onnx_file), **metrics})
     else:
         console.show_finished(run, Evaluation.from_json(metrics["evaluations"][split]), split, metrics["best_epoch"])
+        config = run.config()
+        if config.data.path and config.model.body == NO_BODY:  # drawn scenes need no help
+            console.note(
+                "a pretrained body needs fewer photos and seconds; to try one, add: [bold]--body efficientnet_lite0[/]"
+            )
     if not metrics["complete"]:
         console.note(
             f"[yellow]stopped after epoch {metrics['epochs']}; the model is the best so far.[/] "

@@ -200,12 +200,12 @@ def remove_abandoned(folder: Path, key: str) -> None:
 
 
 def remove(directory: Path) -> int:
-    """Delete an entry's two files, then its folder if it is empty; returns the bytes freed."""
+    """Delete an entry's files, then its folder if it is empty; returns the bytes freed."""
     if directory.is_symlink():
         directory.unlink()
         return 0
     freed = 0
-    for file in (directory / "pixels.npy", directory / "index.json"):
+    for file in (*(directory / f"{kind}.npy" for kind in KINDS), directory / "index.json"):
         with contextlib.suppress(FileNotFoundError):
             freed += file.lstat().st_size
             file.unlink()

@@ -14,14 +14,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bearcnn.bodies import NO_BODY
 from bearcnn.config import ModelConfig
-from bearcnn.geometry import ReceptiveField
+from bearcnn.geometry import ReceptiveField, receptive_fields
 from bearcnn.manifest import Manifest
 from bearcnn.model.layers import PixelDropout, local_pool
 from bearcnn.model.network import BearCNN, Block, bear_logit
 
 SHOWN_RATE = 0.5  # of a dropout that the network doesn't have
 MASKS = 100
+COLORS = ("red", "green", "blue")
 
 Array = NDArray[np.float32]
 
@@ -51,9 +53,16 @@ class Subject:
         """What it divides each pixel by then; 1 where a body does so itself."""
         return 1.0 if self.network.normalize is None else float(self.network.normalize.std)
 
+    @property
     def fields(self) -> list[tuple[ReceptiveField, ReceptiveField]]:
-        """Return what the places of each block's maps see, after its first convolution and at its end."""
-        return self.model.receptive_fields(self.manifest.image_size)
+        """What the places of each block's maps see; where only the body knows, about all of the photo."""
+        model, size = self.model, self.manifest.image_size
+        if model.body == NO_BODY or model.known_body:
+            return model.receptive_fields
+        step = size // self.network.stem(self.batch()).shape[2]
+        start = ReceptiveField(size, step, (step - 1) / 2)
+        pool_size = model.pool_size if model.stride == 1 else 1
+        return receptive_fields(model.kernel_sizes, model.residuals, model.stride, pool_size, start=start)
 
     def batch(self) -> Tensor:
         """The photo as the network's input, (1, 3, size, size)."""
@@ -75,8 +84,13 @@ class Maps:
 
 @dataclass(frozen=True, slots=True)
 class ConvolutionStep:
-    """One number of the first layer's maps, as it comes about; all arrays (3, kernel, kernel), red, green, blue."""
+    """One number of the first layer's maps, as it comes about; all arrays (3, kernel, kernel), one for each input.
 
+    The inputs are red, green and blue; with a body, the three of its maps whose share of the number is largest.
+    """
+
+    inputs: tuple[str, str, str]
+    rest: float  # what all other maps of the body add
     channel: int
     row: int
     column: int
@@ -84,7 +98,7 @@ class ConvolutionStep:
     window: Array
     kernel: Array
     products: Array
-    sums: Array  # (3,), of each colour
+    sums: Array  # (3,), of each input
     total: float  # with the convolution's bias, if it has one
     bias: float
     mean: float  # batch norm: (total - mean) / deviation * scale + shift
@@ -117,7 +131,9 @@ class DropoutTrial:
     what: str  # "pixels", "channels" or "features"
     configured: float
     rate: float  # as shown: the configured one, or `SHOWN_RATE` if that is 0
-    kept: tuple[NDArray[np.bool_], ...]  # a mask each: (size, size), (channels,) or (features,)
+    kept: tuple[
+        NDArray[np.bool_], ...
+    ]  # a mask each: (rows, columns) of the pixels or places, (channels,), (features,)
     answers: Array  # (MASKS,); the first belong to `kept`
     before: Array  # the pixels' maps or features without dropout
 
@@ -125,7 +141,7 @@ class DropoutTrial:
 @torch.no_grad()
 def find_maps(subject: Subject) -> list[Maps]:
     """The first convolution's maps, then those that each later block ends with."""
-    fields = subject.fields()
+    fields = subject.fields
     network = subject.network
     maps = network.input_dropout(network.stem(subject.batch()))
     found = [Maps(1, _array(_first_block(network).convolution(maps)[0]), fields[0][0])]
@@ -137,8 +153,18 @@ def find_maps(subject: Subject) -> list[Maps]:
 
 
 def kernels(network: BearCNN) -> Array:
-    """The first layer's kernels, (channels, 3, side, side)."""
-    return _array(_first_block(network).convolution[0].weight)
+    """Return the first layer's kernels, (channels, 3, side, side): with a body, on the maps that count most in each."""
+    weight = _first_block(network).convolution[0].weight.detach()
+    if network.body is not None:
+        strongest = weight.flatten(2).norm(dim=2).topk(3, dim=1).indices.sort(dim=1).values  # (channels, 3)
+        weight = torch.stack([kernel[maps] for kernel, maps in zip(weight, strongest, strict=True)])
+    return _array(weight)
+
+
+@torch.no_grad()
+def body_maps(subject: Subject) -> Array | None:
+    """Return the maps of the network's pretrained body, (channels, rows, columns); None if it has none."""
+    return None if subject.network.body is None else _array(subject.network.stem(subject.batch())[0])
 
 
 @torch.no_grad()
@@ -158,19 +184,26 @@ def take_step(subject: Subject) -> ConvolutionStep:
     window = padded[:, row * stride : row * stride + side, column * stride : column * stride + side]
     kernel = convolution.weight[channel]
     products = window * kernel
+    sums = products.sum((1, 2))
+    chosen = torch.arange(3)
+    if subject.network.body is not None:
+        chosen = sums.abs().topk(3).indices.sort().values
+    names = tuple(f"map {int(each) + 1}" for each in chosen) if subject.network.body is not None else COLORS
     bias = 0.0 if convolution.bias is None else float(convolution.bias[channel])
     total = float(products.sum()) + bias
     mean, deviation = float(norm.running_mean[channel]), float((norm.running_var[channel] + norm.eps).sqrt())
     scale, shift = float(norm.weight[channel]), float(norm.bias[channel])
     return ConvolutionStep(
+        inputs=(names[0], names[1], names[2]),
+        rest=float(sums.sum() - sums[chosen].sum()),
         channel=channel,
         row=row,
         column=column,
-        field=subject.fields()[0][0],
-        window=_array(window),
-        kernel=_array(kernel),
-        products=_array(products),
-        sums=_array(products.sum((1, 2))),
+        field=subject.fields[0][0],
+        window=_array(window[chosen]),
+        kernel=_array(kernel[chosen]),
+        products=_array(products[chosen]),
+        sums=_array(sums[chosen]),
         total=total,
         bias=bias,
         mean=mean,
@@ -200,7 +233,7 @@ def score_windows(subject: Subject) -> WindowScores:
     return WindowScores(
         scores=_array(subject.probability(network.class_activation_map(last))[0]),
         centres=subject.manifest.window_centres(last.shape[2]),
-        field=subject.fields()[-1][1],
+        field=subject.fields[-1][1],
         answer=float(subject.probability(network.logits(last))),
         mean_window=float(subject.probability(network.class_activation_map(mean))),
         strongest=float(subject.probability(network.class_activation_map(strongest))),

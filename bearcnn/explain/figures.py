@@ -15,6 +15,7 @@ from bearcnn.explain.activations import (
     Maps,
     Subject,
     WindowScores,
+    body_maps,
     most_active,
     pool_map,
 )
@@ -42,8 +43,8 @@ from bearcnn.pooling import POOLING_MODES
 
 
 def draw_photo(subject: Subject) -> Figure:
-    """The pixels as they come in, and the three numbers that each is."""
-    size = subject.manifest.image_size
+    """Draw the pixels as they come in, the three numbers that each is, and a pretrained body as one box."""
+    size, body = subject.manifest.image_size, body_maps(subject)
     how = {
         "squish": "the whole frame squeezed into a square",
         "pad": "the whole frame between grey bars",
@@ -52,8 +53,9 @@ def draw_photo(subject: Subject) -> Figure:
     figure, top = new_page(
         "What the network gets",
         f"{subject.name}, turned upright, {how} of {size} × {size} pixels. To the network each pixel is three numbers "
-        f"from 0 to 255: how much red, green and blue. That makes {3 * size * size:,} numbers, and nothing else.",
-        2.9,
+        f"from 0 to 255: how much red, green and blue. That makes {3 * size * size:,} numbers, and nothing else."
+        + _introduce_body(subject),
+        2.9 if body is None else 4.9,
     )
     show_picture(figure, MARGIN, top, 2.4, subject.pixels, "the photo")
     for number, (name, color) in enumerate((("red", "#B22222"), ("green", "#2E7D32"), ("blue", BLUE))):
@@ -62,7 +64,26 @@ def draw_photo(subject: Subject) -> Figure:
             figure, left, top, 2.4, subject.pixels[:, :, number], f"its {name}", colors="gray", limits=(0, 255)
         )
         axes.title.set_color(color)
+    if body is not None and subject.network.body is not None:
+        top += 2.9
+        name = subject.network.body.about["name"]
+        box = {"facecolor": "#EFEFEF", "edgecolor": GREY, "boxstyle": "square,pad=1"}
+        write(figure, MARGIN + 0.2, top + 0.5, f"{name}\n(pretrained, fixed)", weight="bold", bbox=box)
+        write(figure, MARGIN + 2.65, top + 0.62, "→", size=16)
+        for number, channel in enumerate(most_active(body, 6)):
+            show_map(figure, MARGIN + 3.1 + number * 1.4, top, 1.3, body[channel], f"its map {channel + 1}")
     return figure
+
+
+def _introduce_body(subject: Subject) -> str:
+    body = subject.network.body
+    if body is None:
+        return ""
+    weights = sum(weight.numel() for weight in body.parameters())
+    return (
+        f" A pretrained network, the body, looks at them first: its {weights:,} fixed weights come from other photos. "
+        "What follows is all this network's own, and looks at the body's maps instead of pixels."
+    )
 
 
 def draw_kernels(subject: Subject, kernels: NDArray[np.float32], found: Sequence[Maps], limit: int = 16) -> Figure:
@@ -71,12 +92,19 @@ def draw_kernels(subject: Subject, kernels: NDArray[np.float32], found: Sequence
     shown = most_active(first.maps, limit)
     lines = -(-len(shown) // 8)
     side = kernels.shape[-1]
+    body = subject.network.body
+    on_what = "photo resembles" if body is None else "body's maps resemble"
+    slides = f"A kernel is a small picture of {side} × {side} pixels that slides over the photo."
+    if body is not None:
+        slides = (
+            f"A kernel is a window of {side} × {side} places that slides over the body's {body.out_width} maps, with "
+            "weights for each. Shown, in red, green and blue, are its weights on the three maps that count most in it."
+        )
     which = "Here are all" if len(shown) == len(kernels) else f"Here are the {len(shown)} most active of"
     figure, top = new_page(
         "What the first layer looks for, and what later ones make of it",
-        f"A kernel is a small picture of {side} × {side} pixels that slides over the photo. Where the photo resembles "
-        f"it, its map is bright. {which} {len(kernels)} kernels, each with its map beside it. In a kernel, grey means "
-        "“doesn't matter”; the further a colour is from grey, the more it counts.",
+        f"{slides} Where the {on_what} it, its map is bright. {which} {len(kernels)} kernels, each with its map beside "
+        "it. In a kernel, grey means “doesn't matter”; the further a colour is from grey, the more it counts.",
         0.3 + lines * 1.12 + len(later) * 1.5,
     )
     for number, channel in enumerate(shown):
@@ -108,12 +136,16 @@ def draw_convolution(subject: Subject, step: ConvolutionStep) -> Figure:
     matrix, gap = side * cell, 0.35
     line = matrix + gap
     numbers = "" if side <= 5 else " (too many numbers to print: colour shows them)"
+    body = subject.network.body
+    unit = "pixels" if body is None else "places"
+    before = f"Pixels are first brought near zero: (pixel − {subject.mean:g}) / {subject.std:g}."
+    if body is not None:
+        before = f"The window has {body.out_width} maps of the body; written out are the three that add most."
     figure, top = new_page(
         "One step of the convolution",
-        f"The kernel lies on one window of {side} × {side} pixels. Each of the window's numbers is multiplied by the "
+        f"The kernel lies on one window of {side} × {side} {unit}. Each of the window's numbers is multiplied by the "
         f"kernel's number at the same place, and all products are added up: that is one number of the map{numbers}. "
-        "Then the kernel moves on. Shown is the place where a kernel answers most. Pixels are first brought near zero: "
-        f"(pixel − {subject.mean:g}) / {subject.std:g}. Numbers are "
+        f"Then the kernel moves on. Shown is the place where a kernel answers most. {before} Numbers are "
         "rounded, so the last digit of a sum can be off by one.",
         max(5.7, 3 * line + 1.75),
     )
@@ -128,7 +160,7 @@ def draw_convolution(subject: Subject, step: ConvolutionStep) -> Figure:
         write(figure, left + number * (matrix + gap) + matrix / 2, top - 0.02, name, weight="bold", ha="center")
     top += 0.25
     parts = ((step.window, 2.0), (step.kernel, np.abs(step.kernel).max()), (step.products, np.abs(step.products).max()))
-    for row, (color, tint) in enumerate((("red", "#B22222"), ("green", "#2E7D32"), ("blue", BLUE))):
+    for row, (color, tint) in enumerate(zip(step.inputs, ("#B22222", "#2E7D32", BLUE), strict=True)):
         line_top = top + row * line
         write(figure, left - 0.15, line_top + matrix / 2, color, color=tint, weight="bold", ha="right", va="center")
         for number, (values, limit) in enumerate(parts):
@@ -139,7 +171,8 @@ def draw_convolution(subject: Subject, step: ConvolutionStep) -> Figure:
         together = f"added up: {plain(step.sums[row])}"
         write(figure, left + span + 0.2, line_top + matrix / 2, together, color=tint, weight="bold", va="center")
     bias = f" {signed(step.bias)}" if step.bias else ""
-    sums = f"{plain(step.sums[0])} {signed(step.sums[1])} {signed(step.sums[2])}{bias} = {plain(step.total)}"
+    rest = "" if body is None else f" {signed(step.rest)} of the others"
+    sums = f"{plain(step.sums[0])} {signed(step.sums[1])} {signed(step.sums[2])}{rest}{bias} = {plain(step.total)}"
     norm = (
         f"({plain(step.total)} {signed(-step.mean)}) / {step.deviation:.2f} × {plain(step.scale)} "
         f"{signed(step.shift)} = {plain(step.normed)}"
@@ -148,26 +181,32 @@ def draw_convolution(subject: Subject, step: ConvolutionStep) -> Figure:
     top += 3 * line
     for number, (what, formula) in enumerate(
         (
-            ("all three colours", sums),
+            ("all three colours" if body is None else "all maps", sums),
             ("batch norm: brought to about −1 to 1 by what is usual for this kernel", norm),
             ("ReLU: what is below zero becomes zero; this stands in the map", relu),
         )
     ):
         write(figure, left - 0.55, top + number * 0.4, what, size=9, color=GREY)
         write(figure, left - 0.55, top + number * 0.4 + 0.16, formula, weight="bold")
-    pixels = step.window * subject.std + subject.mean
-    colors = np.clip(pixels / 255, 0, 1).transpose(1, 2, 0)
-    show_picture(figure, WIDTH - MARGIN - 2.3, top + 0.12, 1.0, colors, "window")
+    if body is None:
+        pixels = step.window * subject.std + subject.mean
+        colors = np.clip(pixels / 255, 0, 1).transpose(1, 2, 0)
+        show_picture(figure, WIDTH - MARGIN - 2.3, top + 0.12, 1.0, colors, "window")
     show_picture(figure, WIDTH - MARGIN - 1.0, top + 0.12, 1.0, kernel_colors(step.kernel), "kernel, in colour")
     return figure
 
 
 def draw_pooling(subject: Subject, step: ConvolutionStep) -> Figure:
     """A map through max, avg and concat windows; below, a piece of it in numbers."""
-    model, size, one_map = subject.model, subject.model.pool_size, step.map
+    model, one_map = subject.model, step.map
+    size = max(model.pool_size, 2)
     own = {"max": "the maximum", "avg": "the average", "concat": "both side by side (concat)"}
     own_words = own.get(model.pooling, POOLING_MODES[model.pooling].words)
-    if model.stride == 1:
+    if model.stride == 1 and model.pool_size == 1:
+        here = (
+            f"This network's blocks keep the map's size; it pools only the last map, all of it, and takes {own_words}."
+        )
+    elif model.stride == 1:
         here = f"This network pools after each block and takes {own_words}."
     else:
         here = (
@@ -302,7 +341,11 @@ def draw_dropout(subject: Subject, trials: Sequence[DropoutTrial]) -> Figure:
     )
     answer = float(subject.probability(subject.network(subject.batch())).detach())
     kinds = {
-        "pixels": ("input dropout", "pixels of the photo", "input_dropout"),
+        "pixels": (
+            "input dropout",
+            "pixels of the photo" if subject.network.body is None else "places of the body's map",
+            "input_dropout",
+        ),
         "channels": ("convolution dropout", "maps between blocks\n(16 of the first are shown)", "conv_dropout"),
         "features": ("dropout", "features before the head", "dropout"),
     }
@@ -346,9 +389,11 @@ def kernel_colors(kernel: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _dropout_panels(subject: Subject, trial: DropoutTrial) -> list[tuple[NDArray[Any], str | None]]:
     """What is there without dropout and under each mask, and the colours of it (None for a photo)."""
-    grey = round(subject.mean)
     if trial.what == "pixels":
-        left = [np.where(mask[:, :, None], subject.pixels, np.uint8(grey)) for mask in trial.kept]
+        grey = round(subject.mean) if subject.network.body is None else 128
+        size = len(subject.pixels)
+        masks = [_enlarge(mask, size) for mask in trial.kept]  # a place of a body's map is many pixels
+        left = [np.where(mask[:, :, None], subject.pixels, np.uint8(grey)) for mask in masks]
         return [(subject.pixels, None), *((image, None) for image in left)]
     if trial.what == "channels":
         chosen = np.sort(most_active(trial.before, 16))
@@ -357,3 +402,9 @@ def _dropout_panels(subject: Subject, trial: DropoutTrial) -> list[tuple[NDArray
         return [(tile(np.where(mask[:, None, None], scaled, np.nan)), MAP_COLORS) for mask in masks]
     masks = [np.ones(len(trial.before), bool), *trial.kept]
     return [(tile(np.where(mask, trial.before, np.nan)[:, None, None], gap=0), MAP_COLORS) for mask in masks]
+
+
+def _enlarge(mask: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
+    """Enlarge a mask (n, n) to (size, size)."""
+    places = np.arange(size) * len(mask) // size
+    return mask[places][:, places]

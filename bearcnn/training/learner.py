@@ -15,6 +15,8 @@ from torch import nn
 
 from bearcnn.config import Config, Precision, TrainConfig
 from bearcnn.data.dataset import Dataset
+from bearcnn.errors import ConfigError
+from bearcnn.geometry import map_sizes
 from bearcnn.model.network import BearCNN, build_model
 from bearcnn.training.callbacks import BFloat16Blocks, CountBatches, SeedEpoch
 from bearcnn.training.dataloaders import build_dataloaders
@@ -48,6 +50,8 @@ def build_learner(
         model = build_network(config, dataset)
     model = lay_out(model, device)
     maps = None if model.body is None else open_maps(model.body, dataset, config.data, on_maps)
+    if maps is not None:
+        _check_map(config, maps.shape[2])
     callbacks = [TrainEvalCallback(), Recorder(), SeedEpoch(config)]
     if computes_in_bfloat16(settings.precision, device):
         callbacks.append(BFloat16Blocks())
@@ -64,6 +68,15 @@ def build_learner(
     )
     learner.create_opt()
     return learner
+
+
+def _check_map(config: Config, side: int) -> None:
+    """Check that a body's map is large enough for the blocks; the configuration can't know for every body."""
+    model = config.model
+    try:
+        map_sizes(config.data.image_size, len(model.widths), model.stride, model.pool_size, start=side)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
 
 
 def build_network(config: Config, dataset: Dataset) -> BearCNN:

@@ -235,7 +235,7 @@ def _fuse(module: nn.Module) -> nn.Module:
         layers = list(module)
         for number, layer in enumerate(layers):
             before = layers[number - 1]
-            if isinstance(layer, nn.BatchNorm2d) and number and isinstance(before, nn.Conv2d):
+            if type(layer) is nn.BatchNorm2d and number and isinstance(before, nn.Conv2d):
                 module[number - 1] = fuse_conv_bn_eval(before, layer)
                 module[number] = nn.Identity()
     return module

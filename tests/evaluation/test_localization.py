@@ -43,7 +43,7 @@ def test_a_place_depends_on_exactly_the_pixels_of_its_field(config):
     size = 40 if config.pool_size == 2 else 54  # nothing is left over at the edge when windows pool it
     image = torch.rand(1, 3, size, size, dtype=torch.float64, requires_grad=True)
     maps = image
-    for block, (convolved, field) in zip(network.blocks, config.receptive_fields(size), strict=True):
+    for block, (convolved, field) in zip(network.blocks, config.receptive_fields, strict=True):
         for expected, output in ((convolved, block.convolution(maps)), (field, block(maps))):
             last = output.shape[-1] - 1
             for row, column in {(0, 0), (last // 2, last), (last, last // 3)}:
@@ -56,7 +56,7 @@ def test_a_place_depends_on_exactly_the_pixels_of_its_field(config):
 def test_with_a_stride_of_2_the_first_window_looks_at_the_corner():
     config = Config(data={"image_size": 64})
     manifest = make_manifest(image_size=64, config=config.model_dump(mode="json"))
-    assert config.model.receptive_fields(128)[-1][1].size == 31  # 1 + 2 (1 + 2 + 4 + 8)
+    assert config.model.receptive_fields[-1][1].size == 31  # 1 + 2 (1 + 2 + 4 + 8)
     assert manifest.window_centres(4) * 64 == pytest.approx([0.5, 16.5, 32.5, 48.5])
 
 
@@ -104,7 +104,7 @@ def test_without_photos_there_is_no_rate():
 
 def test_there_are_as_many_windows_as_places_in_the_last_map():
     config = Config(data={"image_size": 100})
-    field = config.model.receptive_fields(128)[-1][1]
+    field = config.model.receptive_fields[-1][1]
     assert map_sizes(100, 4, 2, 2)[-1] == len(range(0, 100, field.step))
 
 

@@ -1,0 +1,171 @@
+"""The whole way with a pretrained body: train, resume, export, predict, explain, sweep, and fastai's calls."""
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from typer.testing import CliRunner
+
+import bearcnn
+from bearcnn import pipeline
+from bearcnn.cli.app import app
+from bearcnn.config import load_config
+from bearcnn.data.dataset import Dataset
+from bearcnn.data.photos import load_pixels
+from bearcnn.export.run import export_run
+from bearcnn.formats import EXPORT_FORMATS
+from bearcnn.inference.predictor import Predictor
+from bearcnn.manifest import read_manifest
+from bearcnn.model.bodies import load_body
+from bearcnn.model.load import load_model
+from bearcnn.training.checkpoint import best_file
+from bearcnn.training.maps import open_maps
+from tests.helpers.training import Recorder, train_small
+
+pytestmark = pytest.mark.slow  # trains, or starts processes
+
+SETTINGS = [
+    "model.body=efficientnet_lite0", "model.widths=[16]", "data.image_size=64", "train.epochs=4", "train.batch_size=8",
+    "train.precision=float32",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def config(photos):
+    return load_config(None, [*SETTINGS, f"data.path={photos}"])
+
+
+@pytest.fixture(scope="module")
+def finished(config, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pretrained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        return train_small(config, folder / "run")
+
+
+def quietly(learn, call):
+    with learn.no_bar(), learn.no_logging():
+        return call()
+
+
+def test_the_model_file_holds_body_and_head_and_says_so(finished, config):
+    run, _, _ = finished
+    weights, body = load_file(run.weights_file), load_body(config.model)
+    for name, tensor in body.state_dict().items():
+        assert torch.equal(weights[f"body.{name}"], tensor)  # frozen, batch norms too
+    manifest = read_manifest(run.onnx_file)
+    assert manifest.body == {"name": "efficientnet_lite0", "licence": "Apache-2.0", "sha256": body.about["sha256"]}
+    assert not any(name.startswith("body.") for name in load_file(best_file(run)))
+
+
+def test_the_file_answers_photos_as_the_network_does(finished, photos):
+    run, _, _ = finished
+    path = sorted((photos / "test").rglob("*.jpg"))[0]
+    (answer,) = Predictor(run.onnx_file).predict(path)
+    trained = load_model(run.weights_file)
+    pixels = torch.from_numpy(load_pixels(path, 64, "squish").copy()).permute(2, 0, 1)[None]
+    with torch.no_grad():
+        bear = torch.sigmoid(
+            _bear(trained.network(pixels), trained.network.output_classes) / trained.manifest.temperature
+        )
+    assert answer.probability == pytest.approx(float(bear), abs=1e-4)
+
+
+def _bear(logits, output_classes):
+    from bearcnn.model.network import bear_logit
+
+    return bear_logit(logits, output_classes)[0]
+
+
+def test_the_layers_name_the_body_as_one(finished):
+    layers = finished[0].metrics()["layers"]
+    assert (layers[0]["name"], layers[0]["layer"]) == ("body", "efficientnet_lite0, pretrained")
+    assert layers[0]["output_shape"] == [320, 2, 2]
+    assert layers[1]["output_shape"] == [16, 2, 2]
+
+
+def test_an_interrupted_run_continues_to_the_same_weights(finished, config, tmp_path, monkeypatch):
+    class StopAfterTwo(Recorder):
+        def batch_done(self, done, total):
+            if len(self.records) == 2 and done == 2:
+                raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    run, dataset, _ = train_small(config, tmp_path / "run", StopAfterTwo())
+    assert not run.metrics()["complete"]
+    resumed = pipeline.resume(run, dataset)
+    expected = load_file(finished[0].weights_file)
+    found = load_file(resumed.weights_file)
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in found)
+
+
+@pytest.mark.parametrize("target", EXPORT_FORMATS.names())
+def test_every_format_answers_as_the_network(finished, target, tmp_path):
+    run, dataset, _ = finished
+    report = export_run(run, dataset, target, tmp_path / f"model{EXPORT_FORMATS[target].suffix}")
+    assert report.largest_difference < (0.5 if target == "int8" else 1e-4)
+
+
+def test_explain_draws_every_section(finished, photos, monkeypatch):
+    photo = sorted(photos.rglob("*.jpg"))[0]
+    assert bearcnn.explain(finished[0], photo).height > 1000
+
+
+def test_a_sweep_reads_the_maps(config, finished, tmp_path):
+    dataset = finished[1]
+    analysis = bearcnn.sweep(config, dataset, {"model.pooling": ["max", "avg"]}, seeds=1, out=tmp_path / "sweep")
+    assert not analysis.failed
+    assert len(analysis.settings) == 2
+
+
+@pytest.fixture(scope="module")
+def learn(config, finished):
+    learn = bearcnn.build_learner(config, finished[1])
+    quietly(learn, lambda: learn.fit_one_cycle(2))
+    return learn
+
+
+class TestLearner:
+    """What a fastai user does with a Learner."""
+
+    def test_batches_are_maps_and_shown_batches_are_photos(self, learn):
+        batch = next(iter(learn.dls.train))
+        assert (batch[0].shape, batch[0].dtype) == ((8, 320, 2, 2), torch.float16)
+        assert learn.dls.one_batch()[0].shape == (8, 3, 64, 64)
+
+    def test_training_batches_are_of_both_views_and_the_same_for_a_seed(self, learn, config, finished):
+        train = learn.dls.train
+        maps = open_maps(learn.model.body, finished[1], config.data)
+        first, again = list(train), list(train)
+        assert all(torch.equal(one[0], other[0]) for one, other in zip(first, again, strict=True))
+        found = torch.cat([batch[0] for batch in first]).permute(0, 2, 3, 1).numpy()
+        views = {view for each in found for view in (0, 1) if (maps[:, view] == each).all((1, 2, 3)).any()}
+        assert views == {0, 1}
+
+    def test_predict_decodes_a_photo_and_agrees_with_its_maps(self, learn, finished):
+        dataset = finished[1]
+        probabilities, labels = quietly(learn, learn.get_preds)
+        examples = dataset.select("valid")
+        assert labels.tolist() == [example.label for example in examples]
+        _, _, answer = quietly(learn, lambda: learn.predict(examples[0].path))
+        torch.testing.assert_close(answer, probabilities[0], atol=5e-3, rtol=5e-2)
+        again, _ = quietly(learn, lambda: learn.get_preds(dl=learn.dls.test_dl([each.path for each in examples])))
+        np.testing.assert_allclose(again, probabilities, atol=2e-2)
+
+    def test_the_optimizer_has_the_head_alone(self, learn):
+        trained = sum(parameter.numel() for group in learn.opt.param_lists for parameter in group)
+        whole = sum(parameter.numel() for parameter in learn.model.parameters())
+        frozen = sum(parameter.numel() for parameter in learn.model.body.parameters())
+        assert trained == whole - frozen
+
+
+def test_the_command_line_trains_with_a_body(photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = [part for setting in SETTINGS[1:] for part in ("--set", setting)]
+    result = CliRunner().invoke(
+        app, ["train", "--data", str(photos), "--body", "efficientnet_lite0", "--out", "run", *settings]
+    )
+    assert result.exit_code == 0, result.output
+    dataset = Dataset.from_record(bearcnn.open_run("run").dataset_record(), bearcnn.open_run("run").config().data)
+    assert len(dataset.select("valid")) == 12
