@@ -11,6 +11,7 @@ from pkgutil import resolve_name
 from typing import Any
 
 from bearcnn.errors import SweepError
+from bearcnn.registry import explain_choice
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,5 +51,4 @@ def find_executor(name: str, workers: int = 1) -> Callable[..., AbstractContextM
                 row.path_for_workers if workers > 1 and row.path_for_workers else row.path
             )
             return found
-    known = ", ".join(f"{row.name} ({row.help})" for row in EXECUTORS)
-    raise SweepError(f"there is no executor {name}; choose one of {known}")
+    raise SweepError(explain_choice("executor", name, [row.name for row in EXECUTORS]))
