@@ -35,7 +35,7 @@ class TestSweepDisplay:
         assert format_mean(mean_interval(values), least=3) == shown
 
     def test_no_number_is_a_negative_zero(self):
-        assert format_mean(mean_interval([-0.0001]), "+") == "0.000"
+        assert format_mean(mean_interval([-0.0001]), sign=True) == "0.000"
 
     def test_the_live_table_counts_what_is_done_failed_and_running(self):
         plan = dropout(2, (0, 0.4))
