@@ -19,7 +19,9 @@ def report(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write a run's report: one page for the browser that needs no network. Several runs are compared.
+    """Write a run's report: one page for the browser that needs no network.
+
+    Several runs are compared on one page.
 
     Examples:
         bearcnn report
