@@ -6,6 +6,7 @@ are reported at once. Validators are pure: they read no files. Imports no torch,
 
 import difflib
 import re
+import textwrap
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -329,7 +330,8 @@ def dump_config(config: Config, explained: bool = False) -> str:
         table = tomlkit.table()
         for key, value in values.items():
             if explained:
-                table.add(tomlkit.comment(explanations[f"{section}.{key}"]))
+                for line in textwrap.wrap(explanations[f"{section}.{key}"], 78):
+                    table.add(tomlkit.comment(line))
             table.add(key, value)
         document.add(section, table)
     return tomlkit.dumps(document)
@@ -347,7 +349,7 @@ def _set(values: dict[str, Any], override: str) -> None:
 
 
 def _parse(text: str) -> Any:
-    """A TOML value; a list without its brackets; or the text itself: `max` needs no quotes in a shell."""
+    """Parse a TOML value or a list without its brackets, or take the text itself: `max` needs no quotes in a shell."""
     for spelling in (text, f"[{text}]") if "," in text else (text,):
         with suppress(tomllib.TOMLDecodeError):
             parsed = tomllib.loads(f"value = {spelling}")
@@ -357,7 +359,7 @@ def _parse(text: str) -> Any:
 
 
 def _problems(error: ValidationError) -> Iterable[str]:
-    """One line for each wrong value of each key."""
+    """Give one line for each wrong value of each key."""
     by_key: "dict[str, list[ErrorDetails]]" = {}
     for problem in error.errors(include_url=False):
         # Pydantic adds the branch of a union and the place in a list to the path; the key is enough.
@@ -388,7 +390,7 @@ def _explain_unknown_key(key: str) -> str:
 
 
 def _show_given(key: str, problem: "ErrorDetails") -> str:
-    """What was given; nothing where our own message says it."""
+    """Show the wrong value; nothing where our own message does."""
     given = problem["input"]
     told = problem["type"] == "value_error" and isinstance(given, str)
     return f" (got {given!r})" if key.count(".") and isinstance(given, int | float | str | list) and not told else ""
@@ -430,6 +432,6 @@ def _explain_problem(problem: "ErrorDetails") -> str:
 
 
 def _choices(problem: "ErrorDetails") -> list[str]:
-    """The values that a key with a few of them can have; none for other problems."""
+    """List the values of a key that has only a few; none for other problems."""
     listed = problem.get("ctx", {}).get("expected", "") if problem["type"] == "literal_error" else ""
     return [name.strip("'") for name in re.split(", | or ", listed) if name]

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 
 def test_evaluate_shows_every_score_with_its_interval(work):
     process = bearcnn_command("evaluate", cwd=work)
-    for name in ("ROC AUC", "average precision", "Brier score", "recall", "predicted bear"):
+    for name in ("ROC AUC", "average precision", "Brier score", "recall", "called bear"):
         assert name in process.stdout
     content = json.loads(bearcnn_command("evaluate", "--json", cwd=work).stdout)
     assert content["split"] == "test"

@@ -35,7 +35,7 @@ def show_scores(evaluation: Evaluation, title: str, classes: Classes) -> None:
         table.add_row(metric_words(name), decimal(estimate.value), interval(estimate))
     out.print(table)
     confusion = evaluation.confusion
-    matrix = make_table("confusion", f"predicted {positive}", f"predicted {negative}", numbers=2)
+    matrix = make_table("confusion", f"called {positive}", f"called {negative}", numbers=2)
     matrix.add_row(f"is {positive}", f"{confusion.true_positive:,}", f"{confusion.false_negative:,}")
     matrix.add_row(f"is {negative}", f"{confusion.false_positive:,}", f"{confusion.true_negative:,}")
     out.print()
