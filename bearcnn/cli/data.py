@@ -9,7 +9,7 @@ import typer
 from bearcnn.cli.display import console
 from bearcnn.cli.options import AsJson
 from bearcnn.errors import BearcnnError
-from bearcnn.registry import explain_choice
+from bearcnn.registry import explain_choice, one_of
 
 FETCHED = ("cifar100-bears",)
 """Public data sets that can be fetched."""
@@ -66,15 +66,16 @@ def _parse_scale(text: str) -> tuple[float, float]:
 
 
 def fetch(
-    name: Annotated[str, typer.Argument(metavar="|".join(FETCHED), help="Data set to fetch.", callback=_check_fetched)],
+    name: Annotated[str, typer.Argument(metavar="NAME", help=f"{one_of(FETCHED)}.", callback=_check_fetched)],
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to make.")],
     negatives_per_bear: Annotated[int, typer.Option(min=1, max=99, help="Other pictures for each bear.")] = 4,
     as_json: AsJson = False,
 ) -> None:
     """Fetch real photos: the bears of CIFAR-100 (32 px) against its other classes.
 
-    Half of the others are the animals most like bears, the rest is spread over everything else. The download (169 MB)
-    is checked by its SHA-256 and kept; one that is interrupted starts again.
+    Half of the others are the animals most like bears; the rest is spread
+    over everything else. The download (169 MB) is checked by its SHA-256 and
+    kept; one that is interrupted starts again.
 
     Example:
         bearcnn data fetch cifar100-bears photos

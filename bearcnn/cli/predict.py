@@ -30,8 +30,8 @@ def predict(
 ) -> None:
     """Say for each photo whether there is a bear in it, and how sure that is.
 
-    Needs no network connection, no GPU and no torch. A photo that can't be read gets a row with the reason; the exit
-    code is then 1.
+    Needs no network connection, no GPU and no torch. A photo that can't be
+    read gets a row with the reason, and the exit code is 1.
 
     Examples:
         bearcnn predict photo.jpg
