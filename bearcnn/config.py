@@ -5,12 +5,14 @@ are reported at once. Validators are pure: they read no files. Imports no torch,
 """
 
 import difflib
+import re
+import textwrap
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import accumulate
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -26,6 +28,10 @@ from pydantic import (
 from bearcnn.errors import ConfigError
 from bearcnn.geometry import ReceptiveField, map_sizes, receptive_fields
 from bearcnn.pooling import POOLING_MODES
+from bearcnn.registry import nearest_hint, one_of
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 
 def _rate_below_one(rate: float) -> float:
@@ -297,7 +303,7 @@ def _upgrade(values: dict[str, Any]) -> dict[str, Any]:
         data["resize"] = data.pop("fit")
     if isinstance(train, dict) and "out" in train:
         if train["out"]:
-            raise ConfigError(f"train.out is not a key any more; give the folder as an option: --out {train['out']}")
+            raise ConfigError(f"train.out is not a key any more; give the folder as an option: `out` {train['out']}")
         del train["out"]
     return values
 
@@ -316,12 +322,16 @@ def dump_config(config: Config, explained: bool = False) -> str:
     import tomlkit  # only needed where a configuration is written
 
     document = tomlkit.document()
+    if explained:
+        document.add(tomlkit.comment("Every key and its meaning; a file needs only the keys that it changes."))
+        document.add(tomlkit.nl())
     explanations = dict(config_keys())
     for section, values in config.model_dump(mode="json").items():
         table = tomlkit.table()
         for key, value in values.items():
             if explained:
-                table.add(tomlkit.comment(explanations[f"{section}.{key}"]))
+                for line in textwrap.wrap(explanations[f"{section}.{key}"], 78):
+                    table.add(tomlkit.comment(line))
             table.add(key, value)
         document.add(section, table)
     return tomlkit.dumps(document)
@@ -339,28 +349,89 @@ def _set(values: dict[str, Any], override: str) -> None:
 
 
 def _parse(text: str) -> Any:
-    """A TOML value, or the text itself as a string: `max` needs no quotes in a shell."""
-    try:
-        parsed = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
-        return text
-    return parsed["value"] if parsed.keys() == {"value"} else text
+    """Parse a TOML value or a list without its brackets, or take the text itself: `max` needs no quotes in a shell."""
+    for spelling in (text, f"[{text}]") if "," in text else (text,):
+        with suppress(tomllib.TOMLDecodeError):
+            parsed = tomllib.loads(f"value = {spelling}")
+            if parsed.keys() == {"value"}:
+                return parsed["value"]
+    return text
 
 
 def _problems(error: ValidationError) -> Iterable[str]:
-    keys = [key for key, _ in config_keys()]
-    sections = list(Config.model_fields)
+    """Give one line for each wrong value of each key."""
+    by_key: "dict[str, list[ErrorDetails]]" = {}
     for problem in error.errors(include_url=False):
         # Pydantic adds the branch of a union and the place in a list to the path; the key is enough.
-        key = ".".join(str(part) for part in problem["loc"][:2])
-        if problem["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(key, keys if "." in key else sections, n=1, cutoff=0.5)
-            same_name = [known for known in keys if known.rpartition(".")[2] == key.rpartition(".")[2]]
-            nearest = (same_name or near or [""])[0]
-            hint = f"did you mean {nearest}?" if nearest else "`bearcnn config show` lists every key"
-            yield f"{key}: there is no such key; {hint}"
-        else:
-            message = problem["msg"].removeprefix("Value error, ")
-            given = problem["input"]
-            shown = f" (got {given!r})" if key.count(".") == 1 and isinstance(given, int | float | str | list) else ""
-            yield f"{key}: {message}{shown}" if key else message
+        by_key.setdefault(".".join(str(part) for part in problem["loc"][:2]), []).append(problem)
+    for key, found in by_key.items():
+        if found[0]["type"] == "extra_forbidden":
+            yield _explain_unknown_key(key)
+            continue
+        deepest = max(len(problem["loc"]) for problem in found)  # the element of a list, not "no whole number"
+        by_value: dict[str, list[ErrorDetails]] = {}
+        for problem in found:
+            if len(problem["loc"]) == deepest:
+                by_value.setdefault(_show_given(key, problem), []).append(problem)
+        for given, same in by_value.items():
+            first, *others = dict.fromkeys(_explain_problem(problem) for problem in same)
+            alternatives = "".join(f" or {other.removeprefix('expected ')}" for other in others)
+            hints = "".join(nearest_hint(problem["input"], _choices(problem)) for problem in same)
+            yield f"{key}: {first}{alternatives}{given}{hints}" if key else first
+
+
+def _explain_unknown_key(key: str) -> str:
+    keys = [known for known, _ in config_keys()]
+    near = difflib.get_close_matches(key, keys if "." in key else list(Config.model_fields), n=1, cutoff=0.5)
+    same_name = [known for known in keys if known.rpartition(".")[2] == key.rpartition(".")[2]]
+    nearest = (same_name or near or [""])[0]
+    hint = f"did you mean {nearest}?" if nearest else "`bearcnn config show` lists every key"
+    return f"{key}: there is no such key; {hint}"
+
+
+def _show_given(key: str, problem: "ErrorDetails") -> str:
+    """Show the wrong value; nothing where our own message does."""
+    given = problem["input"]
+    told = problem["type"] == "value_error" and isinstance(given, str)
+    return f" (got {given!r})" if key.count(".") and isinstance(given, int | float | str | list) and not told else ""
+
+
+_EXPECTED = {
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "string_type": "text in quotes",
+    "string_too_long": "at most {max_length} characters",
+    "string_pattern_mismatch": "text of the pattern {pattern}",
+    "tuple_type": "a list",
+    "too_short": "at least {min_length} values",
+    "too_long": "at most {max_length} values",
+    "greater_than": "a number above {gt}",
+    "greater_than_equal": "{ge} or more",
+    "less_than": "a number below {lt}",
+    "less_than_equal": "{le} or less",
+    "model_type": "a table of keys",
+}
+"""What pydantic's types of errors mean, with what each knows about the limit."""
+
+
+def _explain_problem(problem: "ErrorDetails") -> str:
+    limits = problem.get("ctx", {}).items()
+    context = {name: int(value) if isinstance(value, float) and value.is_integer() else value for name, value in limits}
+    if choices := _choices(problem):
+        return f"expected {one_of(choices)}"
+    if problem["type"] in _EXPECTED:
+        expected = "expected " + _EXPECTED[problem["type"]].format(**context)
+        return expected.replace("at least 1 values", "at least one value")
+    return problem["msg"].removeprefix("Value error, ")
+
+
+def _choices(problem: "ErrorDetails") -> list[str]:
+    """List the values of a key that has only a few; none for other problems."""
+    listed = problem.get("ctx", {}).get("expected", "") if problem["type"] == "literal_error" else ""
+    return [name.strip("'") for name in re.split(", | or ", listed) if name]

@@ -154,7 +154,9 @@ def check_model_file(path: Path) -> str:
                 "export the model as ONNX"
             )
         if suffix not in {".onnx", ".safetensors"}:
-            raise ModelFileError(f"{path} is neither a .onnx nor a .safetensors file")
+            raise ModelFileError(
+                f"{path} is neither a .onnx nor a .safetensors file, which alone bearcnn reads; {_WRITTEN_BY}"
+            )
         with path.open("rb"):
             return suffix
     except OSError as error:

@@ -62,11 +62,25 @@ class Registry(Generic[Row]):
 
     def explain(self, name: object) -> str:
         """Say that there is no such row, which ones there are, and which one was probably meant."""
-        *others, last = self._rows
-        known = f"{', '.join(others)} or {last}" if others else last
-        near = difflib.get_close_matches(str(name), self._rows, n=1, cutoff=0.5)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        return f"there is no {self.what} {name!r}: expected {known}{hint}"
+        return explain_choice(self.what, name, self._rows)
+
+
+def explain_choice(what: str, name: object, names: Iterable[str]) -> str:
+    """Say that `name` is none of the names, which ones there are, and which one was probably meant."""
+    names = list(names)
+    return f"there is no {what} {name!r}: expected {one_of(names)}{nearest_hint(name, names)}"
+
+
+def one_of(names: Iterable[str]) -> str:
+    """Return "a, b or c"."""
+    *others, last = names
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def nearest_hint(name: object, names: Iterable[str]) -> str:
+    """Return "; did you mean a?" where one of the names is like the one that was given, else nothing."""
+    near = difflib.get_close_matches(str(name), list(names), n=1, cutoff=0.5)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def load(target: Any) -> Any:

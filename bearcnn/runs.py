@@ -164,7 +164,7 @@ def choose_directory(config: Config, now: datetime, purpose: str = "", out: Path
         name = f"{now:%Y%m%d-%H%M%S}-{config.train.name}" + (f"-{purpose}" if purpose else "")
         return free_name(RUNS / name)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise RunError(f"{out} exists and is not empty; nothing is ever overwritten: choose another --out")
+        raise RunError(f"{out} exists and is not empty; nothing is ever overwritten: choose another folder")
     return out
 
 
@@ -177,7 +177,7 @@ def create_run(directory: Path, config: Config) -> Run:
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RunError(f"can't make the run folder {directory}: {error.strerror}; choose another --out") from None
+        raise RunError(f"can't make the run folder {directory}: {error.strerror}; choose another folder") from None
     run = Run(directory)
     write_atomically(run.config_file, dump_config(config, explained=True).encode())
     return run

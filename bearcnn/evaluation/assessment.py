@@ -52,24 +52,24 @@ class ThresholdPolicy:
         """Raise BearcnnError for a policy that can't be followed; `saving` if the threshold is to be kept."""
         asked = [self.target_recall, self.max_false_alarms_per_day, self.threshold]
         if sum(value is not None for value in asked) > 1:
-            raise BearcnnError("give one of --target-recall, --max-false-alarms-per-day and --threshold")
+            raise BearcnnError("give one of `target_recall`, `max_false_alarms_per_day` and `threshold`")
         if saving and not self.chooses and self.threshold is None:
             raise BearcnnError(
-                "--save-threshold needs a threshold: --target-recall, --max-false-alarms-per-day or --threshold"
+                "`save_threshold` needs a threshold: `target_recall`, `max_false_alarms_per_day` or `threshold`"
             )
         if self.target_recall is not None and not 0 < self.target_recall <= 1:
-            raise BearcnnError(f"--target-recall {self.target_recall:g}: expected a share of the bears, such as 0.98")
+            raise BearcnnError(f"`target_recall` {self.target_recall:g}: expected a share of the bears, such as 0.98")
         if self.max_false_alarms_per_day is not None and self.photos_per_day is None:
-            raise BearcnnError("--max-false-alarms-per-day needs the number of photos per day: --photos-per-day")
+            raise BearcnnError("`max_false_alarms_per_day` needs the number of photos per day: `photos_per_day`")
         for name, value, highest in (
-            ("max-false-alarms-per-day", self.max_false_alarms_per_day, np.inf),
-            ("photos-per-day", self.photos_per_day, np.inf),
+            ("max_false_alarms_per_day", self.max_false_alarms_per_day, np.inf),
+            ("photos_per_day", self.photos_per_day, np.inf),
             ("prevalence", self.prevalence, 1),
             ("threshold", self.threshold, 1),
         ):
             if value is not None and not 0 <= value <= highest:
                 ends = "0 or more" if highest == np.inf else "between 0 and 1"
-                raise BearcnnError(f"--{name} {value:g}: expected a number of {ends}")
+                raise BearcnnError(f"`{name}` {value:g}: expected a number of {ends}")
 
 
 @dataclass(frozen=True, slots=True)

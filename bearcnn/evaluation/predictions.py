@@ -62,7 +62,7 @@ def validation_predictions(run: Run) -> list[LabelledPrediction]:
     """
     predictions = in_split(read_predictions(run), "valid")
     if not predictions:
-        raise RunError(f"{run.directory} has no validation photos to choose a threshold on; give one with --threshold")
+        raise RunError(f"{run.directory} has no validation photos to choose a threshold on; give `threshold` itself")
     return predictions
 
 

@@ -13,6 +13,7 @@ from bearcnn.explain import figures
 from bearcnn.explain.activations import Subject, find_maps, kernels, score_windows, take_step, try_dropout
 from bearcnn.explain.canvas import stack
 from bearcnn.model.load import find_weights, load_model
+from bearcnn.registry import explain_choice
 from bearcnn.runs import Run
 
 Section = Callable[[Subject], Figure]
@@ -41,7 +42,7 @@ def explain(run: Run | Path | str | None, photo: Path | str, what: str = "all") 
         ModelFileError: its weights are missing or damaged.
     """
     if what != "all" and what not in SECTIONS:
-        raise BearcnnError(f"there is no section {what!r}: expected all, {', '.join(SECTIONS)}")
+        raise BearcnnError(explain_choice("part of an explanation", what, ["all", *SECTIONS]))
     model = run.directory if isinstance(run, Run) else None if run is None else Path(run)
     trained = load_model(find_weights(model))
     try:

@@ -101,9 +101,9 @@ def open_heatmaps(directory: Path, manifest: Manifest) -> OnWindows:
         directory.mkdir(parents=True, exist_ok=True)
         taken = any(directory.iterdir())
     except OSError as error:
-        raise BearcnnError(f"{directory} can't be made: {error.strerror or error}; choose another --heatmaps") from None
+        raise BearcnnError(f"{directory} can't be made: {error.strerror or error}; choose another folder") from None
     if taken:
-        raise BearcnnError(f"{directory} is not empty; nothing is ever overwritten: choose another --heatmaps")
+        raise BearcnnError(f"{directory} is not empty; nothing is ever overwritten: choose another folder")
 
     def save(path: Path, pixels: NDArray[np.uint8], probability: float, scores: NDArray[np.float32]) -> None:
         centres = manifest.window_centres(len(scores))

@@ -133,7 +133,7 @@ def create_sweep(directory: Path, plan: Plan, dataset: Dataset) -> SweepFolder:
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SweepError(f"can't make the folder {directory}: {error.strerror}; choose another --out") from None
+        raise SweepError(f"can't make the folder {directory}: {error.strerror}; choose another folder") from None
     folder = SweepFolder(directory)
     write_atomically(folder.config_file, dump_config(plan.config, explained=True).encode())
     write_atomically(directory / "dataset.json", json.dumps(dataset.to_json(), indent=1).encode())
@@ -154,8 +154,8 @@ def check_free(directory: Path) -> None:
     """
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise SweepError(
-            f"{directory} exists and is not empty; nothing is ever overwritten: choose another --out, "
-            f"or continue the sweep in it with --resume {directory}"
+            f"{directory} exists and is not empty; nothing is ever overwritten: choose another folder, "
+            f"or continue the sweep in it: bearcnn sweep --resume {directory}"
         )
 
 
@@ -191,5 +191,6 @@ def read_predictions(folder: SweepFolder, trial: str) -> dict[str, NDArray[np.fl
             return {name: arrays[name] for name in arrays.files}
     except (OSError, ValueError, KeyError, EOFError):
         raise SweepError(
-            f"{file} is missing or damaged; delete the trial's line in {folder.log_file.name} and --resume"
+            f"{file} is missing or damaged; delete the trial's line in {folder.log_file.name}, then continue with: "
+            f"bearcnn sweep --resume {folder.directory}"
         ) from None

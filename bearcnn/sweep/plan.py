@@ -29,7 +29,7 @@ DEFAULT_RATES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 
 _OTHER_PHOTOS = {"data.path", "data.positive", "data.valid_share", "data.test_share", "data.split_seed"}
 _NOT_A_SETTING = {
-    "train.seed": "every setting runs with several seeds anyway; use --seeds",
+    "train.seed": "every setting runs with several seeds anyway; use `seeds`",
     "train.name": "it changes nothing",
 }
 
@@ -112,7 +112,7 @@ def parse_vary(texts: Sequence[str]) -> dict[str, list[Any]]:
     for text in texts:
         key, equals, listed = text.partition("=")
         if not equals or not listed.strip():
-            raise SweepError(f"--vary {text}: expected section.key=value,value, such as model.pooling=max,avg")
+            raise SweepError(f"`vary` {text}: expected section.key=value,value, such as model.pooling=max,avg")
         settings.setdefault(key.strip(), []).extend(parse_values(listed))
     return settings
 
@@ -140,7 +140,7 @@ def make_plan(config: Config, swept: Sequence[SweptKey], seeds: int, sample: int
         ConfigError: a setting that can't work.
     """
     if not swept or not all(each.values for each in swept):
-        raise SweepError("nothing to vary: name at least one key and its values, such as --vary model.pooling=max,avg")
+        raise SweepError("nothing to vary: name at least one key and its values, such as model.pooling=max,avg")
     if seeds < 1:
         raise SweepError(f"seeds = {seeds}: a sweep needs at least one seed; 5 are a good start")
     known = {key for key, _ in config_keys()}
@@ -188,7 +188,7 @@ def extend_plan(before: Plan, asked: Plan) -> Plan:
         )
         raise SweepError(f"the configuration differs from the sweep's: {changed}; start a new sweep")
     if asked.sample is not None and before.sample is None:
-        raise SweepError("this sweep runs its whole grid; leave out --sample")
+        raise SweepError("this sweep runs its whole grid; give no `sample`")
     swept = tuple(
         replace(old, values=_sorted(_distinct((*old.values, *new.values))))
         for old, new in zip(before.swept, asked.swept, strict=True)

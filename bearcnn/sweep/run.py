@@ -134,7 +134,8 @@ def write_analysis(folder: SweepFolder, plan: Plan, dataset: Dataset) -> Analysi
         reasons = {record.reason for record in records.values() if record.reason}
         why = f": {sorted(reasons)[0]}" if reasons else ""
         raise SweepError(
-            f"not one trial of {folder.directory} is done{why}; fix it and continue with --resume"
+            f"not one trial of {folder.directory} is done{why}; fix it and continue with: "
+            f"bearcnn sweep --resume {folder.directory}"
         ) from None
     if photos["test"]:
         analysis = _add_test_scores(analysis, folder, dataset)

@@ -117,7 +117,10 @@ def append_record(file: Path, record: Record) -> None:
             stream.flush()
             os.fsync(stream.fileno())
     except OSError as error:
-        raise BearcnnError(f"{file} can't be written: {error.strerror or error}; then continue with --resume") from None
+        raise BearcnnError(
+            f"{file} can't be written: {error.strerror or error}; fix it, then continue with: "
+            f"bearcnn sweep --resume {file.parent}"
+        ) from None
 
 
 def _whole_length(file: Path) -> int:

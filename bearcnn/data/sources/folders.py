@@ -58,7 +58,7 @@ def list_folders(root: Path, positive: Sequence[str], on_progress: OnProgress | 
 def _find_photos(root: Path) -> list[Path]:
     try:
         if not root.exists():
-            raise DataError(f"There is no folder {root}: check the path of the data (--data).")
+            raise DataError(f"There is no folder {root}: check the path of the data.")
         if not root.is_dir():
             raise DataError(f"{root} is a file: the data must be a folder with one folder of photos for each class.")
     except OSError as error:  # too long a name, or a folder that may not be entered
@@ -68,7 +68,7 @@ def _find_photos(root: Path) -> list[Path]:
     if paths == [root]:
         raise DataError(f"The folder {root} can't be listed: check its permissions.")
     if not paths:
-        raise DataError(f"There is no photo (jpg, png, webp, gif, bmp, tiff, ...) in {root}: check the path (--data).")
+        raise DataError(f"There is no photo (jpg, png, webp, gif, bmp, tiff, ...) in {root}: check the path.")
     return paths
 
 

@@ -94,7 +94,7 @@ def _start_worker(folder: SweepFolder, fingerprint: str, threads: int) -> _Worke
 def _explain_exit(code: int | None) -> str:
     if code is not None and code < 0:
         name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
-        hint = " (out of memory? try fewer --workers)" if name == "SIGKILL" else ""
+        hint = " (out of memory? try fewer `workers`)" if name == "SIGKILL" else ""
         return f"its process was ended by {name}{hint}"
     return f"its process ended with exit code {code}"
 

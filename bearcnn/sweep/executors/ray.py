@@ -65,7 +65,9 @@ def run_on_ray(job: Job) -> Iterator[Executor]:
 def _connect(resources: Resources) -> Any:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # the coming default; without it Ray warns
-    ray: Any = load_optional("ray", '--engine ray needs Ray: pip install "bearcnn[ray]", on every node of the cluster')
+    ray: Any = load_optional(
+        "ray", 'the executor ray needs Ray: pip install "bearcnn[ray]", on every node of the cluster'
+    )
     _check_address(resources.ray_address)
     try:
         ray.init(
@@ -77,7 +79,7 @@ def _connect(resources: Resources) -> Any:
             f"the Ray cluster at {resources.ray_address}" if resources.ray_address else "a Ray cluster on this computer"
         )
         reason = " ".join(str(error).split())[:200]
-        raise SweepError(f"can't connect to {where}: {reason}; check --ray-address") from None
+        raise SweepError(f"can't connect to {where}: {reason}; check `ray_address`") from None
     return ray
 
 
@@ -90,7 +92,7 @@ def _check_address(address: str) -> None:
         socket.create_connection((host, int(port)), 5).close()
     except OSError as error:
         reason = error.strerror or error
-        raise SweepError(f"no Ray cluster answers at {address} ({reason}); check --ray-address") from None
+        raise SweepError(f"no Ray cluster answers at {address} ({reason}); check `ray_address`") from None
 
 
 def _slots(node: dict[str, Any], resources: Resources) -> int:
