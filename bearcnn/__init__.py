@@ -18,7 +18,7 @@ of the flow: `data`, `model`, `training`, `export`, `inference`, `evaluation`, `
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # for type checkers and editors; `_API` is what happens
+if TYPE_CHECKING:  # for type checkers and editors; at run time `_API` is used
     from bearcnn.config import Config, load_config
     from bearcnn.data.dataset import Dataset
     from bearcnn.errors import BearcnnError

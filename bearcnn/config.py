@@ -1,7 +1,7 @@
 """TOML + overrides -> one frozen, checked Config.
 
 Everything that can be wrong with a configuration is found here, before torch is loaded or a photo is read; all problems
-are reported at once. Validators are pure: they read no files. Imports no torch, so that `bearcnn config` is instant.
+are reported at once. Validators are pure: they read no files.
 """
 
 import difflib
@@ -259,7 +259,7 @@ class Config(Section):
 
 
 def load_config(path: Path | str | None = None, overrides: Sequence[str] = ()) -> Config:
-    """The configuration of a TOML file (or the defaults) with `section.key=value` overrides on top.
+    """Read the configuration of a TOML file (or the defaults), with `section.key=value` overrides on top.
 
     Raises:
         ConfigError: the file can't be read, or something in it or the overrides can't work; one line for each problem.
@@ -278,7 +278,7 @@ def load_config(path: Path | str | None = None, overrides: Sequence[str] = ()) -
 
 
 def make_config(values: dict[str, Any]) -> Config:
-    """The checked configuration of nested plain values, as TOML and JSON give them.
+    """Check nested plain values, as TOML and JSON give them, and build the configuration.
 
     Raises:
         ConfigError: one line for each problem.
@@ -290,7 +290,7 @@ def make_config(values: dict[str, Any]) -> Config:
 
 
 def _upgrade(values: dict[str, Any]) -> dict[str, Any]:
-    """The values with the keys of today, as run folders and model files of bearcnn 0.1 hold older ones."""
+    """Rename the keys of bearcnn 0.1, which its run folders and model files hold."""
     values = {section: dict(table) if isinstance(table, dict) else table for section, table in values.items()}
     data, train = values.get("data"), values.get("train")
     if isinstance(data, dict) and "fit" in data and "resize" not in data:
@@ -312,7 +312,7 @@ def config_keys() -> Iterator[tuple[str, str]]:
 
 
 def dump_config(config: Config, explained: bool = False) -> str:
-    """The configuration as TOML that `load_config` reads back; `explained` puts each key's meaning above it."""
+    """Write the configuration as TOML that `load_config` reads back; `explained` adds each key's meaning above it."""
     import tomlkit  # only needed where a configuration is written
 
     document = tomlkit.document()
@@ -339,7 +339,7 @@ def _set(values: dict[str, Any], override: str) -> None:
 
 
 def _parse(text: str) -> Any:
-    """A TOML value, or the text itself as a string: `max` needs no quotes in a shell."""
+    """Parse a TOML value; other text is a string: `max` needs no quotes in a shell."""
     try:
         parsed = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:

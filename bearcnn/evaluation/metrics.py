@@ -1,9 +1,9 @@
 """Metrics of probabilities against true labels, with intervals.
 
-One set of formulas serves the single number, the training loop and the bootstrap, so that none can disagree.
+The single scores, the training loop and the bootstrap use one set of formulas.
 
 A positive is a photo with label 1; it is predicted positive when its probability is at least the threshold. A number
-that has no meaning for the data (recall without a single positive, say) is NaN in `score` and None in an `Estimate`.
+that the data doesn't define (such as recall without a positive) is NaN in `score` and None in an `Estimate`.
 """
 
 import math
@@ -48,12 +48,12 @@ METRICS: dict[str, Metric] = {
 """Every metric by its name in files and on the command line."""
 
 _CELLS_AT_ONCE = 1 << 16
-"""Resamples are weighed in chunks of about this many numbers: a few megabytes, near the CPU's cache."""
+"""The size of a chunk of resamples: a few megabytes, about the CPU's cache."""
 
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """The number of photos of each class that got each answer at the threshold."""
+    """The number of photos of each class with each answer at the threshold."""
 
     true_positive: int
     false_positive: int
@@ -80,7 +80,7 @@ class Evaluation:
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "Evaluation":
-        """Return the evaluation that `to_json` gave these fields."""
+        """Build the evaluation from the fields that `to_json` returned."""
         estimates = {name: Estimate(**estimate) for name, estimate in fields["estimates"].items()}
         return cls(**{**fields, "estimates": estimates, "confusion": Confusion(**fields["confusion"])})
 
@@ -98,13 +98,13 @@ def evaluate(
 
     `labels` (n,) are 0 or 1, `probabilities` (n,) those of class 1.
 
-    Accuracy, precision, recall and the false-positive rate are proportions and get Wilson intervals, which stay honest
-    at the edge: 20 bears of 20 found is a recall of 1.000 (0.839–1.000), where resampling could only repeat the 1.
-    Balanced accuracy and F1 are made of proportions, and their intervals of those. The others get bootstrap percentile
-    intervals from resamples of the photos. The resampling is not stratified: how many bears come before the camera is
-    chance as well, and average precision depends on it. A resample that leaves a number undefined is skipped for that
-    number's interval. Where all resamples agree, as they must on a perfect ranking, the interval of the ROC AUC is
-    Newcombe's (2006) and that of average precision Wilson's with a trial for each bear (Boyd, Eng & Page 2013).
+    Accuracy, precision, recall and the false-positive rate are proportions and have Wilson intervals, which have a
+    width even at 1: with 20 of 20 bears found, recall is 1.000 (0.839–1.000). Balanced accuracy and F1 are made of
+    proportions, and their intervals of those. The others have bootstrap percentile intervals from resamples of the
+    photos. The resampling is not stratified: the number of bears before the camera is chance as well, and average
+    precision depends on it. A resample that leaves a number undefined is skipped for that number's interval. Where all
+    resamples agree, as on a perfect ranking, the interval of the ROC AUC is Newcombe's (2006), and that of average
+    precision is Wilson's with one trial per bear (Boyd, Eng & Page 2013).
 
     Raises ValueError for arrays of the wrong shape or with values outside their range.
     """
@@ -152,8 +152,8 @@ def evaluate_repeats(
     """Compute every metric's mean over repeated training runs, with its interval.
 
     `labels` (n,) are 0 or 1, `repeats` (runs, n) the probabilities that each training run gives the same photos. Each
-    bootstrap resample draws photos, the same for all runs, and runs: the interval covers both the chance in the photos
-    and the chance in the seed (Owen 2007; it errs on the wide side). With few runs the second part is a rough one.
+    bootstrap resample draws photos, the same for all runs, and runs: the interval covers the chance in the photos and
+    the chance in the seed (Owen 2007; it is rather too wide than too narrow). With few runs the second part is rough.
 
     Raises ValueError as `evaluate` does.
     """
@@ -197,8 +197,8 @@ def compare(
 ) -> dict[str, Estimate]:
     """Compute every metric's difference, after minus before, of two models on the same photos, by a paired bootstrap.
 
-    `labels`, `before` and `after` (n,) are of the same photos in the same order. Both models are judged on the same
-    resamples, so what makes a resample easy for both cancels out. Raises ValueError as `evaluate` does.
+    `labels`, `before` and `after` (n,) are of the same photos in the same order. Both models are scored on the same
+    resamples: what makes a resample easy for both cancels out. Raises ValueError as `evaluate` does.
     """
     first, second = _rank(labels, before, thresholds[0]), _rank(labels, after, thresholds[1])
     whole = np.ones((1, first.n), np.int64)
@@ -218,9 +218,9 @@ def compare(
 
 @dataclass(frozen=True, slots=True)
 class _Ranking:
-    """The photos by falling probability, and what every weighting of them needs."""
+    """The photos by falling probability, with all that scoring a resample needs."""
 
-    order: NDArray[np.intp]  # (n,): the photos' places in what was given
+    order: NDArray[np.intp]  # (n,): the photos' places in the arguments
     labels: NDArray[np.int64]  # (n,)
     ends: NDArray[np.intp]  # (groups,): the last photo of each group of equal probabilities
     above: int  # the number of photos at or above the threshold
@@ -244,7 +244,7 @@ def _rank(labels: ArrayLike, probabilities: ArrayLike, threshold: float) -> _Ran
     order = np.argsort(-scores, kind="stable")
     truth, scores = truth[order].astype(np.int64), scores[order]
     ends = np.flatnonzero(np.append(scores[1:] != scores[:-1], True)[: len(scores)])
-    # The smallest step of a float keeps the loss of a certain, wrong answer finite, as in scikit-learn.
+    # Clipped at a float's smallest step: the loss of a certain, wrong answer is finite, as in scikit-learn.
     certainty = np.clip(np.where(truth == 1, scores, 1 - scores), np.finfo(np.float64).eps, 1)
     above = int((scores >= threshold).sum())
     return _Ranking(order, truth, ends, above, (scores - truth) ** 2, -np.log(certainty))
@@ -287,7 +287,7 @@ def _measure(ranking: _Ranking, counts: NDArray[np.int64]) -> dict[str, NDArray[
     false_negative = positive - true_positive
     true_negative = negative - false_positive
 
-    with np.errstate(divide="ignore", invalid="ignore"):  # 0 / 0 is NaN, which is what undefined means here
+    with np.errstate(divide="ignore", invalid="ignore"):  # 0 / 0 is NaN: undefined
         precision_at = np.divide(found, found + alarms, out=np.zeros_like(found), where=found > 0)
         return {
             "roc_auc": (alarms_here * (found - found_here / 2)).sum(axis=1) / (positive * negative),

@@ -1,4 +1,4 @@
-"""A trained network and a photo -> one picture of what the network does with it, section by section."""
+"""A trained network and a photo -> one picture of the network at work, section by section."""
 
 from collections.abc import Callable
 from io import BytesIO
@@ -28,7 +28,7 @@ SECTIONS: dict[str, Section] = {
 
 
 def explain(run: Run | Path | str | None, photo: Path | str, what: str = "all") -> Image.Image:
-    """Draw what a trained network does with a photo: an RGB picture, section below section.
+    """Draw a trained network at work on a photo: an RGB picture, section below section.
 
     Args:
         run: a run, its folder, a .safetensors file, or None for the newest run.
@@ -54,7 +54,7 @@ def explain(run: Run | Path | str | None, photo: Path | str, what: str = "all") 
 
 
 def explain_png(run: Run | Path | str | None, photo: Path | str, what: str = "all") -> bytes:
-    """The same picture as a PNG file."""
+    """Draw the same picture as a PNG file."""
     buffer = BytesIO()
     explain(run, photo, what).save(buffer, "PNG")
     return buffer.getvalue()

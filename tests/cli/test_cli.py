@@ -107,7 +107,7 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("arguments", "said"),
         [
-            (["train", "--data", "nowhere"], "There is no folder"),
+            (["train", "--data", "nowhere"], "there is no folder"),
             (["train", "--set", "model.poling=max"], "did you mean model.pooling?"),
             (["train", "--kernel-size", "4"], "not odd"),
             (["train", "--dropout", "1"], "nothing would be left"),

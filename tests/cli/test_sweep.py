@@ -110,7 +110,7 @@ class TestSweepCommands:
             (["sweep", "--vary", "model.pooling=max", "--engine", "slurm"], "choose one of local (this computer)"),
             (["sweep", "--vary", "model.pooling=max", "--kernel-size", "4"], "not odd"),
             (["sweep-dropout", "--where", "conv", "--dropout", "1"], "nothing would be left"),
-            (["sweep", "--vary", "model.pooling=max,avg", "--data", "nowhere"], "There is no folder"),
+            (["sweep", "--vary", "model.pooling=max,avg", "--data", "nowhere"], "there is no folder"),
         ],
     )
     def test_bad_input_is_one_line_and_exit_code_1(self, arguments, said, tmp_path):

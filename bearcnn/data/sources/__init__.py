@@ -1,6 +1,6 @@
 """Sources of labelled photos: an input format is one file in this package and one row in `SOURCES`.
 
-A source turns a path into plain rows (`base.Listing`) and decides the labels. Everything after that (unreadable files,
+A source turns a path into plain rows (`base.Listing`) and decides the labels. The rest (unreadable files,
 contradictions, exact copies, splits, the fingerprint) is the same for all sources, in `dataset.py` and `splits.py`.
 """
 
@@ -13,7 +13,7 @@ from bearcnn.data import OnProgress
 from bearcnn.data.sources.base import Listing
 
 Lister = Callable[[Path, Sequence[str], OnProgress | None], Listing]
-"""From a path, the names of the positive class and a progress callback to the listing; raises DataError."""
+"""Takes a path, the names of the positive class and a progress callback; returns the listing or raises DataError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Source:
 
     name: str
     words: str  # for help and messages
-    recognizes: Callable[[str], bool]  # whether a path, as the user wrote it, is of this source
+    recognizes: Callable[[str], bool]  # whether a path, as the user wrote it, belongs to this source
     lister: str  # "module:function" of a Lister, imported when it is used
 
 
@@ -31,7 +31,7 @@ SOURCES = [
     Source("scenes", "empty for the built-in drawn scenes", lambda path: not path, f"{_HERE}.scenes:list_scenes"),
     Source("folders", "a folder of class folders", lambda path: True, f"{_HERE}.folders:list_folders"),
 ]
-"""The first source that recognizes a path lists it; the last one takes every path, and says what is wrong with it."""
+"""The first source that recognizes a path lists it; the last one takes every path, and raises for a bad one."""
 
 
 def list_source(path: str, positive: Sequence[str], on_progress: OnProgress | None = None) -> Listing:
