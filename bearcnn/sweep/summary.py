@@ -1,7 +1,8 @@
-"""Summary of a sweep in words, as cautious as the numbers are.
+"""The summary of a sweep in words.
 
 A difference counts as shown if the t interval of the paired difference excludes 0 even when it is widened so that the
-intervals of all comparisons hold at once (Bonferroni). An interval that excludes 0 only without that is called a hint.
+intervals of all comparisons hold at once (Bonferroni). An interval that excludes 0 only without widening is called a
+hint.
 """
 
 import textwrap
@@ -18,7 +19,7 @@ Evidence = Literal["shown", "hint", "none", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class _Sign:
-    """Evidence and sign of one comparison; a loss improves when it falls."""
+    """The evidence and the sign of one comparison."""
 
     label: str
     comparison: Comparison
@@ -30,7 +31,7 @@ class _Sign:
 
 
 def write_summary(analysis: Analysis) -> str:
-    """Write the summary: one paragraph per line, to be wrapped by whoever shows it."""
+    """Write the summary, one paragraph per line; the caller wraps them."""
     paragraphs = [
         _what_was_done(analysis),
         _validation(analysis),
@@ -51,12 +52,12 @@ def wrap_summary(summary: str, width: int = 79) -> str:
 
 
 def weigh(comparison: Comparison) -> Evidence:
-    """Weigh the evidence of one comparison."""
+    """Rate the evidence of one comparison."""
     alone, low, high = comparison.difference, comparison.low_simultaneous, comparison.high_simultaneous
     if alone.low is None or alone.high is None or low is None or high is None:
         return "unknown"
     if alone.deviation == 0:
-        # Without variation the interval has no width: the smallest rounding would count as shown.
+        # Without variation the interval has no width: a rounding difference would count as shown.
         return "none" if alone.mean == 0 else "unknown"
     if low > 0 or high < 0:
         return "shown"
@@ -64,7 +65,7 @@ def weigh(comparison: Comparison) -> Evidence:
 
 
 def points(value: float | None) -> str:
-    """Format a difference of a share in points of a hundred."""
+    """Format a difference of shares in percentage points."""
     if value is None:
         return "unknown"
     size = abs(100 * value)
