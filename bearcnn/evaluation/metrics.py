@@ -6,8 +6,6 @@ A positive is a photo with label 1; it is predicted positive when its probabilit
 that the data doesn't define (such as recall without a positive) is NaN in `score` and None in an `Estimate`.
 """
 
-import math
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -23,6 +21,7 @@ from bearcnn.evaluation.intervals import (
     weighted_sum,
     wilson_interval,
 )
+from bearcnn.evaluation.resampling import Ranking, percentile_interval, rank, resample
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +45,6 @@ METRICS: dict[str, Metric] = {
     "log_loss": Metric("log loss", False),
 }
 """Every metric by its name in files and on the command line."""
-
-_CELLS_AT_ONCE = 1 << 16
-"""The size of a chunk of resamples: a few megabytes, about the CPU's cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +106,14 @@ def evaluate(
     """
     if resamples < 1 or not 0 < confidence < 1:
         raise ValueError(f"resamples={resamples} must be at least 1, confidence={confidence} between 0 and 1")
-    ranking = _rank(labels, probabilities, threshold)
+    ranking = rank(labels, probabilities, threshold)
     cells = _count(ranking)
     positives, negatives = cells.true_positive + cells.false_negative, cells.true_negative + cells.false_positive
     wrong = cells.false_positive + cells.false_negative
     recall = proportion(cells.true_positive, positives, confidence)
     specificity = proportion(cells.true_negative, negatives, confidence)
     values = {name: value[0] for name, value in _measure(ranking, np.ones((1, ranking.n), np.int64)).items()}
-    drawn = [_measure(ranking, counts) for counts in _resample(ranking.n, resamples, seed)]
+    drawn = [_measure(ranking, counts) for counts in resample(ranking.n, resamples, seed)]
     by_formula = {
         "accuracy": proportion(ranking.n - wrong, ranking.n, confidence),
         "balanced_accuracy": weighted_sum((0.5, 0.5), (recall, specificity)),
@@ -131,7 +127,7 @@ def evaluate(
         if name in by_formula:
             estimates[name] = by_formula[name]
             continue
-        low, high = _percentile_interval(np.concatenate([chunk[name] for chunk in drawn]), confidence)
+        low, high = percentile_interval(np.concatenate([chunk[name] for chunk in drawn]), confidence)
         if low == high and name == "roc_auc":
             low, high = auc_interval(float(value), positives, negatives, confidence)
         elif low == high and name == "average_precision":
@@ -158,19 +154,19 @@ def evaluate_repeats(
     Raises ValueError as `evaluate` does.
     """
     scores = np.atleast_2d(np.asarray(repeats, dtype=np.float64))  # (runs, n)
-    rankings = [_rank(labels, each, threshold) for each in scores]
+    rankings = [rank(labels, each, threshold) for each in scores]
     n, runs = rankings[0].n, len(rankings)
     whole = [_measure(ranking, np.ones((1, n), np.int64)) for ranking in rankings]
     drawn: dict[str, list[NDArray[np.float64]]] = {name: [] for name in METRICS}
     generator = np.random.default_rng([seed, 1])
-    for counts in _resample(n, resamples, seed):  # (rows, n)
+    for counts in resample(n, resamples, seed):  # (rows, n)
         chosen = generator.multinomial(runs, np.full(runs, 1 / runs), len(counts)) / runs
         measured = [_measure(ranking, counts[:, ranking.order]) for ranking in rankings]
         for name, values in drawn.items():
             values.append((chosen * np.stack([each[name] for each in measured], axis=1)).sum(axis=1))
     estimates = {}
     for name, values in drawn.items():
-        low, high = _percentile_interval(np.concatenate(values), confidence)
+        low, high = percentile_interval(np.concatenate(values), confidence)
         mean = float(np.mean([each[name][0] for each in whole]))
         estimates[name] = estimate(mean, low, high)
     return estimates
@@ -181,7 +177,7 @@ def score(labels: ArrayLike, probabilities: ArrayLike, threshold: float = 0.5) -
 
     `labels` (n,) are 0 or 1, `probabilities` (n,) those of class 1. Raises ValueError as `evaluate` does.
     """
-    ranking = _rank(labels, probabilities, threshold)
+    ranking = rank(labels, probabilities, threshold)
     return {name: float(value[0]) for name, value in _measure(ranking, np.ones((1, ranking.n), np.int64)).items()}
 
 
@@ -200,74 +196,29 @@ def compare(
     `labels`, `before` and `after` (n,) are of the same photos in the same order. Both models are scored on the same
     resamples: what makes a resample easy for both cancels out. Raises ValueError as `evaluate` does.
     """
-    first, second = _rank(labels, before, thresholds[0]), _rank(labels, after, thresholds[1])
+    first, second = rank(labels, before, thresholds[0]), rank(labels, after, thresholds[1])
     whole = np.ones((1, first.n), np.int64)
     drawn: dict[str, list[NDArray[np.float64]]] = {name: [] for name in METRICS}
-    for counts in _resample(first.n, resamples, seed):
+    for counts in resample(first.n, resamples, seed):
         old, new = _measure(first, counts[:, first.order]), _measure(second, counts[:, second.order])
         for name in METRICS:
             drawn[name].append(new[name] - old[name])
     old, new = _measure(first, whole), _measure(second, whole)
     return {
         name: estimate(
-            float(new[name][0] - old[name][0]), *_percentile_interval(np.concatenate(drawn[name]), confidence)
+            float(new[name][0] - old[name][0]), *percentile_interval(np.concatenate(drawn[name]), confidence)
         )
         for name in METRICS
     }
 
 
-@dataclass(frozen=True, slots=True)
-class _Ranking:
-    """The photos by falling probability, with all that scoring a resample needs."""
-
-    order: NDArray[np.intp]  # (n,): the photos' places in the arguments
-    labels: NDArray[np.int64]  # (n,)
-    ends: NDArray[np.intp]  # (groups,): the last photo of each group of equal probabilities
-    above: int  # the number of photos at or above the threshold
-    squares: NDArray[np.float64]  # (n,): each photo's Brier score
-    logarithms: NDArray[np.float64]  # (n,): each photo's log loss
-
-    @property
-    def n(self) -> int:
-        return len(self.labels)
-
-
-def _rank(labels: ArrayLike, probabilities: ArrayLike, threshold: float) -> _Ranking:
-    truth = np.asarray(labels)
-    scores = np.asarray(probabilities, dtype=np.float64)
-    if truth.ndim != 1 or truth.shape != scores.shape:
-        raise ValueError(f"labels {truth.shape} and probabilities {scores.shape} must both be (n,)")
-    if not np.isin(truth, (0, 1)).all():
-        raise ValueError("labels must be 0 or 1")
-    if not ((scores >= 0) & (scores <= 1)).all() or not 0 <= threshold <= 1:
-        raise ValueError("probabilities and threshold must lie between 0 and 1")
-    order = np.argsort(-scores, kind="stable")
-    truth, scores = truth[order].astype(np.int64), scores[order]
-    ends = np.flatnonzero(np.append(scores[1:] != scores[:-1], True)[: len(scores)])
-    # Clipped at a float's smallest step: the loss of a certain, wrong answer is finite, as in scikit-learn.
-    certainty = np.clip(np.where(truth == 1, scores, 1 - scores), np.finfo(np.float64).eps, 1)
-    above = int((scores >= threshold).sum())
-    return _Ranking(order, truth, ends, above, (scores - truth) ** 2, -np.log(certainty))
-
-
-def _count(ranking: _Ranking) -> Confusion:
+def _count(ranking: Ranking) -> Confusion:
     found = int(ranking.labels[: ranking.above].sum())
     missed = int(ranking.labels[ranking.above :].sum())
     return Confusion(found, ranking.above - found, missed, ranking.n - ranking.above - missed)
 
 
-def _resample(n: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
-    """Yield the number of times that each of n photos is drawn in each resample, in chunks of (resamples, n)."""
-    generator = np.random.default_rng(seed)
-    rows = max(1, _CELLS_AT_ONCE // max(1, n))
-    for start in range(0, resamples, rows):
-        size = min(rows, resamples - start)
-        # Counting uniform draws is a multinomial draw, and faster than n binomial ones.
-        drawn = generator.integers(max(1, n), size=(size, n)) + n * np.arange(size)[:, None]
-        yield np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n)
-
-
-def _measure(ranking: _Ranking, counts: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+def _measure(ranking: Ranking, counts: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
     """Compute every metric for each row of counts (rows, n): (rows,), NaN where undefined.
 
     Average precision is the sum over thresholds of precision times the gain in recall, without interpolation, as in
@@ -301,11 +252,3 @@ def _measure(ranking: _Ranking, counts: NDArray[np.int64]) -> dict[str, NDArray[
             "brier": counts @ ranking.squares / total,
             "log_loss": counts @ ranking.logarithms / total,
         }
-
-
-def _percentile_interval(values: NDArray[np.float64], confidence: float) -> tuple[float, float]:
-    values = values[np.isfinite(values)]
-    if not len(values):
-        return math.nan, math.nan
-    low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high)

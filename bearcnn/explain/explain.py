@@ -9,7 +9,7 @@ from PIL import Image
 
 from bearcnn.data.photos import load_pixels
 from bearcnn.errors import BearcnnError, PhotoError
-from bearcnn.explain import figures
+from bearcnn.explain import answer_figures, figures
 from bearcnn.explain.activations import Subject, find_maps, kernels, score_windows, take_step, try_dropout
 from bearcnn.explain.canvas import stack
 from bearcnn.model.load import find_weights, load_model
@@ -22,8 +22,8 @@ SECTIONS: dict[str, Section] = {
     "kernels": lambda subject: figures.draw_kernels(subject, kernels(subject.network), find_maps(subject)),
     "convolution": lambda subject: figures.draw_convolution(subject, take_step(subject)),
     "pooling": lambda subject: figures.draw_pooling(subject, take_step(subject)),
-    "windows": lambda subject: figures.draw_windows(subject, score_windows(subject)),
-    "dropout": lambda subject: figures.draw_dropout(subject, try_dropout(subject)),
+    "windows": lambda subject: answer_figures.draw_windows(subject, score_windows(subject)),
+    "dropout": lambda subject: answer_figures.draw_dropout(subject, try_dropout(subject)),
 }
 
 
