@@ -67,7 +67,7 @@ def resume(run: Run, dataset: Dataset, *, cbs: Callbacks = (), reporter: Reporte
         raise ResumeError(f"{run.directory} is finished; for more epochs start a new run with a larger train.epochs")
     if run.dataset_record()["fingerprint"] != dataset.fingerprint:
         raise ResumeError(
-            f"the photos in {dataset.root} have changed since {run.directory} was started, so it can't be continued "
+            f"the photos in {dataset.root} have changed since {run.directory} was started, and it can't be continued "
             "to the same result; put them back or start a new run"
         )
     return finish(run, dataset, fit(run, dataset, resume=True, cbs=cbs, reporter=reporter), reporter)

@@ -15,7 +15,7 @@ from pathlib import Path
 Photos = dict[str, dict[str, list[Path]]]  # split -> class -> its photos
 
 BEAR = "bear"
-_VALID_SHARE = 0.2  # of CIFAR-100's train split; its test split stays as it is
+_VALID_SHARE = 0.2  # of CIFAR-100's train split; its test split is unchanged
 
 LIKE_BEARS = (
     ("leopard", "lion", "tiger", "wolf"),

@@ -61,7 +61,7 @@ def fetch_cifar100_bears(
         if directory.exists() and not (directory.is_dir() and not any(directory.iterdir())):
             raise DataError(f"{directory} exists already and is not an empty folder; choose another name")
         directory.parent.mkdir(parents=True, exist_ok=True)
-        # Beside the folder, so that the end is a renaming; before the download, to fail early.
+        # Beside the folder: the last step is a renaming. Before the download: it fails early.
         scratch = tempfile.TemporaryDirectory(
             prefix=f".{directory.name}-", dir=directory.parent, ignore_cleanup_errors=True
         )

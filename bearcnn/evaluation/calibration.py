@@ -42,7 +42,7 @@ class Reliability:
 
 
 def fit_temperature(labels: ArrayLike, logits: ArrayLike) -> float:
-    """Fit the number to divide the log-odds by so that the log loss is lowest (Guo et al. 2017), within bounds.
+    """Fit the divisor of the log odds with the lowest log loss (Guo et al. 2017), within bounds.
 
     The loss is convex in 1 / temperature: bisection by the sign of its slope finds the lowest. Where all photos are on
     the right side of 0, a lower temperature would always be better: it stays at 1.
@@ -84,7 +84,7 @@ def log_odds(probabilities: ArrayLike) -> NDArray[np.float64]:
 def cross_fit(labels: ArrayLike, logits: ArrayLike, folds: int = 5, seed: int = 0) -> NDArray[np.float64]:
     """Calibrate each photo with a temperature that was fitted without it.
 
-    Each class is spread evenly over the folds, so that every fold has bears even where they are few.
+    Each class is spread evenly over the folds: every fold has bears even if there are few.
     """
     truth, odds = np.asarray(labels, np.int64), np.asarray(logits, np.float64)
     generator = np.random.default_rng(seed)

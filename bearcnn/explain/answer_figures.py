@@ -66,7 +66,7 @@ def draw_windows(subject: Subject, found: WindowScores) -> Figure:
     left = MARGIN + 7.6
     explanation = {
         "avg": f"The head gets the average over all windows of each of the {found.features} features. Every window "
-        f"counts the same, so a small {positive} in one of many windows counts little.",
+        f"counts the same: a small {positive} in one of many windows changes little.",
         "max": f"The head gets, for each of the {found.features} features, its largest value in any window. The answer "
         "isn't an average of the scores: it is the score of a window that has the largest value of every feature.",
         "concat": f"The head gets each of the {found.features} features twice: its largest value in any window, and "
