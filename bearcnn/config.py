@@ -1,7 +1,7 @@
 """TOML + overrides -> one frozen, checked Config.
 
 Everything that can be wrong with a configuration is found here, before torch is loaded or a photo is read; all problems
-are reported at once. Validators are pure: they read no files. Imports no torch, so that `bearcnn config` is instant.
+are reported at once. Validators are pure: they read no files.
 """
 
 import difflib
@@ -66,23 +66,23 @@ class Section(BaseModel):
 
 
 class DataConfig(Section):
-    """Which photos, and how they become squares of pixels."""
+    """The photos, and their conversion to squares of pixels."""
 
     path: str = ""
     """Folder of class folders; empty for the built-in drawn scenes."""
     positive: Annotated[tuple[str, ...], BeforeValidator(_list_of_one)] = Field(("bear",), min_length=1)
-    """Names of the folders that hold what the model looks for; every other folder is "not"."""
+    """Names of the folders with the positive class; all other folders are negative."""
     image_size: int = Field(128, ge=8, le=1024)
     """Side of the square that the network sees, in pixels."""
     resize: ResizeMode = "squish"
-    """How a photo becomes square: squish (whole frame, resized), pad (whole frame, bars) or crop (the centre alone,
-    which may cut the bear off)."""
+    """Way to make a photo square: squish (resize the whole frame), pad (whole frame between bars) or crop (middle
+    square, which may cut off the bear)."""
     valid_share: float = Field(0.2, ge=0.01, le=0.8)
-    """Share of the photos kept for validation, where the folder has no valid/ of its own."""
+    """Share of the photos for validation, if the folder has no valid/."""
     test_share: float = Field(0.2, ge=0, le=0.8)
-    """Share of the photos kept for the test, where the folder has neither valid/ nor test/; 0 for none."""
+    """Share of the photos for the test, if the folder has neither valid/ nor test/; 0 for none."""
     split_seed: int = Field(0, ge=0)
-    """Seed of the split; apart from train.seed, so that several seeds train on the same photos."""
+    """Seed of the split. It is separate from train.seed: several training seeds use the same photos."""
 
     @model_validator(mode="after")
     def _leaves_photos_to_train_on(self) -> "DataConfig":
@@ -95,21 +95,20 @@ class ModelConfig(Section):
     """The network: blocks of convolution, norm, activation and pooling; then one linear layer."""
 
     widths: tuple[Annotated[int, Field(ge=1, le=2048)], ...] = Field((32, 64, 128, 256), min_length=1, max_length=12)
-    """Channels of each block; as many blocks as numbers."""
+    """Channels of each block; there are as many blocks as numbers."""
     kernel_size: int | tuple[int, ...] = 3
     """Side of the convolution's window, odd; one for all blocks or a list with one for each."""
     stride: Literal[1, 2] = 2
-    """2: the convolution skips every other place and halves the map; 1: a pooling window after it does."""
+    """2: the convolution skips every other place and halves the map. 1: a pooling window after it halves the map."""
     pooling: Pooling = "concat"
-    """How a window answers "is there a bear in this?": max, avg, or concat (both side by side); in the windows between
-    blocks and for the last map."""
+    """Pooling of the windows between blocks and of the last map: max, avg, or concat (both side by side)."""
     pool_size: int = Field(2, ge=2, le=8)
-    """Side of the pooling windows between blocks, where stride = 1."""
+    """Side of the pooling windows between blocks, if stride = 1."""
     residual: int | tuple[int, ...] = 0
     """Further convolutions in each block, each added to its own input (He et al. 2015); one number for all blocks or a
     list with one for each."""
     input_dropout: Rate = 0.0
-    """Share of the picture's pixels set to 0, all channels of a pixel together; a new mask every batch."""
+    """Share of the picture's pixels set to 0, in all channels of a pixel; a new mask for every batch."""
     conv_dropout: Rate = 0.0
     """Share of whole channels set to 0 between blocks."""
     dropout: Rate = 0.2
@@ -153,13 +152,13 @@ class ModelConfig(Section):
 
     @property
     def receptive_fields(self) -> list[tuple[ReceptiveField, ReceptiveField]]:
-        """For each block, what one place of a map sees after the first convolution, and at the block's end."""
+        """The receptive field of each block after its first convolution, and at its end."""
         pool_size = self.pool_size if self.stride == 1 else 1
         return receptive_fields(self.kernel_sizes, self.residuals, self.stride, pool_size)
 
 
 class AugmentConfig(Section):
-    """How photos are varied, anew in each epoch, so that the network learns bears and not photos."""
+    """Augmentation: random changes of the training photos, new in each epoch."""
 
     flip: float = Field(0.5, ge=0, le=1)
     """Chance that a photo is mirrored left to right."""
@@ -176,14 +175,14 @@ class AugmentConfig(Section):
 
 
 class TrainConfig(Section):
-    """The training itself."""
+    """The training run."""
 
     epochs: int = Field(60, ge=1, le=100_000)
-    """Times that every training photo is seen."""
+    """Number of times that every training photo is used."""
     sizes: Literal["auto"] | tuple[Annotated[int, Field(ge=8)], ...] = "auto"
-    """Sides of the training pictures, one after the other, up to data.image_size: small pictures first are a quick
-    start (progressive resizing; Howard 2018). auto: a half, three quarters and all of data.image_size, if that is 64 or
-    more; [] for data.image_size all along."""
+    """Sides of the training pictures, one after the other, up to data.image_size: training starts faster on small
+    pictures (progressive resizing; Howard 2018). auto: a half, three quarters and all of data.image_size, if that is 64
+    or more; [] for data.image_size throughout."""
     size_shares: tuple[Annotated[float, Field(gt=0)], ...] = ()
     """Shares of the epochs at each of train.sizes; empty for equal ones."""
     batch_size: int = Field(32, ge=2, le=8192)
@@ -193,26 +192,26 @@ class TrainConfig(Section):
     weight_decay: float = Field(0.05, ge=0, le=1)
     """AdamW's decoupled weight decay (Loshchilov & Hutter 2019)."""
     label_smoothing: float = Field(0.1, ge=0, lt=1)
-    """How far the targets are moved from 0 and 1 towards each other (Szegedy et al. 2016)."""
+    """Label smoothing: distance by which the targets move from 0 and 1 towards each other (Szegedy et al. 2016)."""
     subclasses: bool = True
-    """Learn to tell the kinds of bear and of something else apart (the folders within a class), and sum them into the
-    two classes: what a wolf looks like helps to know that it is no bear."""
+    """Train on subclasses (the folders within a class, such as brown or wolf), and sum them into the two classes: this
+    gives a better AUC."""
     precision: Precision = "auto"
-    """Numbers that the blocks compute with in training: bfloat16 is faster where the processor has it (auto knows)."""
+    """Number format of the blocks in training: bfloat16 is faster if the processor has it; auto checks that."""
     balance: Literal["weights", "sampling", "none"] = "weights"
-    """What is done when one class is rarer: weights in the loss, sampling (the rarer class drawn as often), or none."""
+    """Treatment of a rarer class: weights in the loss, sampling (both classes drawn equally often), or none."""
     monitor: Monitor = "average_precision"
-    """The validation score by which the best epoch is kept, and early stopping decides."""
+    """Validation score that decides the best epoch and early stopping."""
     patience: int = Field(0, ge=0)
     """Early stopping: epochs without a better monitor before training ends; 0 for never."""
     seed: int = Field(0, ge=0, lt=2**32)
     """Seed of the first weights, the order of the photos, the augmentation and the dropout masks."""
     name: str = Field("bear", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)
-    """The model's name, in the run folder's name and in the model file."""
+    """Name of the model, in the run folder's name and in the model file."""
 
 
 class Config(Section):
-    """Everything that decides what a run gives."""
+    """Everything that determines the result of a run."""
 
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
@@ -229,9 +228,9 @@ class Config(Section):
     def _sizes_lead_to_the_image_size(self) -> "Config":
         sizes, shares, largest = self.training_sizes, self.train.size_shares, self.data.image_size
         if max(sizes) > largest:
-            raise ValueError(f"train.sizes goes up to {max(sizes)}, more than data.image_size ({largest}) has")
+            raise ValueError(f"train.sizes goes up to {max(sizes)}, more than data.image_size ({largest})")
         if list(sizes) != sorted(set(sizes)):
-            raise ValueError(f"train.sizes has to grow from number to number (got {list(sizes)})")
+            raise ValueError(f"train.sizes must be in increasing order (got {list(sizes)})")
         if shares and len(shares) != len(sizes):
             raise ValueError(f"train.size_shares has {len(shares)} numbers for {len(sizes)} train.sizes")
         return self
@@ -254,7 +253,7 @@ class Config(Section):
         return (*sizes, largest)
 
     def training_size(self, epoch: int, epochs: int | None = None) -> int:
-        """Side of the training pictures in an epoch, counted from 0, of so many; None for `train.epochs`."""
+        """Return the side of the training pictures in an epoch, counted from 0, of `epochs` or else `train.epochs`."""
         sizes = self.training_sizes
         shares = self.train.size_shares or (1.0,) * len(sizes)
         passed = (epoch + 0.5) / (epochs or self.train.epochs) * sum(shares)
@@ -265,7 +264,7 @@ class Config(Section):
 
 
 def load_config(path: Path | str | None = None, overrides: Sequence[str] = ()) -> Config:
-    """The configuration of a TOML file (or the defaults) with `section.key=value` overrides on top.
+    """Read the configuration of a TOML file (or the defaults), with `section.key=value` overrides on top.
 
     Raises:
         ConfigError: the file can't be read, or something in it or the overrides can't work; one line for each problem.
@@ -284,7 +283,7 @@ def load_config(path: Path | str | None = None, overrides: Sequence[str] = ()) -
 
 
 def make_config(values: dict[str, Any]) -> Config:
-    """The checked configuration of nested plain values, as TOML and JSON give them.
+    """Check nested plain values, as TOML and JSON give them, and build the configuration.
 
     Raises:
         ConfigError: one line for each problem.
@@ -296,7 +295,7 @@ def make_config(values: dict[str, Any]) -> Config:
 
 
 def _upgrade(values: dict[str, Any]) -> dict[str, Any]:
-    """The values with the keys of today, as run folders and model files of bearcnn 0.1 hold older ones."""
+    """Rename the keys of bearcnn 0.1, which its run folders and model files hold."""
     values = {section: dict(table) if isinstance(table, dict) else table for section, table in values.items()}
     data, train = values.get("data"), values.get("train")
     if isinstance(data, dict) and "fit" in data and "resize" not in data:
@@ -309,7 +308,7 @@ def _upgrade(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def config_keys() -> Iterator[tuple[str, str]]:
-    """Every dotted key with its explanation, in the order of the file."""
+    """List every dotted key with its explanation, in the order of the file."""
     for section, section_field in Config.model_fields.items():
         assert isinstance(section_field.annotation, type)
         assert issubclass(section_field.annotation, Section)
@@ -318,7 +317,7 @@ def config_keys() -> Iterator[tuple[str, str]]:
 
 
 def dump_config(config: Config, explained: bool = False) -> str:
-    """The configuration as TOML that `load_config` reads back; `explained` puts each key's meaning above it."""
+    """Write the configuration as TOML that `load_config` reads back; `explained` adds each key's meaning above it."""
     import tomlkit  # only needed where a configuration is written
 
     document = tomlkit.document()
@@ -360,7 +359,7 @@ def _parse(text: str) -> Any:
 
 def _problems(error: ValidationError) -> Iterable[str]:
     """Give one line for each wrong value of each key."""
-    by_key: "dict[str, list[ErrorDetails]]" = {}
+    by_key: dict[str, list[ErrorDetails]] = {}
     for problem in error.errors(include_url=False):
         # Pydantic adds the branch of a union and the place in a list to the path; the key is enough.
         by_key.setdefault(".".join(str(part) for part in problem["loc"][:2]), []).append(problem)

@@ -1,4 +1,4 @@
-"""Tables of things that are chosen by name; a row can be added from outside."""
+"""Tables of choices by name; a row can be added from outside."""
 
 import difflib
 from collections.abc import Iterable, Iterator
@@ -13,7 +13,7 @@ class Named(Protocol):
 
     @property
     def name(self) -> str:
-        """The name that a user chooses it by."""
+        """The name by which a user chooses it."""
 
 
 Row = TypeVar("Row", bound=Named)
@@ -35,18 +35,18 @@ class Registry(Generic[Row]):
         """Add a row behind the others, or before them.
 
         Raises:
-            ValueError: a row of that name is there already.
+            ValueError: there is a row of that name already.
         """
         if row.name in self._rows:
             raise ValueError(f"there is a {self.what} called {row.name} already")
         self._rows = {row.name: row, **self._rows} if first else {**self._rows, row.name: row}
 
     def unregister(self, name: str) -> None:
-        """Take a row out again, as a test does."""
+        """Remove a row."""
         del self._rows[name]
 
     def names(self) -> list[str]:
-        """Every name."""
+        """List every name."""
         return list(self._rows)
 
     def __iter__(self) -> Iterator[Row]:
@@ -84,5 +84,5 @@ def nearest_hint(name: object, names: Iterable[str]) -> str:
 
 
 def load(target: Any) -> Any:
-    """The object that a row names as "package.module:name", imported now; anything else as it is."""
+    """Import the object that a row names as "package.module:name"; return anything else unchanged."""
     return resolve_name(target) if isinstance(target, str) else target

@@ -195,7 +195,7 @@ def test_the_pictures_grow_as_configured(overrides, sizes):
     ("override", "complaint"),
     [
         ("train.sizes=[64, 256]", "goes up to 256, more than data.image_size"),
-        ("train.sizes=[96, 64]", "has to grow"),
+        ("train.sizes=[96, 64]", "increasing order"),
         ("train.size_shares=[1, 2]", "2 numbers for 3 train.sizes"),
         ("train.sizes=[8, 128]", "8 px is down to"),
         ("model.residual=[1, 2]", "residual has 2 numbers for 4 blocks"),

@@ -117,5 +117,5 @@ def test_its_configuration_repeats_it_and_an_output_folder_in_it_is_refused(run:
     assert bearcnn.load_config(run.config_file).data.resize == "squish"
     file = tmp_path / "old.toml"
     file.write_text('[train]\nout = "mine"\n')
-    with pytest.raises(bearcnn.BearcnnError, match=r"--out mine"):
+    with pytest.raises(bearcnn.BearcnnError, match="give the folder as an option: `out` mine"):
         bearcnn.load_config(file)

@@ -1,4 +1,4 @@
-"""A model file's answers to the labelled photos of a data set, and to those whose bears' places are known."""
+"""Scoring of a model file: predictions of a data set's labelled photos, and the pointing game on drawn bears."""
 
 from collections.abc import Callable, Sequence
 
@@ -14,16 +14,16 @@ from bearcnn.inference.predictor import Predictor, predict_rows
 from bearcnn.runs import Run
 
 OnProgress = Callable[[int, int], None]
-"""Takes the number of photos done and their total."""
+"""Called with the number of photos done and their total."""
 
 _COLOURLESS = 6
-"""Half of a grey photo's pixels have channels this near to each other; infrared photos and their JPEG noise do."""
+"""The largest median difference of a grey photo's channels; the JPEG noise of infrared photos is below it."""
 
 
 def predict_split(
     predictor: Predictor, dataset: Dataset, split: Split, on_progress: OnProgress | None = None
 ) -> list[LabelledPrediction]:
-    """Predict each photo of a split, in the order of their paths."""
+    """Predict each photo of a split, in the order of the paths."""
     examples = dataset.select(split)
     rows, _ = dataset.arrays(split)
     probabilities, _ = predict_rows(predictor, dataset.pixels, rows, on_progress)
@@ -56,9 +56,9 @@ def keep_predictions(
 def point_at_bears(
     predictor: Predictor, dataset: Dataset, split: Split, on_progress: OnProgress | None = None
 ) -> dict[str, PointingGame] | None:
-    """Play the pointing game with the bears of a split: with "all" of them, and with those "found".
+    """Play the pointing game with a split's bears: with "all" of them, and with those "found" at the threshold.
 
-    None where the bears' places are unknown: only drawn scenes come with boxes.
+    None if the bears' boxes are unknown: only drawn scenes have boxes.
     """
     boxes = read_boxes(dataset.root)
     bears = [example for example in dataset.select(split) if example.path in boxes]
@@ -76,5 +76,5 @@ def point_at_bears(
 
 
 def is_grey(pixels: NDArray[np.uint8]) -> bool:
-    """Whether a photo (size, size, 3) has no colour, by its median pixel: a coloured date line counts little."""
+    """Check whether a photo (size, size, 3) has no colour, by its median pixel: a coloured date doesn't matter."""
     return bool(np.median(pixels.max(axis=2) - pixels.min(axis=2)) <= _COLOURLESS)

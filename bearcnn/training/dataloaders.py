@@ -1,8 +1,8 @@
 """Decoded pixels -> fastai DataLoaders.
 
 A batch is one slice of the decoded pixels and stays uint8 until it is in the network. Everything random about a batch
-(order, augmentation) is a function of (seed, epoch, batch) and of nothing else: a resumed run sees what an
-uninterrupted one would have seen, and two runs that differ in dropout see the same photos.
+(order, augmentation) is a function of (seed, epoch, batch) alone: a resumed run gets the batches of an uninterrupted
+one, and two runs that differ only in dropout get the same batches.
 """
 
 import math
@@ -32,19 +32,19 @@ from bearcnn.data.splits import Example, Split
 from bearcnn.training.augment import augment_batch, shrink
 
 Photo = Example | Path | str | bytes | Image.Image | NDArray[np.uint8]
-"""What `test_dl` and `predict` take: an example of the data set, or a photo as a path, bytes, PIL image or array."""
+"""A photo for `test_dl` and `predict`: an example of the data set, a path, bytes, a PIL image or an array."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PixelDataset:
-    """The photos of one split: what fastai calls a `Datasets`, and finds as `dls.train_ds` and `dls.valid_ds`.
+    """The photos of one split, in the role of fastai's `Datasets`: `dls.train_ds` and `dls.valid_ds`.
 
     Args:
-        items: the examples, or for new photos whatever they came as.
+        items: the examples, or new photos as they were given.
         pixels: uint8 (photos, n, n, 3), usually a memory map.
         rows: the row of `pixels` that belongs to each item, (items,).
-        labels: 0 or 1 for each item, (items,); None for photos whose label nobody knows.
-        subclasses: the output of the network that each item belongs to, (items,); None where that isn't trained.
+        labels: 0 or 1 for each item, (items,); None for photos without labels.
+        subclasses: the output of the network that each item belongs to, (items,); None if subclasses aren't trained.
         classes: the names of the negative and the positive class.
         resize: how photos become squares.
     """
@@ -59,7 +59,7 @@ class PixelDataset:
 
     @classmethod
     def from_split(cls, dataset: Dataset, split: Split, resize: ResizeMode, subclasses: bool) -> "PixelDataset":
-        """The examples of one split, with the subclass of each if asked for (training photos alone have one)."""
+        """Build the data set of one split; training photos have subclasses if `subclasses` is true."""
         rows, labels = dataset.arrays(split)
         of_items = (dataset.subclasses()[1] if subclasses else labels) if split == "train" else None
         return cls(dataset.select(split), dataset.pixels, rows, labels, of_items, dataset.classes, resize)
@@ -68,7 +68,7 @@ class PixelDataset:
         return len(self.items)
 
     def __getitem__(self, index: int) -> tuple[TensorImage, TensorCategory] | tuple[TensorImage]:
-        """One photo, uint8 (3, n, n), and its label where it is known; typed, so that fastai can show it."""
+        """Return one photo, uint8 (3, n, n), and its label if it is known, as types that fastai can show."""
         photo = TensorImage(torch.from_numpy(np.array(self.pixels[self.rows[index]])).permute(2, 0, 1))
         return (photo,) if self.labels is None else (photo, TensorCategory(int(self.labels[index])))
 
@@ -78,7 +78,7 @@ class PixelDataset:
         return CategoryMap(list(self.classes), sort=False)
 
     def with_items(self, items: Sequence[Photo]) -> "PixelDataset":
-        """Other photos, prepared as these are: examples by their pixels and labels, everything else by decoding it.
+        """Build a data set of other photos: examples keep their pixels and labels, all others are decoded.
 
         Raises:
             PhotoError: a photo can't be read.
@@ -94,7 +94,7 @@ class PixelDataset:
         return replace(self, items=items, pixels=pixels, rows=np.arange(len(items)), labels=None, subclasses=None)
 
     def new_empty(self) -> "PixelDataset":
-        """No photo, but all that is needed to prepare one: what `Learner.export` keeps."""
+        """Build a data set without photos, which can still prepare new ones; `Learner.export` keeps it."""
         return self.with_items([])
 
     def _decode(self, item: Photo, side: int) -> NDArray[np.uint8]:
@@ -110,19 +110,20 @@ class PixelDataset:
 class PixelLoader(DataLoader):
     """Batches of (pixels, labels) from decoded pixels, uint8 (batch, 3, size, size); in training, (..., subclasses).
 
-    In training (`shuffle` with `augment`): shuffled, augmented, the rest that fills no batch left for another epoch.
-    Else: in order unless shuffled, as they are. `epoch` and `size` are set from outside before each epoch.
+    In training (`shuffle` with `augment`) photos are shuffled and augmented, and a last batch that isn't full is
+    dropped. Otherwise they are unchanged, and in order unless shuffled. `epoch` and `size` are set from outside before
+    each epoch.
 
     Args:
-        dataset: the photos; or, as fastai's `test_dl` gives them, a list of what `PixelDataset.with_items` takes.
-        bs: photos in a batch.
+        dataset: the photos; or a list for `PixelDataset.with_items`, which fastai's `test_dl` gives.
+        bs: number of photos in a batch.
         shuffle: whether to draw a new order for each epoch.
-        drop_last: whether to leave out a last batch that isn't full.
+        drop_last: whether to drop a last batch that isn't full.
         augment: how to vary the photos in training; None for never.
-        sampling: draw the rarer class as often as the other, with replacement.
+        sampling: whether to draw the rarer class as often as the other, with replacement.
         seed: of order and augmentation.
-        size: side of the pictures in a batch; None for that of the pixels.
-        options: fastai's other arguments; processes are of no use here, so `num_workers` is always 0.
+        size: side of the pictures in a batch; None for the side of the pixels.
+        options: fastai's other arguments; `num_workers` is always 0, since worker processes are of no use here.
     """
 
     def __init__(
@@ -146,10 +147,10 @@ class PixelLoader(DataLoader):
         assert dataset is not None
         self.augment, self.sampling, self.seed = augment, sampling, seed
         self.epoch, self.size = 0, size or dataset.pixels.shape[1]
-        self.n_inp = 1  # fastai: what comes first in a batch is the network's, the rest is the loss's
+        self.n_inp = 1  # fastai: the first part of a batch is the network's input, the rest goes to the loss
 
     def new(self, dataset: Any = None, cls: type | None = None, **options: Any) -> "PixelLoader":
-        """The same loader with other options, or for other photos (fastai's `test_dl` and `get_preds` ask for both)."""
+        """Build this loader with other options or other photos, as fastai's `test_dl` and `get_preds` need."""
         if dataset is not None and not isinstance(dataset, PixelDataset):
             dataset = self.dataset.with_items(list(dataset))
         kept = {"augment": self.augment, "sampling": self.sampling, "seed": self.seed, "size": self.size}
@@ -158,11 +159,11 @@ class PixelLoader(DataLoader):
 
     @property
     def trains(self) -> bool:
-        """Whether the photos are varied and come with their subclasses."""
+        """Whether the photos are augmented and come with their subclasses."""
         return self.augment is not None and self.shuffle
 
     def get_idxs(self) -> list[int]:
-        """The order of this epoch, as positions in the data set."""
+        """Draw the order of this epoch, as positions in the data set."""
         photos = len(self.dataset)
         if not self.shuffle:
             return list(range(photos))
@@ -177,9 +178,9 @@ class PixelLoader(DataLoader):
         return list(random.permutation(np.concatenate(parts)).tolist())
 
     def create_batches(self, samples: Iterable[int]) -> Iterator[tuple[Tensor, ...]]:
-        """Slices of the pixels, a batch at a time."""
+        """Yield the batches, each a slice of the pixels."""
         order = np.fromiter(samples, np.int64)
-        # The next batch is prepared while the network computes this one: OpenCV works without Python's lock.
+        # The next batch is prepared while the network computes this one: OpenCV works without the GIL.
         with ThreadPoolExecutor(1) as thread:
             ahead = thread.submit(self._batch, order, 0)
             for number in range(1, len(self) + 1):
@@ -198,7 +199,7 @@ class PixelLoader(DataLoader):
             photos = augment_batch(photos, self.size, self.augment, random)
         elif self.size < photos.shape[1]:
             photos = np.stack([shrink(photo, self.size) for photo in photos])
-        # (batch, n, n, 3) seen as (batch, 3, n, n): already the channels-last layout that convolutions like.
+        # (batch, n, n, 3) viewed as (batch, 3, n, n): the channels-last layout, fast for convolutions.
         batch = [torch.from_numpy(np.asarray(photos)).permute(0, 3, 1, 2)]
         if data.labels is not None:
             batch.append(torch.from_numpy(data.labels[chosen]))
@@ -206,10 +207,10 @@ class PixelLoader(DataLoader):
             batch.append(torch.from_numpy(data.subclasses[chosen]))
         return tuple(batch)
 
-    # What fastai shows comes from here; drawing it is fastai's own.
+    # The content of fastai's displays; fastai draws them.
 
     def decode_batch(self, batch: Sequence[Tensor], max_n: int = 9, full: bool = True) -> L:
-        """Photos and class names of a batch, as fastai's types: at most `max_n` tuples."""
+        """Convert a batch to photos and class names of fastai's types: at most `max_n` tuples."""
         names = [Category(self.dataset.classes[int(label)]) for label in batch[1][:max_n]] if len(batch) > 1 else []
         photos = [TensorImage(photo.cpu()) for photo in batch[0][:max_n]]
         return L(zip(photos, names, strict=True)) if names else L((photo,) for photo in photos)
@@ -223,7 +224,7 @@ class PixelLoader(DataLoader):
 
 
 def build_dataloaders(config: Config, dataset: Dataset, device: torch.device) -> DataLoaders:
-    """fastai DataLoaders of a data set's train and valid splits."""
+    """Build fastai's DataLoaders of a data set's train and valid splits."""
     train = PixelDataset.from_split(dataset, "train", config.data.resize, config.train.subclasses)
     valid = PixelDataset.from_split(dataset, "valid", config.data.resize, config.train.subclasses)
     return DataLoaders(
@@ -231,7 +232,7 @@ def build_dataloaders(config: Config, dataset: Dataset, device: torch.device) ->
             train, min(config.train.batch_size, len(train)), shuffle=True, drop_last=True, device=device,
             augment=config.augment, sampling=config.train.balance == "sampling", seed=config.train.seed,
         ),
-        # Without gradients twice as many fit, and larger batches are a little faster.
+        # Without gradients twice as many fit into memory, and larger batches are a little faster.
         PixelLoader(valid, min(2 * config.train.batch_size, len(valid)), device=device, seed=config.train.seed),
         device=device,
     )  # fmt: skip

@@ -100,7 +100,7 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("arguments", "said"),
         [
-            (["train", "--data", "nowhere"], "There is no folder"),
+            (["train", "--data", "nowhere"], "there is no folder"),
             (["train", "--set", "model.poling=max"], "did you mean model.pooling?"),
             (["train", "--kernel-size", "4"], "not odd"),
             (["train", "--dropout", "1"], "nothing would be left"),
@@ -166,7 +166,7 @@ class TestErrors:
     def test_a_process_leaves_with_the_same_line_and_code(self, tmp_path):
         process = bearcnn_command("train", "--data", "nowhere", cwd=tmp_path, code=1)
         assert process.stdout == ""
-        assert re.fullmatch(r"error: There is no folder \S+/nowhere: .*\n", process.stderr)
+        assert re.fullmatch(r"error: there is no folder \S+/nowhere: .*\n", process.stderr)
 
 
 class TestReadme:

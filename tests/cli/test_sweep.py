@@ -86,7 +86,7 @@ def test_every_place_of_dropout_can_be_asked_for():
         (["sweep", "--vary", "model.pooling=max", "--engine", "slurm"], "expected local or ray"),
         (["sweep", "--vary", "model.pooling=max", "--kernel-size", "4"], "not odd"),
         (["sweep-dropout", "--where", "conv", "--dropout", "1"], "nothing would be left"),
-        (["sweep", "--vary", "model.pooling=max,avg", "--data", "nowhere"], "There is no folder"),
+        (["sweep", "--vary", "model.pooling=max,avg", "--data", "nowhere"], "there is no folder"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_1(command, arguments, said, tmp_path, monkeypatch):
