@@ -26,7 +26,7 @@ from pydantic import (
 )
 
 from bearcnn.errors import ConfigError
-from bearcnn.geometry import ReceptiveField, map_sizes, receptive_fields
+from bearcnn.geometry import ReceptiveField, ResizeMode, map_sizes, receptive_fields
 from bearcnn.pooling import POOLING_MODES
 from bearcnn.registry import nearest_hint, one_of
 
@@ -52,7 +52,6 @@ def _list_of_one(names: Any) -> Any:
 
 Rate = Annotated[float, AfterValidator(_rate_below_one)]
 Pooling = Annotated[str, AfterValidator(_known_pooling)]
-ResizeMode = Literal["squish", "crop", "pad"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Monitor = Literal["average_precision", "roc_auc", "accuracy", "balanced_accuracy", "f1", "valid_loss"]
 

@@ -2,9 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+ResizeMode = Literal["squish", "crop", "pad"]
+"""How a photo becomes a square: the whole frame squeezed, the middle square, or the whole frame between bars."""
 
 
 def map_sizes(image_size: int, blocks: int, stride: int, pool_size: int) -> tuple[int, ...]:

@@ -8,15 +8,13 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import onnxruntime
-from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as onnxruntime_errors
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from safetensors import SafetensorError, safe_open
 
-from bearcnn.config import ModelConfig, ResizeMode
 from bearcnn.errors import ModelFileError
+from bearcnn.geometry import ResizeMode
 
 FORMAT: Final = 1
 """The newest manifest format that this version reads, and the one that it writes."""
@@ -86,22 +84,6 @@ class Manifest(BaseModel):
     def output_classes(self) -> list[int]:
         """The class of each output of the network's head."""
         return [label for label, _ in self.subclasses]
-
-    def window_centres(self, count: int) -> NDArray[np.float64]:
-        """Return the centres of `count` windows along either side of the picture, (count,), as shares of the side.
-
-        Without a known configuration they are spread evenly.
-        """
-        known = {key: value for key, value in self.config.get("model", {}).items() if key in ModelConfig.model_fields}
-        try:
-            field = ModelConfig.model_validate(known).receptive_fields[-1][1] if known else None
-        except ValidationError:  # the configuration of a later version
-            field = None
-        if field is not None:
-            centres = field.centres(count, self.image_size)
-            if centres[-1] < 1:
-                return centres
-        return (np.arange(count) + 0.5) / count
 
 
 def read_manifest(path: Path) -> Manifest:

@@ -20,11 +20,12 @@ from bearcnn.files import write_atomically
 from bearcnn.inference.predictor import Predictor
 from bearcnn.inference.score import keep_predictions, point_at_bears
 from bearcnn.inference.stamp import manifest_metrics
+from bearcnn.latest import link_latest
 from bearcnn.manifest import Manifest, stamp_onnx
 from bearcnn.model.summary import describe_model
 from bearcnn.report.page import write_report
 from bearcnn.reporter import SILENT, Reporter
-from bearcnn.runs import Run, choose_directory, create_run, link_latest
+from bearcnn.runs import Run, choose_directory, create_run
 from bearcnn.training.fit import Callbacks, TrainResult, fit
 
 
@@ -97,7 +98,7 @@ def finish(run: Run, dataset: Dataset, result: TrainResult, reporter: Reporter =
     write_atomically(run.weights_file, to_safetensors(network, manifest), overwrite=True)
     write_atomically(run.metrics_file, json.dumps(metrics, indent=1).encode(), overwrite=True)
     if not result.interrupted:
-        link_latest(run)  # before the report: predict must find the run even if the report can't be written
+        link_latest(run.directory)  # before the report: predict must find the run even if the report can't be written
     reporter.stage("writing the report")
     write_report(run)
     return run

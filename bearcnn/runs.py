@@ -1,7 +1,6 @@
 """Run folders: their files, and how a run is made, found, read and linked."""
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,9 +9,7 @@ from typing import Any
 from bearcnn.config import Config, dump_config, load_config
 from bearcnn.errors import RunError
 from bearcnn.files import write_atomically
-
-RUNS = Path("runs")
-LATEST = RUNS / "latest"
+from bearcnn.latest import MODEL_FILE, RUNS, latest_directory
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +81,7 @@ class Run:
     @property
     def onnx_file(self) -> Path:
         """The exported model."""
-        return self.directory / "model.onnx"
+        return self.directory / MODEL_FILE
 
     @property
     def weights_file(self) -> Path:
@@ -201,35 +198,6 @@ def open_run(directory: Path | str | None = None) -> Run:
         )
         raise RunError(f"{directory} {what}; `bearcnn train` makes a run, and prints its folder")
     return run
-
-
-def latest_directory() -> Path:
-    """Read the folder of the newest finished run from runs/latest.
-
-    That is a link, or a file with the path where links can't be made.
-
-    Raises:
-        RunError: no run is finished here yet.
-    """
-    if LATEST.is_file():
-        return Path(LATEST.read_text(encoding="utf-8").strip())
-    if not LATEST.is_dir():
-        raise RunError(f"no finished run here ({LATEST} is missing); train one with `bearcnn train`, or name a run")
-    return RUNS / LATEST.readlink() if LATEST.is_symlink() else LATEST
-
-
-def link_latest(run: Run) -> None:
-    """Point runs/latest at this run."""
-    RUNS.mkdir(exist_ok=True)
-    if LATEST.is_dir() and not LATEST.is_symlink():
-        raise RunError(f"{LATEST} is a folder, not a link to the newest run; move it away")
-    target = os.path.relpath(run.directory, RUNS)
-    temporary = LATEST.with_name(f".latest-{os.getpid()}")
-    try:
-        temporary.symlink_to(target, target_is_directory=True)
-    except OSError:  # a file system without links
-        temporary.write_text(str(run.directory), encoding="utf-8")
-    temporary.replace(LATEST)
 
 
 def free_name(directory: Path) -> Path:

@@ -23,7 +23,6 @@ import PIL
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from bearcnn.config import ResizeMode
 from bearcnn.data import OnProgress
 from bearcnn.data.cache_folder import (
     ENTRY_NAME,
@@ -37,6 +36,7 @@ from bearcnn.data.cache_folder import (
 )
 from bearcnn.data.photos import load_pixels, read_photo
 from bearcnn.errors import DataError, PhotoError
+from bearcnn.geometry import ResizeMode
 from bearcnn.machine import usable_cpus
 
 # Raised when photos.py gives other pixels or this module writes other files. Another Pillow may decode differently.

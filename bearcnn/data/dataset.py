@@ -15,7 +15,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bearcnn.config import DataConfig, ResizeMode
+from bearcnn.config import DataConfig
 from bearcnn.data import OnProgress
 from bearcnn.data.cache import build_cache
 from bearcnn.data.names import readable
@@ -32,6 +32,7 @@ from bearcnn.data.splits import (
     split_examples,
 )
 from bearcnn.errors import DataError
+from bearcnn.geometry import ResizeMode
 
 Subclasses = tuple[tuple[int, str], ...]
 """Class and name of each subclass that training tells apart."""

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from bearcnn.config import ResizeMode
 from bearcnn.data.jpeg import drop_details, has_end
 from bearcnn.errors import PhotoError
+from bearcnn.geometry import ResizeMode
 
 # HEIC can't be read, but an iPhone's photos must appear as skipped, with a reason.
 PHOTO_SUFFIXES = frozenset(

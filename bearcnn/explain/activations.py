@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from bearcnn.config import ModelConfig
 from bearcnn.geometry import ReceptiveField
+from bearcnn.inference.windows import window_centres
 from bearcnn.manifest import Manifest
 from bearcnn.model.layers import PixelDropout, local_pool
 from bearcnn.model.network import BearCNN, Block, bear_logit
@@ -185,7 +186,7 @@ def score_windows(subject: Subject) -> WindowScores:
     winners = torch.bincount(flat.argmax(1)[flat.amax(1) > 0], minlength=flat.shape[1]).view(last.shape[2:])
     return WindowScores(
         scores=_array(subject.probability(network.class_activation_map(last))[0]),
-        centres=subject.manifest.window_centres(last.shape[2]),
+        centres=window_centres(subject.manifest, last.shape[2]),
         field=subject.model.receptive_fields[-1][1],
         answer=float(subject.probability(network.logits(last))),
         mean_window=float(subject.probability(network.class_activation_map(mean))),

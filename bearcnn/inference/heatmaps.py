@@ -14,6 +14,7 @@ from bearcnn.data.photos import load_photo, resize_photo
 from bearcnn.errors import BearcnnError, PhotoError
 from bearcnn.files import write_atomically
 from bearcnn.inference.predictor import OnWindows
+from bearcnn.inference.windows import window_centres
 from bearcnn.manifest import Manifest
 
 LONGER_SIDE = (480, 800)  # of a drawn photo, at least and at most, in pixels
@@ -45,7 +46,7 @@ def draw_windows(
     Args:
         pixels: the photo, uint8 (height, width, 3).
         scores: the probability of a bear in each window alone, (rows, columns).
-        centres: of the windows along either side, from `Manifest.window_centres`; evenly spread unless given. Each
+        centres: of the windows along either side, from `windows.window_centres`; evenly spread unless given. Each
             place of the photo belongs to the window whose centre is nearest.
     """
     height, width = pixels.shape[:2]
@@ -106,7 +107,7 @@ def open_heatmaps(directory: Path, manifest: Manifest) -> OnWindows:
         raise BearcnnError(f"{directory} is not empty; nothing is ever overwritten: choose another folder")
 
     def save(path: Path, pixels: NDArray[np.uint8], probability: float, scores: NDArray[np.float32]) -> None:
-        centres = manifest.window_centres(len(scores))
+        centres = window_centres(manifest, len(scores))
         page = draw_heatmap(_read_large(path, pixels, manifest), scores, probability, manifest.classes[1], centres)
         buffer = BytesIO()
         page.save(buffer, "JPEG", quality=88)

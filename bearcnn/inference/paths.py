@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 from bearcnn.data.photos import find_photos
 from bearcnn.errors import DataError, RunError
-from bearcnn.runs import Run, latest_directory
+from bearcnn.latest import MODEL_FILE, latest_directory
 
 
 def expand_paths(arguments: Iterable[str], stdin: BinaryIO) -> Iterator[Path]:
@@ -41,7 +41,7 @@ def find_model(model: Path | None) -> Path:
     place = latest_directory() if model is None else model
     if not _is_folder(place):
         return place
-    file = Run(place).onnx_file
+    file = place / MODEL_FILE
     if not file.is_file():
         raise RunError(f"{place} has no {file.name}; finish the run with: bearcnn train --resume {place}")
     return file

@@ -11,6 +11,7 @@ from bearcnn.data.synthetic.boxes import read_boxes
 from bearcnn.evaluation.localization import PointingGame, play_pointing_game
 from bearcnn.evaluation.predictions import HELD_OUT, LabelledPrediction, write_predictions
 from bearcnn.inference.predictor import Predictor, predict_rows
+from bearcnn.inference.windows import window_centres
 from bearcnn.runs import Run
 
 OnProgress = Callable[[int, int], None]
@@ -68,7 +69,7 @@ def point_at_bears(
     probabilities, windows = predict_rows(predictor, dataset.pixels, rows, on_progress)
     found = probabilities >= predictor.manifest.threshold
     places = np.array([boxes[example.path] for example in bears])
-    centres = predictor.manifest.window_centres(windows.shape[1])
+    centres = window_centres(predictor.manifest, windows.shape[1])
     return {
         "all": play_pointing_game(windows, places, centres),
         "found": play_pointing_game(windows[found], places[found], centres),

@@ -25,10 +25,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from bearcnn.config import AugmentConfig, Config, ResizeMode
+from bearcnn.config import AugmentConfig, Config
 from bearcnn.data.dataset import Dataset
 from bearcnn.data.photos import load_pixels, resize_photo
 from bearcnn.data.splits import Example, Split
+from bearcnn.geometry import ResizeMode
 from bearcnn.training.augment import augment_batch, shrink
 
 Photo = Example | Path | str | bytes | Image.Image | NDArray[np.uint8]
