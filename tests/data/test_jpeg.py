@@ -10,7 +10,6 @@ from bearcnn.data.jpeg import drop_details, has_end
 from bearcnn.data.photos import load_photo
 from bearcnn.errors import PhotoError
 
-
 ImageFile.MAXBLOCK = 1 << 20  # noise at quality 100 is larger than the buffer that Pillow takes for it
 
 
