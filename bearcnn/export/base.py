@@ -21,12 +21,12 @@ from bearcnn._version import __version__
 from bearcnn.config import Config
 from bearcnn.data.dataset import Dataset
 from bearcnn.evaluation.calibration import fit_temperature
+from bearcnn.inference.predictor import BATCH_SIZE
 from bearcnn.manifest import Manifest
 from bearcnn.model.network import BearCNN, bear_logit
 from bearcnn.model.predict import predict_logits
 
 CALIBRATION_PHOTOS = 128
-BATCH_SIZE = 16
 
 INPUT = "pixels"
 OUTPUTS = ("probability", "window_probability")
@@ -43,6 +43,8 @@ class ExportSource:
     manifest: Manifest
     config: Config
     dataset: Dataset
+    float_onnx: bytes
+    """The float network as an ONNX file, which every other format is compared with."""
 
     @cached_property
     def shipped(self) -> "ShippedModel":

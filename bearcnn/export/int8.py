@@ -10,13 +10,12 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from bearcnn.export.base import INPUT, Exported, ExportSource, batches, quiet_exporter, run_onnx
-from bearcnn.export.onnx import to_onnx
 from bearcnn.manifest import Manifest, stamp_onnx
 
 
 def export_int8(source: ExportSource) -> Exported:
     """Export the network quantized, with ranges measured on training photos."""
-    content = to_int8(to_onnx(source.network, source.manifest), source.manifest, source.calibration_pixels())
+    content = to_int8(source.float_onnx, source.manifest, source.calibration_pixels())
     return Exported(content, run_onnx(content))
 
 

@@ -13,8 +13,7 @@ from bearcnn.model.network import BearCNN
 
 def export_onnx(source: ExportSource) -> Exported:
     """Export the float network."""
-    content = to_onnx(source.network, source.manifest)
-    return Exported(content, run_onnx(content))
+    return Exported(source.float_onnx, run_onnx(source.float_onnx))
 
 
 def to_onnx(network: BearCNN, manifest: Manifest) -> bytes:

@@ -74,16 +74,16 @@ def export_run(run: Run, dataset: Dataset, target: str, out: Path) -> ExportRepo
     if out.exists():
         raise BearcnnError(f"{out} exists already; nothing is ever overwritten: choose another file")
     trained = load_model(run.weights_file)
-    source = ExportSource(trained.network, trained.manifest, trained.config, dataset)
+    float_onnx = to_onnx(trained.network, trained.manifest)
+    source = ExportSource(trained.network, trained.manifest, trained.config, dataset, float_onnx)
     rows, labels = dataset.arrays("valid")
     chosen = np.sort(np.random.default_rng(0).permutation(len(rows))[:PARITY_PHOTOS])
     examples = dataset.select("valid")
     paths = [examples[number].path for number in chosen]
     pixels, labels = np.asarray(dataset.pixels[rows[chosen]]), labels[chosen]
-    float_model = to_onnx(source.network, source.manifest)
     result: Exported = load(row.exporter)(source)
     before, after = run_torch(source.shipped)(pixels, paths), result.answer(pixels, paths)
-    speed = _relative_speed(run_onnx(float_model), result.answer, pixels, paths) if row.measure_speed else math.nan
+    speed = _relative_speed(run_onnx(float_onnx), result.answer, pixels, paths) if row.measure_speed else math.nan
     write_atomically(out, result.content)
     return ExportReport(
         file=out,
@@ -93,7 +93,7 @@ def export_run(run: Run, dataset: Dataset, target: str, out: Path) -> ExportRepo
         largest_difference=float(np.abs(after - before).max()),
         roc_auc=score(labels, after)["roc_auc"],
         roc_auc_trained=score(labels, before)["roc_auc"],
-        bytes_onnx=len(float_model),
+        bytes_onnx=len(float_onnx),
         speed=speed,
     )
 

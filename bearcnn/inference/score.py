@@ -1,10 +1,11 @@
 """Scoring of a model file: predictions of a data set's labelled photos, and the pointing game on drawn bears."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bearcnn.data import OnProgress
 from bearcnn.data.dataset import Dataset
 from bearcnn.data.splits import Split
 from bearcnn.data.synthetic.boxes import read_boxes
@@ -13,9 +14,6 @@ from bearcnn.evaluation.predictions import HELD_OUT, LabelledPrediction, write_p
 from bearcnn.inference.predictor import Predictor, predict_rows
 from bearcnn.inference.windows import window_centres
 from bearcnn.runs import Run
-
-OnProgress = Callable[[int, int], None]
-"""Called with the number of photos done and their total."""
 
 _COLOURLESS = 6
 """The largest median difference of a grey photo's channels; the JPEG noise of infrared photos is below it."""

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import Any
 
 from bearcnn.config import Config
@@ -17,6 +16,7 @@ from bearcnn.data.dataset import Dataset
 from bearcnn.data.splits import SPLITS
 from bearcnn.errors import SweepError
 from bearcnn.files import write_atomically
+from bearcnn.registry import load
 from bearcnn.sweep.analysis import SCORE, Analysis, analyse, score_test, to_csv, to_json
 from bearcnn.sweep.executors import find_executor
 from bearcnn.sweep.executors.base import Executor, Job, Resources
@@ -149,7 +149,7 @@ def write_analysis(folder: SweepFolder, plan: Plan, dataset: Dataset) -> Analysi
         f"{photos['train']:,} training photos"
     )
     # By name: matplotlib loads only now.
-    pictures = resolve_name("bearcnn.sweep.plot:draw_sweep")(title, xlabel, analysis.settings)
+    pictures = load("bearcnn.sweep.plot:draw_sweep")(title, xlabel, analysis.settings)
     content = {**to_json(analysis, records), "summary": summary.splitlines()}
     for name, data in (
         ("sweep.csv", to_csv(records).encode()),
@@ -182,7 +182,7 @@ def _estimate(
         return 0.0, 0.0
     start = time.perf_counter()
     with reporter.timing():
-        estimate_seconds = resolve_name("bearcnn.sweep.trial:estimate_seconds")  # loads torch
+        estimate_seconds = load("bearcnn.sweep.trial:estimate_seconds")  # loads torch
         loading = time.perf_counter() - start if resources.own_process else 0.0
         return estimate_seconds(trials, dataset, resources.threads), loading
 

@@ -8,12 +8,12 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from pkgutil import resolve_name
 
 from bearcnn.config import DataConfig
 from bearcnn.data.dataset import Dataset
 from bearcnn.errors import DataError
 from bearcnn.machine import usable_cpus
+from bearcnn.registry import load
 from bearcnn.sweep.folder import SweepFolder
 from bearcnn.sweep.plan import Trial
 from bearcnn.sweep.reporter import SweepReporter
@@ -98,7 +98,7 @@ def run_here(
     except DataError as error:
         return failed_result(trial, photos.fingerprint, str(error))
     # By name: torch and fastai load with the first trial, and only in the process that runs it.
-    result: TrialResult = resolve_name("bearcnn.sweep.trial:run_trial")(trial, dataset, place, on_epoch, threads)
+    result: TrialResult = load("bearcnn.sweep.trial:run_trial")(trial, dataset, place, on_epoch, threads)
     return result
 
 
