@@ -1,4 +1,4 @@
-"""Packages that can be called: `bearcnn.export(...)` is a function, `bearcnn.export.run` a module of the package."""
+"""Packages that can be called: `bearcnn.export(...)` runs a function, and `bearcnn.export.run` is still a module."""
 
 import sys
 from importlib import import_module
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class _CallablePackage(ModuleType):
-    """A package whose call is one of its functions, imported at the first call."""
+    """A package whose call runs one of its functions, imported at the first call."""
 
     _function: str
 
@@ -17,9 +17,9 @@ class _CallablePackage(ModuleType):
 
 
 def make_callable(package: str, function: str) -> None:
-    """Let a package that is being imported be called as its function "package.module:name".
+    """Make a package callable while it is imported; a call runs its function "package.module:name".
 
-    Python's way to give a module what only classes can have (the data model's "customizing module attribute access").
+    A module gets `__call__` from its class (Python's data model: "customizing module attribute access").
     """
     module = sys.modules[package]
     module.__class__ = _CallablePackage

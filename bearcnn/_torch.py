@@ -1,7 +1,7 @@
-"""Prepares the ground for torch and fastai; every module that needs one of them imports this one first.
+"""Settings that torch and fastai need before they are imported.
 
 Threads that wait for each other should sleep, not spin: on two cores with one other busy program, spinning made a
-training step 9 times slower (88 images/s against 795). What the user has set is left alone.
+training step 9 times slower (88 images/s against 795). A setting of the user's stays.
 
 fastai must be importable beside a CPU-only torch. PyPI's torchvision is compiled for CUDA; beside a CPU-only torch its
 operators don't load, and since version 0.17 it then fails on import ("operator torchvision::nms does not exist"),
@@ -38,7 +38,7 @@ def _torchvision_operators_load() -> bool:
 
 
 if not _torchvision_operators_load():
-    # Kept at module level: the declarations end with the object.
+    # At module level: the declarations last as long as this object.
     operators = torch.library.Library("torchvision", "FRAGMENT")
     for operator in _UNLOADED_OPERATORS:
         operators.define(operator + _SIGNATURE)

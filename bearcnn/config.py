@@ -1,16 +1,18 @@
 """TOML + overrides -> one frozen, checked Config.
 
 Everything that can be wrong with a configuration is found here, before torch is loaded or a photo is read; all problems
-are reported at once. Validators are pure: they read no files. Imports no torch, so that `bearcnn config` is instant.
+are reported at once. Validators are pure: they read no files.
 """
 
 import difflib
+import re
+import textwrap
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import accumulate
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -25,8 +27,12 @@ from pydantic import (
 
 from bearcnn.bodies import BODIES, DEFAULTS_WITH_BODY, NO_BODY, TIMM, Body, find_body
 from bearcnn.errors import ConfigError
-from bearcnn.geometry import ReceptiveField, map_sizes, receptive_fields
+from bearcnn.geometry import ReceptiveField, ResizeMode, map_sizes, receptive_fields
 from bearcnn.pooling import POOLING_MODES
+from bearcnn.registry import nearest_hint, one_of
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 
 def _rate_below_one(rate: float) -> float:
@@ -54,7 +60,6 @@ def _list_of_one(names: Any) -> Any:
 Rate = Annotated[float, AfterValidator(_rate_below_one)]
 Pooling = Annotated[str, AfterValidator(_known_pooling)]
 BodyName = Annotated[str, AfterValidator(_known_body)]
-ResizeMode = Literal["squish", "crop", "pad"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Monitor = Literal["average_precision", "roc_auc", "accuracy", "balanced_accuracy", "f1", "valid_loss"]
 
@@ -68,23 +73,23 @@ class Section(BaseModel):
 
 
 class DataConfig(Section):
-    """Which photos, and how they become squares of pixels."""
+    """The photos, and their conversion to squares of pixels."""
 
     path: str = ""
     """Folder of class folders; empty for the built-in drawn scenes."""
     positive: Annotated[tuple[str, ...], BeforeValidator(_list_of_one)] = Field(("bear",), min_length=1)
-    """Names of the folders that hold what the model looks for; every other folder is "not"."""
+    """Names of the folders with the positive class; all other folders are negative."""
     image_size: int = Field(128, ge=8, le=1024)
     """Side of the square that the network sees, in pixels."""
     resize: ResizeMode = "squish"
-    """How a photo becomes square: squish (whole frame, resized), pad (whole frame, bars) or crop (the centre alone,
-    which may cut the bear off)."""
+    """Way to make a photo square: squish (resize the whole frame), pad (whole frame between bars) or crop (middle
+    square, which may cut off the bear)."""
     valid_share: float = Field(0.2, ge=0.01, le=0.8)
-    """Share of the photos kept for validation, where the folder has no valid/ of its own."""
+    """Share of the photos for validation, if the folder has no valid/."""
     test_share: float = Field(0.2, ge=0, le=0.8)
-    """Share of the photos kept for the test, where the folder has neither valid/ nor test/; 0 for none."""
+    """Share of the photos for the test, if the folder has neither valid/ nor test/; 0 for none."""
     split_seed: int = Field(0, ge=0)
-    """Seed of the split; apart from train.seed, so that several seeds train on the same photos."""
+    """Seed of the split. It is separate from train.seed: several training seeds use the same photos."""
 
     @model_validator(mode="after")
     def _leaves_photos_to_train_on(self) -> "DataConfig":
@@ -97,27 +102,26 @@ class ModelConfig(Section):
     """The network: blocks of convolution, norm, activation and pooling; then one linear layer."""
 
     body: BodyName = NO_BODY
-    """A pretrained network, frozen, whose maps the blocks look at instead of pixels: none, efficientnet_lite0 or
-    timm:NAME. With one, keys that are not set have the values of configs/pretrained.toml."""
+    """A pretrained network whose maps are the input of the blocks: none, efficientnet_lite0 or timm:NAME. It is frozen.
+    With one, keys that are not set have the values of configs/pretrained.toml."""
     body_stage: int = Field(-1, ge=-12, le=-1)
     """Which of the body's maps: -1 the last and coarsest, -2 the one before, about twice as fine (for small bears)."""
     widths: tuple[Annotated[int, Field(ge=1, le=2048)], ...] = Field((32, 64, 128, 256), min_length=1, max_length=12)
-    """Channels of each block; as many blocks as numbers."""
+    """Channels of each block; there are as many blocks as numbers."""
     kernel_size: int | tuple[int, ...] = 3
     """Side of the convolution's window, odd; one for all blocks or a list with one for each."""
     stride: Literal[1, 2] = 2
-    """2: the convolution skips every other place and halves the map; 1: a pooling window after it does."""
+    """2: the convolution skips every other place and halves the map. 1: a pooling window after it halves the map."""
     pooling: Pooling = "concat"
-    """How a window answers "is there a bear in this?": max, avg, or concat (both side by side); in the windows between
-    blocks and for the last map."""
+    """Pooling of the windows between blocks and of the last map: max, avg, or concat (both side by side)."""
     pool_size: int = Field(2, ge=1, le=8)
-    """Side of the pooling windows between blocks, where stride = 1; 1 for none, and the map keeps its size."""
+    """Side of the pooling windows between blocks, if stride = 1; 1 for none, and the map keeps its size."""
     residual: int | tuple[int, ...] = 0
     """Further convolutions in each block, each added to its own input (He et al. 2015); one number for all blocks or a
     list with one for each."""
     input_dropout: Rate = 0.0
-    """Share of the picture's pixels (with a body, of its map's places) set to 0, all channels of one together; a new
-    mask every batch."""
+    """Share of the picture's pixels (with a body, of its map's places) set to 0, in all channels; a new mask for every
+    batch."""
     conv_dropout: Rate = 0.0
     """Share of whole channels set to 0 between blocks."""
     dropout: Rate = 0.2
@@ -166,7 +170,7 @@ class ModelConfig(Section):
         return body if body.stages else None
 
     def map_sizes(self, image_size: int) -> tuple[int, ...]:
-        """The side of the map after each block, in places.
+        """Compute the side of the map after each block, in places.
 
         Raises:
             ValueError: a block would find no map left to halve.
@@ -177,13 +181,13 @@ class ModelConfig(Section):
 
     @property
     def receptive_fields(self) -> list[tuple[ReceptiveField, ReceptiveField]]:
-        """For each block, what one place of a map sees after the first convolution, and at the block's end.
+        """The receptive field of each block after its first convolution, and at its end.
 
         Raises:
             ValueError: only the network itself can tell, because its body isn't one of `BODIES`.
         """
         if self.body != NO_BODY and not self.known_body:
-            raise ValueError(f"what {self.body} sees is not known")
+            raise ValueError(f"the receptive field of {self.body} isn't known")
         pool_size = self.pool_size if self.stride == 1 else 1
         body = self.known_body
         start = body.receptive_field(self.body_stage) if body else ReceptiveField()
@@ -191,7 +195,7 @@ class ModelConfig(Section):
 
 
 class AugmentConfig(Section):
-    """How photos are varied, anew in each epoch, so that the network learns bears and not photos."""
+    """Augmentation: random changes of the training photos, new in each epoch."""
 
     flip: float = Field(0.5, ge=0, le=1)
     """Chance that a photo is mirrored left to right."""
@@ -208,14 +212,14 @@ class AugmentConfig(Section):
 
 
 class TrainConfig(Section):
-    """The training itself."""
+    """The training run."""
 
     epochs: int = Field(60, ge=1, le=100_000)
-    """Times that every training photo is seen."""
+    """Number of times that every training photo is used."""
     sizes: Literal["auto"] | tuple[Annotated[int, Field(ge=8)], ...] = "auto"
-    """Sides of the training pictures, one after the other, up to data.image_size: small pictures first are a quick
-    start (progressive resizing; Howard 2018). auto: a half, three quarters and all of data.image_size, if that is 64 or
-    more; [] for data.image_size all along."""
+    """Sides of the training pictures, one after the other, up to data.image_size: training starts faster on small
+    pictures (progressive resizing; Howard 2018). auto: a half, three quarters and all of data.image_size, if that is 64
+    or more; [] for data.image_size throughout."""
     size_shares: tuple[Annotated[float, Field(gt=0)], ...] = ()
     """Shares of the epochs at each of train.sizes; empty for equal ones."""
     batch_size: int = Field(32, ge=2, le=8192)
@@ -225,26 +229,26 @@ class TrainConfig(Section):
     weight_decay: float = Field(0.05, ge=0, le=1)
     """AdamW's decoupled weight decay (Loshchilov & Hutter 2019)."""
     label_smoothing: float = Field(0.1, ge=0, lt=1)
-    """How far the targets are moved from 0 and 1 towards each other (Szegedy et al. 2016)."""
+    """Label smoothing: distance by which the targets move from 0 and 1 towards each other (Szegedy et al. 2016)."""
     subclasses: bool = True
-    """Learn to tell the kinds of bear and of something else apart (the folders within a class), and sum them into the
-    two classes: what a wolf looks like helps to know that it is no bear."""
+    """Train on subclasses (the folders within a class, such as brown or wolf), and sum them into the two classes: this
+    gives a better AUC."""
     precision: Precision = "auto"
-    """Numbers that the blocks compute with in training: bfloat16 is faster where the processor has it (auto knows)."""
+    """Number format of the blocks in training: bfloat16 is faster if the processor has it; auto checks that."""
     balance: Literal["weights", "sampling", "none"] = "weights"
-    """What is done when one class is rarer: weights in the loss, sampling (the rarer class drawn as often), or none."""
+    """Treatment of a rarer class: weights in the loss, sampling (both classes drawn equally often), or none."""
     monitor: Monitor = "average_precision"
-    """The validation score by which the best epoch is kept, and early stopping decides."""
+    """Validation score that decides the best epoch and early stopping."""
     patience: int = Field(0, ge=0)
     """Early stopping: epochs without a better monitor before training ends; 0 for never."""
     seed: int = Field(0, ge=0, lt=2**32)
     """Seed of the first weights, the order of the photos, the augmentation and the dropout masks."""
     name: str = Field("bear", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)
-    """The model's name, in the run folder's name and in the model file."""
+    """Name of the model, in the run folder's name and in the model file."""
 
 
 class Config(Section):
-    """Everything that decides what a run gives."""
+    """Everything that determines the result of a run."""
 
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
@@ -290,9 +294,9 @@ class Config(Section):
     def _sizes_lead_to_the_image_size(self) -> "Config":
         sizes, shares, largest = self.training_sizes, self.train.size_shares, self.data.image_size
         if max(sizes) > largest:
-            raise ValueError(f"train.sizes goes up to {max(sizes)}, more than data.image_size ({largest}) has")
+            raise ValueError(f"train.sizes goes up to {max(sizes)}, more than data.image_size ({largest})")
         if list(sizes) != sorted(set(sizes)):
-            raise ValueError(f"train.sizes has to grow from number to number (got {list(sizes)})")
+            raise ValueError(f"train.sizes must be in increasing order (got {list(sizes)})")
         if shares and len(shares) != len(sizes):
             raise ValueError(f"train.size_shares has {len(shares)} numbers for {len(sizes)} train.sizes")
         return self
@@ -317,7 +321,7 @@ class Config(Section):
         return (*sizes, largest)
 
     def training_size(self, epoch: int, epochs: int | None = None) -> int:
-        """Side of the training pictures in an epoch, counted from 0, of so many; None for `train.epochs`."""
+        """Return the side of the training pictures in an epoch, counted from 0, of `epochs` or else `train.epochs`."""
         sizes = self.training_sizes
         shares = self.train.size_shares or (1.0,) * len(sizes)
         passed = (epoch + 0.5) / (epochs or self.train.epochs) * sum(shares)
@@ -328,7 +332,7 @@ class Config(Section):
 
 
 def load_config(path: Path | str | None = None, overrides: Sequence[str] = ()) -> Config:
-    """The configuration of a TOML file (or the defaults) with `section.key=value` overrides on top.
+    """Read the configuration of a TOML file (or the defaults), with `section.key=value` overrides on top.
 
     Raises:
         ConfigError: the file can't be read, or something in it or the overrides can't work; one line for each problem.
@@ -347,7 +351,7 @@ def load_config(path: Path | str | None = None, overrides: Sequence[str] = ()) -
 
 
 def make_config(values: dict[str, Any]) -> Config:
-    """The checked configuration of nested plain values, as TOML and JSON give them.
+    """Check nested plain values, as TOML and JSON give them, and build the configuration.
 
     Raises:
         ConfigError: one line for each problem.
@@ -359,20 +363,20 @@ def make_config(values: dict[str, Any]) -> Config:
 
 
 def _upgrade(values: dict[str, Any]) -> dict[str, Any]:
-    """The values with the keys of today, as run folders and model files of bearcnn 0.1 hold older ones."""
+    """Rename the keys of bearcnn 0.1, which its run folders and model files hold."""
     values = {section: dict(table) if isinstance(table, dict) else table for section, table in values.items()}
     data, train = values.get("data"), values.get("train")
     if isinstance(data, dict) and "fit" in data and "resize" not in data:
         data["resize"] = data.pop("fit")
     if isinstance(train, dict) and "out" in train:
         if train["out"]:
-            raise ConfigError(f"train.out is not a key any more; give the folder as an option: --out {train['out']}")
+            raise ConfigError(f"train.out is not a key any more; give the folder as an option: `out` {train['out']}")
         del train["out"]
     return values
 
 
 def config_keys() -> Iterator[tuple[str, str]]:
-    """Every dotted key with its explanation, in the order of the file."""
+    """List every dotted key with its explanation, in the order of the file."""
     for section, section_field in Config.model_fields.items():
         assert isinstance(section_field.annotation, type)
         assert issubclass(section_field.annotation, Section)
@@ -381,16 +385,20 @@ def config_keys() -> Iterator[tuple[str, str]]:
 
 
 def dump_config(config: Config, explained: bool = False) -> str:
-    """The configuration as TOML that `load_config` reads back; `explained` puts each key's meaning above it."""
+    """Write the configuration as TOML that `load_config` reads back; `explained` adds each key's meaning above it."""
     import tomlkit  # only needed where a configuration is written
 
     document = tomlkit.document()
+    if explained:
+        document.add(tomlkit.comment("Every key and its meaning; a file needs only the keys that it changes."))
+        document.add(tomlkit.nl())
     explanations = dict(config_keys())
     for section, values in config.model_dump(mode="json").items():
         table = tomlkit.table()
         for key, value in values.items():
             if explained:
-                table.add(tomlkit.comment(explanations[f"{section}.{key}"]))
+                for line in textwrap.wrap(explanations[f"{section}.{key}"], 78):
+                    table.add(tomlkit.comment(line))
             table.add(key, value)
         document.add(section, table)
     return tomlkit.dumps(document)
@@ -408,28 +416,89 @@ def _set(values: dict[str, Any], override: str) -> None:
 
 
 def _parse(text: str) -> Any:
-    """A TOML value, or the text itself as a string: `max` needs no quotes in a shell."""
-    try:
-        parsed = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
-        return text
-    return parsed["value"] if parsed.keys() == {"value"} else text
+    """Parse a TOML value or a list without its brackets, or take the text itself: `max` needs no quotes in a shell."""
+    for spelling in (text, f"[{text}]") if "," in text else (text,):
+        with suppress(tomllib.TOMLDecodeError):
+            parsed = tomllib.loads(f"value = {spelling}")
+            if parsed.keys() == {"value"}:
+                return parsed["value"]
+    return text
 
 
 def _problems(error: ValidationError) -> Iterable[str]:
-    keys = [key for key, _ in config_keys()]
-    sections = list(Config.model_fields)
+    """Give one line for each wrong value of each key."""
+    by_key: dict[str, list[ErrorDetails]] = {}
     for problem in error.errors(include_url=False):
         # Pydantic adds the branch of a union and the place in a list to the path; the key is enough.
-        key = ".".join(str(part) for part in problem["loc"][:2])
-        if problem["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(key, keys if "." in key else sections, n=1, cutoff=0.5)
-            same_name = [known for known in keys if known.rpartition(".")[2] == key.rpartition(".")[2]]
-            nearest = (same_name or near or [""])[0]
-            hint = f"did you mean {nearest}?" if nearest else "`bearcnn config show` lists every key"
-            yield f"{key}: there is no such key; {hint}"
-        else:
-            message = problem["msg"].removeprefix("Value error, ")
-            given = problem["input"]
-            shown = f" (got {given!r})" if key.count(".") == 1 and isinstance(given, int | float | str | list) else ""
-            yield f"{key}: {message}{shown}" if key else message
+        by_key.setdefault(".".join(str(part) for part in problem["loc"][:2]), []).append(problem)
+    for key, found in by_key.items():
+        if found[0]["type"] == "extra_forbidden":
+            yield _explain_unknown_key(key)
+            continue
+        deepest = max(len(problem["loc"]) for problem in found)  # the element of a list, not "no whole number"
+        by_value: dict[str, list[ErrorDetails]] = {}
+        for problem in found:
+            if len(problem["loc"]) == deepest:
+                by_value.setdefault(_show_given(key, problem), []).append(problem)
+        for given, same in by_value.items():
+            first, *others = dict.fromkeys(_explain_problem(problem) for problem in same)
+            alternatives = "".join(f" or {other.removeprefix('expected ')}" for other in others)
+            hints = "".join(nearest_hint(problem["input"], _choices(problem)) for problem in same)
+            yield f"{key}: {first}{alternatives}{given}{hints}" if key else first
+
+
+def _explain_unknown_key(key: str) -> str:
+    keys = [known for known, _ in config_keys()]
+    near = difflib.get_close_matches(key, keys if "." in key else list(Config.model_fields), n=1, cutoff=0.5)
+    same_name = [known for known in keys if known.rpartition(".")[2] == key.rpartition(".")[2]]
+    nearest = (same_name or near or [""])[0]
+    hint = f"did you mean {nearest}?" if nearest else "`bearcnn config show` lists every key"
+    return f"{key}: there is no such key; {hint}"
+
+
+def _show_given(key: str, problem: "ErrorDetails") -> str:
+    """Show the wrong value; nothing where our own message does."""
+    given = problem["input"]
+    told = problem["type"] == "value_error" and isinstance(given, str)
+    return f" (got {given!r})" if key.count(".") and isinstance(given, int | float | str | list) and not told else ""
+
+
+_EXPECTED = {
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "string_type": "text in quotes",
+    "string_too_long": "at most {max_length} characters",
+    "string_pattern_mismatch": "text of the pattern {pattern}",
+    "tuple_type": "a list",
+    "too_short": "at least {min_length} values",
+    "too_long": "at most {max_length} values",
+    "greater_than": "a number above {gt}",
+    "greater_than_equal": "{ge} or more",
+    "less_than": "a number below {lt}",
+    "less_than_equal": "{le} or less",
+    "model_type": "a table of keys",
+}
+"""What pydantic's types of errors mean, with what each knows about the limit."""
+
+
+def _explain_problem(problem: "ErrorDetails") -> str:
+    limits = problem.get("ctx", {}).items()
+    context = {name: int(value) if isinstance(value, float) and value.is_integer() else value for name, value in limits}
+    if choices := _choices(problem):
+        return f"expected {one_of(choices)}"
+    if problem["type"] in _EXPECTED:
+        expected = "expected " + _EXPECTED[problem["type"]].format(**context)
+        return expected.replace("at least 1 values", "at least one value")
+    return problem["msg"].removeprefix("Value error, ")
+
+
+def _choices(problem: "ErrorDetails") -> list[str]:
+    """List the values of a key that has only a few; none for other problems."""
+    listed = problem.get("ctx", {}).get("expected", "") if problem["type"] == "literal_error" else ""
+    return [name.strip("'") for name in re.split(", | or ", listed) if name]

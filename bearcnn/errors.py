@@ -1,17 +1,17 @@
-"""What can go wrong, in words for the user.
+"""The errors that a user can fix.
 
     BearcnnError
     ├── ConfigError       a configuration that can't work, or names a key that doesn't exist
     ├── DataError         a data set that can't be used
-    │   └── PhotoError    one photo that can't be read; a row in the results, never the end of a run
-    ├── ModelFileError    a model file that is missing, damaged or not ours
+    │   └── PhotoError    one photo that can't be read; a row in the results, it never ends a run
+    ├── ModelFileError    a model file that is missing, damaged or not written by bearcnn
     ├── RunError          a run folder that is missing, unfinished or in the way
     │   └── ResumeError   a run that can't be continued exactly
     ├── SweepError        a sweep that can't be planned, continued or run
     └── MissingPackageError  an optional package that the user has to install first
 
-A message says what is wrong, where, and how to fix it, in one line. Only `cli.main` turns these into that line
-and exit code 1. Every other exception is a bug of ours and keeps its traceback.
+A message says what is wrong, where, and how to fix it, in one line. Only `cli.main` turns these errors into that line
+and exit code 1. Every other exception is a bug in bearcnn and keeps its traceback.
 """
 
 

@@ -1,4 +1,4 @@
-"""Atomic writes: a file is whole or absent, and a crash or a full disk leaves what was there before."""
+"""Atomic writes: a file is whole or absent, and a crash or a full disk leaves the old file as it was."""
 
 import contextlib
 import os
@@ -9,12 +9,14 @@ from bearcnn.errors import BearcnnError
 
 
 def write_atomically(path: Path, content: bytes, *, overwrite: bool = False) -> None:
-    """Write a whole file or nothing: under a temporary name in the same folder, flushed to the disk, then renamed.
+    """Write a whole file or nothing.
+
+    The file is written under a temporary name in the same folder, flushed to the disk, then renamed.
 
     Raises:
-        BearcnnError: there is such a file already and `overwrite` is false, or the folder can't be written to.
+        BearcnnError: the file exists and `overwrite` is false, or the folder can't be written to.
     """
-    # Not tempfile: its files are readable by their owner alone, and stay so after the renaming.
+    # Not tempfile: only the owner can read its files, even after the renaming.
     temporary = path.parent / f".{secrets.token_hex(8)}.tmp"
     try:
         with temporary.open("xb") as file:
@@ -35,15 +37,15 @@ def write_atomically(path: Path, content: bytes, *, overwrite: bool = False) -> 
 
 
 def _rename_to_new(temporary: Path, path: Path) -> None:
-    """Rename a file, but never over another, not even one that appears at this moment.
+    """Rename a file, but never over another one, not even one that appears at this moment.
 
-    A link takes 19 us and the file is whole at once. Without links, as on most memory cards (FAT, exFAT), an empty file
-    holds the name for 33 us until the renaming: the only way there, and not good enough elsewhere.
+    With a hard link the file is whole at once; the link takes 19 us. Most memory cards (FAT, exFAT) have no links:
+    there an empty file holds the name for 33 us until the renaming.
     """
     try:
         path.hardlink_to(temporary)
     except FileExistsError:
         raise
-    except OSError:  # no hard links here
+    except OSError:  # a file system without hard links
         path.touch(exist_ok=False)
         temporary.replace(path)

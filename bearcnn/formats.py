@@ -12,9 +12,9 @@ class ExportFormat:
 
     name: str
     suffix: str
-    """Of the file's default name, behind the model's name."""
+    """The end of the file's default name, after the model's name."""
     words: str
-    """For the help of the command line: what the format is good for."""
+    """The format's use, in a few words for the command line's help."""
     exporter: Any
     """A function from `export.base.ExportSource` to `export.base.Exported`, or its name as "package.module:name"."""
     measure_speed: bool = False

@@ -2,22 +2,26 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+ResizeMode = Literal["squish", "crop", "pad"]
+"""How a photo becomes a square: the whole frame squeezed, the middle square, or the whole frame between bars."""
 
 
 def map_sizes(
     image_size: int, blocks: int, stride: int, pool_size: int, *, start: int | None = None
 ) -> tuple[int, ...]:
-    """The side of the map after each block, in places.
+    """Compute the side of the map after each block, in places.
 
-    A convolution is padded by half its kernel, so that `stride = 2` leaves every other place: ceil(n / 2). A pooling
-    window moves by its own size: floor(n / pool_size). `start` is the side of the map that the first block gets: the
-    picture's own unless given.
+    A convolution is padded by half its kernel: with `stride = 2` it keeps every other place, ceil(n / 2). A pooling
+    window moves by its own size: floor(n / pool_size). `start` is the side of the first block's input: by default the
+    picture's.
 
     Raises:
-        ValueError: a block would find no map left to halve.
+        ValueError: the map is too small to be halved in some block.
     """
     sizes = [image_size if start is None else start]
     for block in range(1, blocks + 1):
@@ -34,10 +38,10 @@ def map_sizes(
 
 @dataclass(frozen=True, slots=True)
 class ReceptiveField:
-    """What the places of a map see of the picture, in its pixels, along either side (Araujo et al. 2019).
+    """The receptive field of a map's places in pixels of the picture, along either side (Araujo et al. 2019).
 
-    Place number i sees `size` pixels around pixel `first + i * step`; what lies beyond the picture's edge is zeros, and
-    so is what is left over there where pooling windows don't fit.
+    Place number i sees `size` pixels around pixel `first + i * step`. Pixels beyond the picture's edge are zeros. A
+    strip at the edge that is too narrow for a pooling window isn't seen.
     """
 
     size: int = 1
@@ -45,7 +49,7 @@ class ReceptiveField:
     first: float = 0.0
 
     def after(self, window: int, stride: int, padding: int) -> "ReceptiveField":
-        """The field behind one more layer that slides a window over this map."""
+        """Compute the field after one more layer that slides a window over this map."""
         return ReceptiveField(
             self.size + (window - 1) * self.step,
             self.step * stride,
@@ -53,14 +57,14 @@ class ReceptiveField:
         )
 
     def span(self, place: int) -> tuple[int, int]:
-        """The first pixel that a place sees, and the one behind the last; either may lie outside the picture."""
+        """Compute the range of pixels [first, end) that a place sees; either may lie outside the picture."""
         low = round(self.first + place * self.step - (self.size - 1) / 2)
         return low, low + self.size
 
     def centres(self, count: int, image_size: int) -> NDArray[np.float64]:
-        """The centres of the first `count` places, (count,), as shares of the picture's side.
+        """Compute the centres of the first `count` places, (count,), as shares of the picture's side.
 
-        They aren't spread evenly: where the stride is 2, the first place is centred on the picture's edge.
+        They aren't spread evenly: with stride 2, the first place is centred on the picture's edge.
         """
         return np.asarray((self.first + self.step * np.arange(count) + 0.5) / image_size, np.float64)
 
@@ -73,7 +77,7 @@ def receptive_fields(
     *,
     start: ReceptiveField = ReceptiveField(),  # frozen
 ) -> list[tuple[ReceptiveField, ReceptiveField]]:
-    """For each block, what one place sees after its first convolution, and at its end.
+    """Compute the receptive field of each block after its first convolution, and at its end.
 
     Args:
         kernel_sizes: the side of each block's convolution window.

@@ -1,22 +1,20 @@
-"""The manifest of a model file: what it says about itself, and how that is written into and read from one file.
+"""The manifest of a model file: its content, and how it is written and read.
 
-`model.onnx` and `model.safetensors` each carry the manifest as JSON under the metadata key "bearcnn", so that a copy of
-the file alone is enough. No code of the file is run.
+`model.onnx` and `model.safetensors` each carry the manifest as JSON under the metadata key "bearcnn": a copy of the
+file alone is enough. No code in the file is run.
 """
 
 import json
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import onnxruntime
-from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as onnxruntime_errors
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from safetensors import SafetensorError, safe_open
 
-from bearcnn.config import ModelConfig, ResizeMode
 from bearcnn.errors import ModelFileError
+from bearcnn.geometry import ResizeMode
 
 FORMAT: Final = 1
 """The newest manifest format that this version reads, and the one that it writes."""
@@ -38,48 +36,48 @@ _UNUSABLE: Final = (
 
 
 class Manifest(BaseModel):
-    """Everything needed to use a model, and to know where it came from.
+    """Everything needed to use a model, and its origin.
 
-    Keys that a later version adds are ignored as long as that version leaves `format` as it is.
+    Keys that a later version adds are ignored as long as that version leaves `format` unchanged.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
     format: int = FORMAT
-    """The manifest's format; it grows when an older bearcnn would misuse the model."""
+    """The manifest's format; it is raised when an older bearcnn would misuse the model."""
     name: str
-    """What the model is called."""
+    """The model's name."""
     classes: tuple[str, str]
     """The names of the negative and the positive class."""
     image_size: int = Field(gt=0)
     """The side of the square of pixels that the network takes."""
     resize: ResizeMode
-    """How a photo becomes that square."""
+    """How a photo is made square."""
     subclasses: tuple[tuple[int, str], ...] = ((0, ""), (1, ""))
-    """Class and name of each output of the network's head; each class is the sum of its own."""
+    """Class and name of each output of the network's head; a class is the sum of its outputs."""
     threshold: float = Field(default=0.5, ge=0, le=1)
-    """The probability from which on a photo is called positive."""
+    """The lowest probability that counts as positive."""
     temperature: float = Field(default=1.0, gt=0)
-    """What the logits were divided by for calibration; the network in the file has it built in."""
+    """The divisor of the logits for calibration; the network in the file applies it."""
     quantized: bool = False
     """Whether the network computes with 8-bit integers."""
     metrics: dict[str, Any] = {}
     """The scores of the model on validation and test photos."""
     config: dict[str, Any] = {}
-    """The configuration that it was trained with."""
+    """The configuration that the model was trained with."""
     data: dict[str, Any] = {}
-    """Counts and the fingerprint of the data set that it was trained on."""
+    """The training data set: number of photos, and fingerprint."""
     body: dict[str, str] = {}
-    """The pretrained body that it contains: name, licence, and sha256 of the file with its weights; empty for none."""
+    """The pretrained body in it: name, licence, and sha256 of the file with its weights; empty for none."""
     versions: dict[str, str] = {}
-    """The versions of bearcnn and of the packages that trained it."""
+    """The versions of bearcnn and of the packages that trained the model."""
     created: str = ""
-    """When it was written, in ISO 8601."""
+    """The time of writing, in ISO 8601."""
 
     @model_validator(mode="before")
     @classmethod
     def _renamed(cls, fields: Any) -> Any:
-        """Translate the two names that model files of bearcnn 0.1 have for fields."""
+        """Rename the two fields that model files of bearcnn 0.1 call otherwise."""
         if not isinstance(fields, dict):
             return fields
         return {{"fit": "resize", "kinds": "subclasses"}.get(name, name): value for name, value in fields.items()}
@@ -89,34 +87,18 @@ class Manifest(BaseModel):
         """The class of each output of the network's head."""
         return [label for label, _ in self.subclasses]
 
-    def window_centres(self, count: int) -> NDArray[np.float64]:
-        """Return the centres of `count` windows along either side of the picture, (count,), as shares of the side.
-
-        They are spread evenly for a model that doesn't say how it is built.
-        """
-        known = {key: value for key, value in self.config.get("model", {}).items() if key in ModelConfig.model_fields}
-        try:
-            field = ModelConfig.model_validate(known).receptive_fields[-1][1] if known else None
-        except ValueError:  # of a later version, or with a body that only the network itself knows
-            field = None
-        if field is not None:
-            centres = field.centres(count, self.image_size)
-            if centres[-1] < 1:
-                return centres
-        return (np.arange(count) + 0.5) / count
-
 
 def read_manifest(path: Path) -> Manifest:
     """Read the manifest of a `.onnx` or `.safetensors` file.
 
     Raises:
-        ModelFileError: the file is missing, damaged, of another kind or not written by bearcnn.
+        ModelFileError: the file is missing, damaged, not a model file or not written by bearcnn.
     """
     if check_model_file(path) == ".safetensors":
         return _parse_manifest(_read_safetensors_metadata(path), path)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL  # it computes nothing
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL  # nothing is computed
     return open_onnx(path, options)[1]
 
 
@@ -124,13 +106,13 @@ def open_onnx(path: Path, options: onnxruntime.SessionOptions) -> tuple[onnxrunt
     """Open an ONNX file for inference on the processor, and read its manifest.
 
     Raises:
-        ModelFileError: as `read_manifest`; also for weights alone.
+        ModelFileError: as in `read_manifest`; also for a file of weights alone.
     """
     if check_model_file(path) != ".onnx":
         raise ModelFileError(f"{path} holds weights alone; predictions need a .onnx file: see `bearcnn export`")
-    options.log_severity_level = 4  # what matters comes as an exception
+    options.log_severity_level = 4  # errors come as exceptions
     try:
-        # Its own fallback is to try the same again and print.
+        # onnxruntime's fallback would only try again and print.
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"], enable_fallback=0)
         metadata = session.get_modelmeta().custom_metadata_map
     except _UNUSABLE as error:
@@ -139,10 +121,10 @@ def open_onnx(path: Path, options: onnxruntime.SessionOptions) -> tuple[onnxrunt
 
 
 def check_model_file(path: Path) -> str:
-    """Check by its name alone that a file may be a model, and that it can be read; return its suffix in lower case.
+    """Check by name that a file may be a model, and that it can be read; return its suffix in lower case.
 
     Raises:
-        ModelFileError: it is missing, a folder, a pickle, of another kind, or can't be read.
+        ModelFileError: it is missing, a folder, a pickle, not a model file, or can't be read.
     """
     suffix = path.suffix.lower()
     try:
@@ -156,7 +138,9 @@ def check_model_file(path: Path) -> str:
                 "export the model as ONNX"
             )
         if suffix not in {".onnx", ".safetensors"}:
-            raise ModelFileError(f"{path} is neither a .onnx nor a .safetensors file")
+            raise ModelFileError(
+                f"{path} is neither a .onnx nor a .safetensors file, which alone bearcnn reads; {_WRITTEN_BY}"
+            )
         with path.open("rb"):
             return suffix
     except OSError as error:
@@ -164,8 +148,8 @@ def check_model_file(path: Path) -> str:
 
 
 def stamp_onnx(model: Path | bytes, manifest: Manifest) -> bytes:
-    """Return an ONNX model, given as a file or its bytes, with this manifest in its metadata and no older one."""
-    import onnx  # writing a model file alone needs it, and it is slow to load
+    """Return an ONNX model, given as a file or its bytes, with this manifest in its metadata in place of any other."""
+    import onnx  # slow to load, and only needed for writing
 
     proto = onnx.load_model_from_string(model) if isinstance(model, bytes) else onnx.load_model(model)
     metadata = {entry.key: entry.value for entry in proto.metadata_props} | {_KEY: manifest.model_dump_json()}

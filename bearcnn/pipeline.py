@@ -1,4 +1,4 @@
-"""The whole story, top down: photos -> fit -> calibrate -> export -> score -> report, in one run folder."""
+"""The whole pipeline, top down: photos -> fit -> calibrate -> export -> score -> report, in one run folder."""
 
 import json
 from collections.abc import Sequence
@@ -20,11 +20,12 @@ from bearcnn.files import write_atomically
 from bearcnn.inference.predictor import Predictor
 from bearcnn.inference.score import keep_predictions, point_at_bears
 from bearcnn.inference.stamp import manifest_metrics
+from bearcnn.latest import link_latest
 from bearcnn.manifest import Manifest, stamp_onnx
 from bearcnn.model.summary import describe_model
 from bearcnn.report.page import write_report
 from bearcnn.reporter import SILENT, Reporter
-from bearcnn.runs import Run, choose_directory, create_run, link_latest
+from bearcnn.runs import Run, choose_directory, create_run
 from bearcnn.training.fit import Callbacks, TrainResult, fit
 
 
@@ -38,18 +39,18 @@ def train(
 ) -> Run:
     """Train, export, score and report a configuration, in a run folder of its own.
 
-    Ctrl-C ends it after the last finished epoch, with a model made of the best so far; `Run.metrics()["complete"]` is
-    then false, and `resume` goes on.
+    Ctrl-C ends the training run at the last finished epoch and exports the best epoch so far.
+    `Run.metrics()["complete"]` is then false, and `resume` continues the run.
 
     Args:
-        config: what is trained, and how.
+        config: the network and how it is trained.
         dataset: photos with a train and a valid split, of `config.data.image_size`.
         out: the run folder; runs/<time>-<name> unless given.
-        cbs: fastai callbacks that the Learner gets besides its own.
-        reporter: is told how it goes; silent unless given.
+        cbs: further fastai callbacks for the Learner.
+        reporter: gets the progress; silent unless given.
 
     Raises:
-        RunError: the folder isn't empty, the training went astray or was interrupted before its first epoch ended.
+        RunError: the folder isn't empty, the loss became infinite or not a number, or Ctrl-C came in the first epoch.
     """
     run = create_run(choose_directory(config, datetime.now(), out=Path(out) if out else None), config)
     run.write_dataset(dataset.to_json())
@@ -57,24 +58,24 @@ def train(
 
 
 def resume(run: Run, dataset: Dataset, *, cbs: Callbacks = (), reporter: Reporter = SILENT) -> Run:
-    """Continue an interrupted run, to the weights that it would have had without the interruption, bit for bit.
+    """Continue an interrupted run; its weights become those of an uninterrupted run, bit for bit.
 
     Raises:
         ResumeError: the run is finished, its photos have changed, or its checkpoint can't be used.
-        RunError: as `train`.
+        RunError: as in `train`.
     """
     if run.metrics_file.is_file() and run.metrics()["complete"]:
         raise ResumeError(f"{run.directory} is finished; for more epochs start a new run with a larger train.epochs")
     if run.dataset_record()["fingerprint"] != dataset.fingerprint:
         raise ResumeError(
-            f"the photos in {dataset.root} have changed since {run.directory} was started, so it can't be continued "
+            f"the photos in {dataset.root} have changed since {run.directory} was started, and it can't be continued "
             "to the same result; put them back or start a new run"
         )
     return finish(run, dataset, fit(run, dataset, resume=True, cbs=cbs, reporter=reporter), reporter)
 
 
 def finish(run: Run, dataset: Dataset, result: TrainResult, reporter: Reporter = SILENT) -> Run:
-    """Export the best epoch, score the exported file on photos it wasn't trained on, and report both."""
+    """Export the best epoch, score the exported file on the validation and test photos, and write the report."""
     config = run.config()
     reporter.stage("exporting the best epoch")
     network = result.best_network(run, config)
@@ -92,20 +93,20 @@ def finish(run: Run, dataset: Dataset, result: TrainResult, reporter: Reporter =
     }
     if games := point_at_bears(predictor, dataset, dataset.evaluation_split()):
         metrics["pointing_game"] = {which: asdict(game) for which, game in games.items()}
-    # The model file carries its own scores: a copy of it alone says how far to trust it.
+    # The model file carries its scores, for whoever gets a copy of it alone.
     manifest = manifest.model_copy(update={"metrics": manifest_metrics(metrics)})
     write_atomically(run.onnx_file, stamp_onnx(run.onnx_file, manifest), overwrite=True)
     write_atomically(run.weights_file, to_safetensors(network, manifest), overwrite=True)
     write_atomically(run.metrics_file, json.dumps(metrics, indent=1).encode(), overwrite=True)
     if not result.interrupted:
-        link_latest(run)  # before the report: predict must find the run even if its page can't be written
+        link_latest(run.directory)  # before the report: predict must find the run even if the report can't be written
     reporter.stage("writing the report")
     write_report(run)
     return run
 
 
 def _measure(predictions: Sequence[LabelledPrediction], manifest: Manifest) -> dict[str, Any]:
-    """Every score of each split, its groups of photos, and the calibration."""
+    """Measure every score of each split, its groups of photos, and the calibration."""
     splits = {split: photos for split in HELD_OUT if (photos := in_split(predictions, split))}
     threshold = manifest.threshold
     return {

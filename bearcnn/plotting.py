@@ -7,7 +7,7 @@ import io
 
 from matplotlib.figure import Figure
 
-# Okabe & Ito's palette: told apart by the colour-blind, too.
+# Okabe & Ito's palette, which the colour-blind can tell apart.
 BLUE, ORANGE, GREEN, BLACK = "#0072B2", "#D55E00", "#009E73", "#000000"
 
 
@@ -20,7 +20,7 @@ def draw_learning_rates(lrs: list[float], losses: list[float], suggestion: float
     axes.plot(lrs[nearest], losses[nearest], "o", color=ORANGE, markersize=9)
     axes.annotate(f"suggested: {suggestion:g}", (lrs[nearest], losses[nearest]), (8, 8), textcoords="offset points")
     axes.set(xscale="log", xlabel="learning rate", ylabel="training loss (smoothed)", title="Learning-rate range test")
-    # The explosion at the end would flatten all that matters.
+    # The losses of the explosion at the end would flatten the rest.
     axes.set_ylim(min(losses) * 0.9, max(losses[: max(1, len(losses) // 2)]) * 1.3)
     axes.grid(alpha=0.3)
     buffer = io.BytesIO()

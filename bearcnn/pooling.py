@@ -9,22 +9,25 @@ from bearcnn.registry import Registry
 
 @dataclass(frozen=True, slots=True)
 class PoolingMode:
-    """One way to answer "is there a bear in this?" for a window and for a whole map.
+    """One way to reduce a window, and a whole map, to one value per feature.
 
-    The layers are classes, or their names as "package.module:Class", so that this table needs no torch.
+    The layers are classes, or their names as "package.module:Class": then they are imported when they are used.
     """
 
     name: str
     words: str
-    """For tables and pictures: "max", "max and avg"."""
+    """The name in tables and pictures, such as "max and avg"."""
     width_factor: int
     """Channels out for each channel in."""
     local_layer: str | Callable[[int], Any]
-    """Made with the side of the windows, which don't overlap: (batch, c, n, n) to (batch, factor c, n // side, ...)."""
-    global_layer: str | Callable[[], Any]
-    """Made without arguments: (batch, c, n, n) to (batch, factor c).
+    """Called with the side of the windows: (batch, c, n, n) to (batch, factor c, n // side, n // side).
 
-    The features of a factor stand one after the other: all c of the first, then all c of the second.
+    Windows don't overlap.
+    """
+    global_layer: str | Callable[[], Any]
+    """Called without arguments: (batch, c, n, n) to (batch, factor c).
+
+    With a factor of 2, the c features of the first kind come before the c of the second.
     """
 
 

@@ -1,4 +1,4 @@
-"""Tables of things that are chosen by name; a row can be added from outside."""
+"""Tables of choices by name; a row can be added from outside."""
 
 import difflib
 from collections.abc import Iterable, Iterator
@@ -13,7 +13,7 @@ class Named(Protocol):
 
     @property
     def name(self) -> str:
-        """The name that a user chooses it by."""
+        """The name by which a user chooses it."""
 
 
 Row = TypeVar("Row", bound=Named)
@@ -35,18 +35,18 @@ class Registry(Generic[Row]):
         """Add a row behind the others, or before them.
 
         Raises:
-            ValueError: a row of that name is there already.
+            ValueError: there is a row of that name already.
         """
         if row.name in self._rows:
             raise ValueError(f"there is a {self.what} called {row.name} already")
         self._rows = {row.name: row, **self._rows} if first else {**self._rows, row.name: row}
 
     def unregister(self, name: str) -> None:
-        """Take a row out again, as a test does."""
+        """Remove a row."""
         del self._rows[name]
 
     def names(self) -> list[str]:
-        """Every name."""
+        """List every name."""
         return list(self._rows)
 
     def __iter__(self) -> Iterator[Row]:
@@ -62,13 +62,27 @@ class Registry(Generic[Row]):
 
     def explain(self, name: object) -> str:
         """Say that there is no such row, which ones there are, and which one was probably meant."""
-        *others, last = self._rows
-        known = f"{', '.join(others)} or {last}" if others else last
-        near = difflib.get_close_matches(str(name), self._rows, n=1, cutoff=0.5)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        return f"there is no {self.what} {name!r}: expected {known}{hint}"
+        return explain_choice(self.what, name, self._rows)
+
+
+def explain_choice(what: str, name: object, names: Iterable[str]) -> str:
+    """Say that `name` is none of the names, which ones there are, and which one was probably meant."""
+    names = list(names)
+    return f"there is no {what} {name!r}: expected {one_of(names)}{nearest_hint(name, names)}"
+
+
+def one_of(names: Iterable[str]) -> str:
+    """Return "a, b or c"."""
+    *others, last = names
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def nearest_hint(name: object, names: Iterable[str]) -> str:
+    """Return "; did you mean a?" where one of the names is like the one that was given, else nothing."""
+    near = difflib.get_close_matches(str(name), list(names), n=1, cutoff=0.5)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def load(target: Any) -> Any:
-    """The object that a row names as "package.module:name", imported now; anything else as it is."""
+    """Import the object that a row names as "package.module:name"; return anything else unchanged."""
     return resolve_name(target) if isinstance(target, str) else target

@@ -1,7 +1,6 @@
-"""What lies where in a run folder: made, found, read and linked in one place. Light: predict and report use it too."""
+"""Run folders: their files, and how a run is made, found, read and linked."""
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,9 +9,7 @@ from typing import Any
 from bearcnn.config import Config, dump_config, load_config
 from bearcnn.errors import RunError
 from bearcnn.files import write_atomically
-
-RUNS = Path("runs")
-LATEST = RUNS / "latest"
+from bearcnn.latest import MODEL_FILE, RUNS, latest_directory
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +26,17 @@ class EpochRecord:
     roc_auc: float
     average_precision: float
     lr: float
-    seconds: float  # training and validation together
+    seconds: float  # of training and validation
     images_per_second: float  # training alone
     best: bool  # the best so far by train.monitor
 
 
 @dataclass(frozen=True, slots=True)
 class LayerRow:
-    """One layer of the network, as metrics.json and the tables show it."""
+    """One layer of the network: a row of metrics.json and of the tables."""
 
     name: str
-    layer: str  # its kind, in a few words
+    layer: str  # such as "convolution 3 x 3, stride 2"
     output_shape: tuple[int, ...]  # without the batch
     parameters: int
     multiply_adds: int  # for one picture
@@ -47,7 +44,7 @@ class LayerRow:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run folder; the properties name its files, whether or not they are there yet."""
+    """A run folder; the properties name its files, whether or not they exist yet."""
 
     directory: Path
 
@@ -58,17 +55,17 @@ class Run:
 
     @property
     def dataset_file(self) -> Path:
-        """Which photo was in which split, and what was skipped and why."""
+        """The split of each photo, and the skipped photos with their reasons."""
         return self.directory / "dataset.json"
 
     @property
     def history_file(self) -> Path:
-        """One JSON line an epoch."""
+        """One JSON line per epoch."""
         return self.directory / "history.jsonl"
 
     @property
     def metrics_file(self) -> Path:
-        """The scores of the exported model; written last, so a run that has it is finished."""
+        """The scores of the exported model; a run that has this file is finished."""
         return self.directory / "metrics.json"
 
     @property
@@ -78,13 +75,13 @@ class Run:
 
     @property
     def report_file(self) -> Path:
-        """The page for people."""
+        """The report, an HTML page."""
         return self.directory / "report.html"
 
     @property
     def onnx_file(self) -> Path:
-        """The model that ships."""
-        return self.directory / "model.onnx"
+        """The exported model."""
+        return self.directory / MODEL_FILE
 
     @property
     def weights_file(self) -> Path:
@@ -93,27 +90,27 @@ class Run:
 
     @property
     def checkpoints(self) -> Path:
-        """What resuming needs."""
+        """The folder of the checkpoints, which resuming needs."""
         return self.directory / "checkpoints"
 
     @property
     def plots(self) -> Path:
-        """Pictures for people."""
+        """The folder of the pictures."""
         return self.directory / "plots"
 
     def config(self) -> Config:
-        """The configuration that the run was started with."""
+        """Read the configuration that the run was started with."""
         return load_config(self.config_file)
 
     def write_dataset(self, record: dict[str, Any]) -> None:
-        """Write which photo is in which split."""
+        """Write dataset.json."""
         write_atomically(self.dataset_file, json.dumps(record, indent=1).encode())
 
     def dataset_record(self) -> dict[str, Any]:
-        """The content of dataset.json.
+        """Read dataset.json.
 
         Raises:
-            RunError: it isn't there, or is damaged.
+            RunError: it is missing or damaged.
         """
         record = self._read_json(self.dataset_file)
         if "left_out" in record:  # as bearcnn 0.1 called it
@@ -121,7 +118,7 @@ class Run:
         return record
 
     def metrics(self) -> dict[str, Any]:
-        """The content of metrics.json.
+        """Read metrics.json.
 
         Raises:
             RunError: the run isn't finished.
@@ -142,34 +139,34 @@ class Run:
         return content
 
     def history(self) -> list[EpochRecord]:
-        """The finished epochs."""
+        """Read the finished epochs."""
         if not self.history_file.is_file():
             return []
         lines = self.history_file.read_text(encoding="utf-8").splitlines()
         return [EpochRecord(**json.loads(line)) for line in lines]
 
     def write_history(self, records: list[EpochRecord]) -> None:
-        """Write all epochs so far."""
+        """Write all epochs so far into history.jsonl."""
         lines = "".join(json.dumps(asdict(record)) + "\n" for record in records)
         write_atomically(self.history_file, lines.encode(), overwrite=True)
 
 
 def choose_directory(config: Config, now: datetime, purpose: str = "", out: Path | None = None) -> Path:
-    """The folder that a new run will have: `out`, or runs/<time>-<name>. Nothing is made yet.
+    """Choose the folder of a new run: `out`, or runs/<time>-<name>; nothing is made yet.
 
     Raises:
-        RunError: there is something at `out` already.
+        RunError: `out` exists and is not an empty folder.
     """
     if out is None:
         name = f"{now:%Y%m%d-%H%M%S}-{config.train.name}" + (f"-{purpose}" if purpose else "")
         return free_name(RUNS / name)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise RunError(f"{out} exists and is not empty; nothing is ever overwritten: choose another --out")
+        raise RunError(f"{out} exists and is not empty; nothing is ever overwritten: choose another folder")
     return out
 
 
 def create_run(directory: Path, config: Config) -> Run:
-    """A new run folder that holds its configuration.
+    """Make a new run folder with its configuration.
 
     Raises:
         RunError: the folder can't be made.
@@ -177,14 +174,14 @@ def create_run(directory: Path, config: Config) -> Run:
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RunError(f"can't make the run folder {directory}: {error.strerror}; choose another --out") from None
+        raise RunError(f"can't make the run folder {directory}: {error.strerror}; choose another folder") from None
     run = Run(directory)
     write_atomically(run.config_file, dump_config(config, explained=True).encode())
     return run
 
 
 def open_run(directory: Path | str | None = None) -> Run:
-    """The run in a folder; None for the newest finished one.
+    """Open the run in a folder, or the newest finished run for None.
 
     Raises:
         RunError: there is no run.
@@ -195,7 +192,7 @@ def open_run(directory: Path | str | None = None) -> Run:
         what = (
             "is not a run folder (it has no config.toml)"
             if directory.is_dir()
-            else "is a file; give the run folder"
+            else "is a file; name the run folder"
             if directory.is_file()
             else "does not exist"
         )
@@ -203,35 +200,8 @@ def open_run(directory: Path | str | None = None) -> Run:
     return run
 
 
-def latest_directory() -> Path:
-    """The newest finished run's folder, from runs/latest: a link, or a file with the path where links can't be made.
-
-    Raises:
-        RunError: no run was finished here yet.
-    """
-    if LATEST.is_file():
-        return Path(LATEST.read_text(encoding="utf-8").strip())
-    if not LATEST.is_dir():
-        raise RunError(f"no finished run here ({LATEST} is missing); train one with `bearcnn train`, or name a run")
-    return RUNS / LATEST.readlink() if LATEST.is_symlink() else LATEST
-
-
-def link_latest(run: Run) -> None:
-    """Let runs/latest mean this run."""
-    RUNS.mkdir(exist_ok=True)
-    if LATEST.is_dir() and not LATEST.is_symlink():
-        raise RunError(f"{LATEST} is a folder, not a link to the newest run; move it away")
-    target = os.path.relpath(run.directory, RUNS)
-    temporary = LATEST.with_name(f".latest-{os.getpid()}")
-    try:
-        temporary.symlink_to(target, target_is_directory=True)
-    except OSError:  # a file system without links
-        temporary.write_text(str(run.directory), encoding="utf-8")
-    temporary.replace(LATEST)
-
-
 def free_name(directory: Path) -> Path:
-    """The name, or with -2, -3, ... behind it: two runs may start in one second."""
+    """Find a folder name that isn't taken: this one, or with -2, -3, ... after it."""
     taken, number = directory, 1
     while taken.exists():
         number += 1

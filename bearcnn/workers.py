@@ -19,11 +19,12 @@ Result = TypeVar("Result")
 def map_in_processes(
     function: Callable[[Task], Result], tasks: Iterable[Task], workers: int
 ) -> Generator[Result, None, None]:
-    """Return the results of a function that can be pickled, in the order of the tasks, from `workers` processes.
+    """Yield the results of a function in the order of the tasks, from `workers` processes.
 
-    Closing the generator ends the processes. So does the end of this process, by whatever signal.
+    The function must be one that can be pickled. Closing the generator ends the processes; so does the end of this
+    process, whatever the signal.
     """
-    # Spawned: a forked child would inherit the locks of whatever threads the caller runs.
+    # Spawned: a forked child would inherit the locks of the caller's threads.
     with safe_path():  # `map` starts all processes
         pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=prepare_worker)
         results = pool.map(function, tasks, chunksize=25)
@@ -31,7 +32,7 @@ def map_in_processes(
         try:
             yield from results
         except BaseException:
-            pool.shutdown(cancel_futures=True)  # and wait: nobody writes after this
+            pool.shutdown(cancel_futures=True)  # waits: no worker writes after this
             raise
 
 
@@ -55,7 +56,7 @@ def safe_path() -> Iterator[None]:
 
 @contextmanager
 def exit_on_sigterm() -> Iterator[None]:
-    """Turn SIGTERM into SystemExit in this block, for `finally` to clean up; a handler of the caller's own stays."""
+    """Turn SIGTERM into SystemExit in this block, for `finally` to clean up; the caller's own handler stays."""
 
     def leave(number: int, frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
@@ -71,7 +72,7 @@ def exit_on_sigterm() -> Iterator[None]:
 
 
 def prepare_worker() -> None:
-    """Let this worker process end with its parent, by whatever signal, and leave Ctrl-C to the parent."""
+    """End this worker process with its parent, whatever the signal, and leave Ctrl-C to the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from measure import Sample, alternate, arguments, finish, middle, ratios, time_process
 
-# How fast a network is doesn't depend on what it has learnt.
+# A network's speed doesn't depend on its training.
 FRESH_MODEL = """
 import sys
 from pathlib import Path
@@ -49,14 +49,14 @@ print(load_learner(sys.argv[1]).predict(sys.argv[2]))
 
 
 def main() -> None:
-    """Measure, print, keep."""
+    """Measure, print and save."""
     parser = arguments(__doc__.splitlines()[0], rounds=7)
     parser.add_argument("--model", help="run or .onnx file (default: a fresh network of the default configuration)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         photos = _photos(folder, options.data)
-        # Both in processes of their own: the memory of this one would count as its children's.
+        # Both in their own processes: the memory of this process would count as that of its children.
         model, learner = options.model or str(folder / "fresh.onnx"), folder / "learner.pkl"
         if options.model is None:
             subprocess.run([sys.executable, "-c", FRESH_MODEL, model], check=True)
@@ -85,7 +85,7 @@ def main() -> None:
 
 
 def _photos(folder: Path, data: Path | None) -> list[Path]:
-    """A folder of two class folders, each with a few of the photos."""
+    """Make a folder of two class folders, each with a few of the photos."""
     from bearcnn.data.photos import find_photos
     from bearcnn.data.synthetic.scenes import write_scenes
 

@@ -2,9 +2,9 @@
 
     python benchmarks/folder_predict.py [--small 1000] [--large 200] [--data SMALL_PHOTOS] [--large-data LARGE_PHOTOS]
 
-Each in a fresh process, from its start to its end. Decoding alone is our own decoder (scaled decoding and resizing to
-the network's size) in a thread for each core, and nothing else: what no program that reads these photos can beat.
-Memory is that of the largest process; plain fastai has a worker for each core beside it.
+Each runs in a fresh process, timed from start to end. Decoding alone is bearcnn's decoder (scaled decoding and resizing
+to the network's size) with one thread per core: the lower bound for any program that reads these photos. Memory is that
+of the largest process; plain fastai has one worker per core beside it.
 """
 
 import sys
@@ -54,7 +54,7 @@ with ThreadPoolExecutor(int(threads)) as pool:
 
 
 def main() -> None:
-    """Measure, print, keep."""
+    """Measure, print and save."""
     parser = arguments(__doc__.splitlines()[0], rounds=3)
     parser.add_argument("--small", type=int, default=1000, help="small photos; 0 for none")
     parser.add_argument("--large", type=int, default=200, help="photos of 8 megapixels and more; 0 for none")

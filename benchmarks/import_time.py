@@ -1,4 +1,4 @@
-"""What starting costs: `bearcnn --help` and imports, beside the imports of plain fastai and of torch.
+"""Start-up time: `bearcnn --help` and imports, beside the imports of plain fastai and of torch.
 
 python benchmarks/import_time.py
 """
@@ -18,11 +18,11 @@ MODULES = (
 
 
 def main() -> None:
-    """Measure, print, keep."""
+    """Measure, print and save."""
     options = arguments(__doc__.splitlines()[0], rounds=7, data=False).parse_args()
     commands = {"python -c pass": ["-c", "pass"], "bearcnn --help": ["-m", "bearcnn", "--help"]}
     for module in MODULES:
-        # fastai doesn't import beside a torchvision that was built for another torch; this fixes it in no time.
+        # fastai can't be imported beside a torchvision for another torch; this fixes it and takes no time.
         first = "import bearcnn._torch; " if "fastai" in module else ""
         commands[f"import {module}"] = ["-c", f"{first}import {module}"]
     samples = alternate(

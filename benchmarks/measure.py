@@ -1,4 +1,4 @@
-"""What every benchmark shares: both sides measured in turn, ratios with their spread, and where it was measured."""
+"""Shared parts of the benchmarks: sides measured in turn, ratios with their range, and the machine's description."""
 
 import argparse
 import json
@@ -24,29 +24,29 @@ class Sample:
 
     seconds: float
     peak_mb: float = float("nan")
-    values: dict[str, Any] = field(default_factory=dict)  # what the process measured itself
+    values: dict[str, Any] = field(default_factory=dict)  # the process's own measurements
 
 
 def time_script(script: str, *arguments: object, **environment: str) -> Sample:
-    """Run Python source in a fresh process; what it prints last is a JSON object with what it measured itself."""
+    """Run Python source in a fresh process; its last line is a JSON object of its own measurements."""
     sample, output = _run([sys.executable, "-c", script, *map(str, arguments)], environment)
     return replace(sample, values=json.loads(output.splitlines()[-1]))
 
 
 def time_process(command: Sequence[str], **environment: str) -> Sample:
-    """Run a fresh process: wall time, and the most memory it ever held.
+    """Run a fresh process, and measure its wall time and its peak memory.
 
     Raises:
-        RuntimeError: it failed; with what it said.
+        RuntimeError: the process failed; the message has its output.
     """
     return _run(command, environment)[0]
 
 
 def watch_process(command: Sequence[str], look: Callable[[int], None], **environment: str) -> float:
-    """Run a fresh process and look at it (by its id) 20 times a second until it ends; its seconds.
+    """Run a fresh process, call `look` with its id 20 times per second until it ends, and return its seconds.
 
     Raises:
-        RuntimeError: it failed; with what it said.
+        RuntimeError: the process failed; the message has its output.
     """
     start = time.perf_counter()
     with TemporaryFile("w+") as said:
@@ -62,7 +62,7 @@ def watch_process(command: Sequence[str], look: Callable[[int], None], **environ
 
 
 def bearcnn_train(data: Path | None, run: Path, settings: Sequence[str]) -> list[str]:
-    """The command that trains on `data` (None: the built-in scenes), with settings such as train.epochs=3."""
+    """Build the command that trains on `data` (None: the built-in scenes), with settings such as train.epochs=3."""
     command = [sys.executable, "-m", "bearcnn", "train", "--out", str(run), "--json"]
     command += ["--data", str(data)] if data else []
     return [*command, *(word for setting in settings for word in ("--set", setting))]
@@ -88,7 +88,7 @@ def _run(command: Sequence[str], environment: dict[str, str]) -> tuple[Sample, s
 
 
 def alternate(sides: dict[str, Callable[[], Sample]], rounds: int, warm_up: bool = True) -> dict[str, list[Sample]]:
-    """A B A B ...: what slows the machine down for a while slows both down."""
+    """Run the sides in turn, A B A B ...: a slow phase of the machine slows all of them down."""
     if warm_up:
         for run in sides.values():
             run()
@@ -101,40 +101,40 @@ def alternate(sides: dict[str, Callable[[], Sample]], rounds: int, warm_up: bool
 
 
 def in_own_process(function: Callable[..., Any], *arguments: Any) -> Any:
-    """What a function returns, called in another process: the memory of this one would count as its children's."""
+    """Call a function in another process: the memory of this one would count as that of its children."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(function, *arguments).result()
 
 
 def say(text: str) -> None:
-    """How far it is."""
+    """Print the progress."""
     print(f"  {text}", file=sys.stderr, flush=True)
 
 
 def cores() -> int:
-    """The processor cores that this process may use."""
+    """Count the processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def share(base: Sequence[float], other: Sequence[float]) -> str:
-    """How much of `other` is reached, pair by pair: median, and the range of all pairs."""
+    """Format `base` as a share of `other`, pair by pair: median, and the range of all pairs."""
     pairs = [one / two for one, two in zip(base, other, strict=True)]
     return f"{statistics.median(pairs):.0%} ({min(pairs):.0%} to {max(pairs):.0%})"
 
 
 def ratios(base: Sequence[float], other: Sequence[float]) -> str:
-    """How many times as large `base` is, pair by pair: median, and the range of all pairs."""
+    """Format `base` as a multiple of `other`, pair by pair: median, and the range of all pairs."""
     pairs = [one / two for one, two in zip(base, other, strict=True)]
     return f"{statistics.median(pairs):.1f} x ({min(pairs):.1f} to {max(pairs):.1f})"
 
 
 def middle(values: Sequence[float], unit: str, digits: int = 2) -> str:
-    """The median with the range."""
+    """Format the median and the range."""
     return f"{statistics.median(values):.{digits}f} {unit} ({min(values):.{digits}f} to {max(values):.{digits}f})"
 
 
 def machine() -> dict[str, Any]:
-    """Hardware and versions, for whoever compares."""
+    """Describe hardware and versions."""
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -165,10 +165,10 @@ def finish(name: str, out: Path, lines: Sequence[str], samples: dict[str, list[S
 
 
 def arguments(description: str, rounds: int, data: bool = True) -> argparse.ArgumentParser:
-    """Options that every benchmark has."""
+    """Make a parser with the options that every benchmark has."""
     parser = argparse.ArgumentParser(description=description)
     if data:
         parser.add_argument("--data", type=Path, help="folder of photos (default: drawn scenes)")
-    parser.add_argument("--rounds", type=int, default=rounds, help="times that each side is measured")
+    parser.add_argument("--rounds", type=int, default=rounds, help="number of measurements of each side")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"), help="folder for the JSON")
     return parser

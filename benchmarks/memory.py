@@ -1,10 +1,10 @@
-"""Memory while training, against the number of photos: does it grow with the data set?
+"""Memory in training against the number of photos.
 
     python benchmarks/memory.py [--photos 2000,10000,50000]
 
-Each is one epoch of `bearcnn train` with a small network, in a fresh process. Two kinds of memory are told apart, every
-20th of a second: what the process owns ("anonymous": the network, batches, the list of photos), and pages of files,
-above all of the memory-mapped pixels, which the system takes back whenever something else needs the room. Linux only.
+Each measurement is one epoch of `bearcnn train` with a small network, in a fresh process. Every 20th of a second it
+reads the memory that the process owns ("anonymous": the network, batches, the list of photos) and, separately, the
+pages of files: mostly the memory-mapped pixels, which the system frees whenever memory is short. Linux only.
 """
 
 import tempfile
@@ -18,14 +18,14 @@ SETTINGS = ("model.widths=[8, 16]", "model.kernel_size=3")
 
 
 def main() -> None:
-    """Measure, print, keep."""
+    """Measure, print and save."""
     parser = arguments(__doc__.splitlines()[0], rounds=1)
     parser.add_argument("--photos", default="2000,10000,50000", help="how many, with commas")
     parser.add_argument("--size", type=int, default=64, help="side of the picture that the network sees, in px")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for bearcnn; can be repeated")
     options = parser.parse_args()
     if not Path("/proc/self/status").exists():
-        parser.error("what kind of memory a process holds is read from /proc, which Linux alone has")
+        parser.error("this benchmark reads /proc, which only Linux has")
     counts = [int(count) for count in options.photos.split(",")]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -1,4 +1,4 @@
-"""The photos that benchmarks measure on: a folder given, or drawn scenes; as many as wanted, no two files the same."""
+"""The photos of the benchmarks: a given folder or drawn scenes, in any number, no two files equal."""
 
 from collections.abc import Iterator, Sequence
 from io import BytesIO
@@ -16,20 +16,20 @@ DRAWN = 24  # scenes; more photos are copies of these
 
 
 def small_photos(folder: Path, data: Path | None, size: int = 500) -> list[Path]:
-    """The photos of `data`, or drawn scenes of `size` px."""
+    """List the photos of `data`, or draw scenes of `size` px."""
     return list(find_photos(data)) if data else list(_draw(folder / "drawn", size, None))
 
 
 def camera_photos(folder: Path, data: Path | None) -> list[Path]:
-    """The photos of `data`, or drawn scenes as a camera of 8 megapixels would store them."""
+    """List the photos of `data`, or draw scenes as a camera of 8 megapixels would store them."""
     return list(find_photos(data)) if data else list(_draw(folder / "camera", 512, CAMERA_SIZE))
 
 
 def multiply(photos: Sequence[Path], count: int, folder: Path, mark: str = "") -> list[Path]:
-    """So many files in `folder` with the content of the photos, over and over.
+    """Write `count` files into `folder` with the content of the photos, repeated as often as needed.
 
-    A number (and the mark) behind the picture's end, which decoders don't look at, makes each file another one: bearcnn
-    uses exact copies once.
+    A number (and the mark) after the picture's end, which decoders ignore, makes each file different: bearcnn uses
+    exact copies only once.
     """
     folder.mkdir(parents=True, exist_ok=True)
     content = [(photo.suffix.lower(), photo.read_bytes()) for photo in photos[:count]]
@@ -42,7 +42,7 @@ def multiply(photos: Sequence[Path], count: int, folder: Path, mark: str = "") -
 
 
 def class_folders(photos: Sequence[Path], folder: Path, train: int, valid: int) -> Path:
-    """folder/{train,valid}/{bear,not_bear}/<number>.jpg, to measure speed alone: which photo is a bear is chance."""
+    """Write folder/{train,valid}/{bear,not_bear}/<number>.jpg to measure speed; the labels are arbitrary."""
     for split, count in (("train", train), ("valid", valid)):
         for half, label in enumerate(("bear", "not_bear")):
             turned = [*photos[half::2], *photos[1 - half :: 2]]

@@ -1,10 +1,10 @@
-"""What was tried for the recipe: the default configuration with one thing changed at a time, over several seeds.
+"""Experiments for the recipe: the default configuration with one change at a time, over several seeds.
 
     python benchmarks/recipe.py --data PHOTOS [--size 64] [--seeds 3] [--jobs 2]
 
-Every line is a full `bearcnn train` by its own command line, judged by its best epoch on the validation photos. Changes
-that make an epoch slower or faster get as many epochs as fit into about the same time, so that all are compared at
-equal cost. Finished trainings are kept in the results file and not done again.
+Every line is a complete `bearcnn train`, scored by its best epoch on the validation photos. Changes that make an epoch
+slower or faster get as many epochs as fit into about the same time: all are compared at equal cost. Finished training
+runs are kept in the results file and not repeated.
 """
 
 import json
@@ -20,7 +20,7 @@ from statistics import mean, stdev
 
 from measure import arguments, bearcnn_train, cores, machine
 
-# Name, what it means, the settings; the first is what the others are compared with.
+# Name and settings; the others are compared with the first.
 VARIANTS: dict[str, Sequence[str]] = {
     "default": (),
     "two outputs: no subclasses": ("train.subclasses=false",),
@@ -47,12 +47,12 @@ VARIANTS: dict[str, Sequence[str]] = {
 
 
 def main() -> None:
-    """Train what is missing, print the table."""
+    """Run the missing training runs, and print the table."""
     parser = arguments(__doc__.splitlines()[0], rounds=1)
     parser.add_argument("--size", type=int, default=64, help="image size: a smaller one tells as much in less time")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--jobs", type=int, default=cores(), help="trainings at a time, one thread each")
-    parser.add_argument("--only", action="append", metavar="NAME", help="of the variants; can be repeated")
+    parser.add_argument("--jobs", type=int, default=cores(), help="training runs at a time, one thread each")
+    parser.add_argument("--only", action="append", metavar="NAME", help="run only this variant; can be repeated")
     options = parser.parse_args()
     names = options.only or list(VARIANTS)
     if unknown := set(names) - set(VARIANTS):
@@ -75,7 +75,7 @@ def _train(name: str, seed: int, options: Namespace) -> dict[str, object]:
         run = Path(folder) / "run"
         settings = (f"data.image_size={options.size}", f"train.seed={seed}", *VARIANTS[name])
         command = bearcnn_train(options.data, run, settings)
-        # One thread each: side by side they use all cores, and none waits for the other.
+        # One thread each: in parallel they use all cores, and none waits for another.
         subprocess.run(command, check=True, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
         metrics = json.loads((run / "metrics.json").read_text())
         scores = metrics["evaluations"]["valid"]["estimates"]
@@ -91,9 +91,9 @@ def _read(results: Path) -> dict[tuple[str, int], dict[str, float]]:
 
 
 def _table(names: Sequence[str], done: dict[tuple[str, int], dict[str, float]]) -> list[str]:
-    """Markdown: mean and standard deviation over seeds, and the difference to the default seed by seed."""
+    """Build the Markdown table: mean and standard deviation over seeds, and paired differences from the default."""
     lines = [
-        "| changed | ROC AUC | to the default, seed by seed | average precision | seconds, one thread | n |",
+        "| changed | ROC AUC | difference from the default, by seed | average precision | seconds, one thread | n |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for name in names:

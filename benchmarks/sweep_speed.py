@@ -1,9 +1,9 @@
-"""A sweep against as many separate `bearcnn train` commands, and against one that runs trainings side by side.
+"""A sweep against as many separate `bearcnn train` commands, and against a sweep with several workers.
 
     python benchmarks/sweep_speed.py --rounds 3
 
 All sides train the same networks for the same epochs on the same photos. Separate commands load torch and fastai, open
-the data, export and evaluate each time; a sweep does so once, and `--workers` shares the cores out.
+the data, export and evaluate each time; a sweep does so once, and `--workers` divides the cores.
 """
 
 import os
@@ -19,7 +19,7 @@ RATES = (0.0, 0.5)
 def main() -> None:
     """Measure all sides in turn."""
     parser = arguments(__doc__.splitlines()[0], rounds=3)
-    parser.add_argument("--seeds", type=int, default=3, help="trainings for each of the two rates")
+    parser.add_argument("--seeds", type=int, default=3, help="training runs for each of the two rates")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--image-size", type=int, default=64)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
@@ -56,20 +56,20 @@ def main() -> None:
             return time_process(command, **environment)
 
         here = os.getcwd()  # noqa: PTH109
-        os.chdir(folder)  # separate trainings link runs/latest
+        os.chdir(folder)  # separate commands link runs/latest
         one, several = "one sweep", f"one sweep, {options.workers} workers"
-        sides = {"separate trainings": separate, one: lambda: sweep(1), several: lambda: sweep(options.workers)}
+        sides = {"separate training runs": separate, one: lambda: sweep(1), several: lambda: sweep(options.workers)}
         samples = alternate(sides, options.rounds)
         os.chdir(here)
     seconds = {side: [sample.seconds for sample in found] for side, found in samples.items()}
     lines = [f"{side}: {middle(found, 's', 1)}" for side, found in seconds.items()]
     lines += [
-        f"{side}: {ratios(seconds['separate trainings'], found)} as fast as separate trainings"
+        f"{side}: {ratios(seconds['separate training runs'], found)} as fast as separate training runs"
         for side, found in seconds.items()
-        if side != "separate trainings"
+        if side != "separate training runs"
     ]
-    trainings = len(RATES) * options.seeds
-    finish(f"{trainings} trainings of {options.epochs} epochs", options.out / "sweep_speed.json", lines, samples)
+    runs = len(RATES) * options.seeds
+    finish(f"{runs} training runs of {options.epochs} epochs", options.out / "sweep_speed.json", lines, samples)
 
 
 if __name__ == "__main__":

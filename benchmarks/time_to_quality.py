@@ -3,10 +3,10 @@
     python benchmarks/time_to_quality.py [--data PHOTOS] [--config FILE] [--epochs N] [--seeds 3]
 
 Plain fastai is what its users write: four stride-2 `ConvLayer`s, `AdaptiveConcatPool2d`, 128 px, `aug_transforms()` and
-`fit_one_cycle(20, 3e-3)`, one worker for each core. bearcnn is its command line with a configuration as it is, or with
-fewer epochs: a shorter cycle reaches a given AUC sooner. Both see the same photos in the same splits. The clock runs
+`fit_one_cycle(20, 3e-3)`, one worker per core. bearcnn is its command line with a configuration as it is, or with fewer
+epochs: a shorter cycle reaches a given AUC sooner. Both see the same photos in the same splits. The clock runs
 from the start of the process, with imports and, for bearcnn, an empty cache; bearcnn's complete command also exports
-and judges a model.
+and scores a model.
 """
 
 import json
@@ -63,9 +63,9 @@ if __name__ == "__main__":
 
 
 def main() -> None:
-    """Measure, print, keep."""
+    """Measure, print and save."""
     parser = arguments(__doc__.splitlines()[0], rounds=1)
-    parser.add_argument("--seeds", type=int, default=3, help="trainings of bearcnn (--rounds: of plain fastai)")
+    parser.add_argument("--seeds", type=int, default=3, help="training runs of bearcnn (--rounds: of plain fastai)")
     parser.add_argument("--config", type=Path, help="bearcnn's configuration (default: its defaults)")
     parser.add_argument("--epochs", type=int, help="of bearcnn, as a whole cycle (default: the configuration's)")
     parser.add_argument("--plain-epochs", type=int, default=20, help="of plain fastai")
@@ -107,23 +107,23 @@ def _describe(samples: dict[str, list[Sample]]) -> list[str]:
 
 
 def _compare(which: str, targets: list[list[float]], ours: list[Sample]) -> list[str]:
-    """What bearcnn needs to plain fastai's final or best AUC; both as [seconds, AUC]."""
+    """Compare bearcnn's time to plain fastai's final or best AUC; both are [seconds, AUC]."""
     times = [
         (target[0], needed, sample.seconds)
         for target, sample in zip(islice(cycle(targets), len(ours)), ours, strict=True)
         if (needed := first_reached(sample.values["reached"], target[1])) is not None
     ]
     aucs = ", ".join(f"{auc:.4f} after {seconds:.0f} s" for seconds, auc in targets)
-    lines = [f"plain fastai's {which} AUC: {aucs}; reached by {len(times)} of {len(ours)} trainings of bearcnn"]
+    lines = [f"plain fastai's {which} AUC: {aucs}; reached by {len(times)} of {len(ours)} training runs of bearcnn"]
     if times:
         theirs, needed, whole = zip(*times, strict=True)
         lines.append(f"  after {middle(needed, 's', 0)}: plain fastai takes {ratios(theirs, needed)} the time")
-        lines.append(f"  and {ratios(theirs, whole)} that of the complete command, which exports and judges a model")
+        lines.append(f"  and {ratios(theirs, whole)} that of the complete command, which exports and scores a model")
     return lines
 
 
 def first_reached(reached: list[list[float]], auc: float) -> float | None:
-    """Seconds until that AUC, in the [seconds, AUC] of each epoch; None if never."""
+    """Return the seconds until that AUC, from the [seconds, AUC] of each epoch; None if never."""
     return next((seconds for seconds, value in reached if value >= auc), None)
 
 
@@ -153,16 +153,16 @@ def _train_bearcnn(photos: Path, seed: int, options: Namespace) -> Sample:
 
 
 def _read(history: Path) -> list[dict[str, Any]]:
-    """The whole lines so far."""
+    """Read the complete lines so far."""
     if not history.exists():
         return []
     return [json.loads(line) for line in history.read_text().splitlines(keepends=True) if line.endswith("\n")]
 
 
 def _lay_out(data: Path | None, folder: Path) -> dict[str, int]:
-    """The photos as bearcnn cleans and splits them, in folders for both sides; how many are in each split.
+    """Copy the photos as bearcnn cleans and splits them into folders for both sides, and count them by split.
 
-    plain/{train,valid}/{bear,not_bear}/ is what fastai takes, subclasses/ has a folder for each subclass in these.
+    fastai takes plain/{train,valid}/{bear,not_bear}/; subclasses/ has a folder for each subclass in these.
     """
     from bearcnn.data.cache_folder import cache_root
     from bearcnn.data.dataset import Dataset

@@ -1,16 +1,16 @@
-"""Images a second in training: plain fastai, bearcnn, and the ceiling (the same network fed one batch from memory).
+"""Images per second in training: plain fastai, bearcnn, and the ceiling (the same network on one batch in memory).
 
     python benchmarks/training_speed.py [--sizes 32,64,128,224] [--data PHOTOS]
     python benchmarks/training_speed.py --camera [--data PHOTOS]
 
-All three train the same network with the same batch size, in processes of their own, in turn. The fastai side is what
-its users write: `ImageDataLoaders.from_folder` with `Resize(n, squish)` and `aug_transforms`, one worker for each core,
+All three train the same network with the same batch size, in their own processes, in turn. The fastai side is what its
+users write: `ImageDataLoaders.from_folder` with `Resize(n, squish)` and `aug_transforms`, one worker per core,
 `Learner.fit_one_cycle`. bearcnn is `bearcnn train`, with an empty cache each time; the ceiling has its loss, optimizer
-and number format too. The first epoch is told apart: in it workers and allocators start, and bearcnn fills its cache.
-Start-up and imports count for neither. On a busy machine set OMP_NUM_THREADS=1: threads that wait for each other suffer
-far more from other programs than plain fastai's processes do.
+and number format. The first epoch is reported separately: workers and allocators start in it, and bearcnn fills its
+cache. Start-up and imports don't count. On a busy machine set OMP_NUM_THREADS=1: other programs slow down threads that
+wait for each other far more than plain fastai's processes.
 
-`--camera` measures photos of 8 megapixels and more at 128 px; there the first epoch is a result of its own.
+`--camera` measures photos of 8 megapixels and more at 128 px; there the first epoch is a separate result.
 """
 
 import json
@@ -69,7 +69,7 @@ if __name__ == "__main__":
     print(json.dumps({"first_epoch": clock.epochs[0], "images_per_second": clock.trainings}))
 """
 
-# What bearcnn trains with, by its own builders: network, loss, optimizer, number format, and one batch as it comes.
+# bearcnn's own network, loss, optimizer and number format, and one of its batches.
 CEILING = """
 import json, sys, time
 from bearcnn.config import load_config
@@ -102,7 +102,7 @@ print(json.dumps({"images_per_second": [steps * len(photos) / train(steps) for _
 
 
 def main() -> None:
-    """Measure, print, keep."""
+    """Measure, print and save."""
     parser = arguments(__doc__.splitlines()[0], rounds=3)
     parser.add_argument("--sizes", help="sides in px, with commas (default: 32,64,128,224; with --camera: 128)")
     parser.add_argument("--camera", action="store_true", help="photos of 8 megapixels and more")
@@ -127,7 +127,7 @@ def main() -> None:
 
 
 def _measure(size: int, data: Path, folder: Path, options: Namespace) -> None:
-    # One size all along: what is compared is the speed, not the recipe.
+    # One size throughout: this compares the speed, not the recipe.
     sizes = (
         f"data.image_size={size}",
         "train.sizes=[]",
@@ -144,7 +144,7 @@ def _measure(size: int, data: Path, folder: Path, options: Namespace) -> None:
             "ceiling": lambda: time_script(CEILING, *ceiling, BEARCNN_CACHE=str(folder / "cache")),
         },
         options.rounds,
-        warm_up=False,  # the first epoch is that
+        warm_up=False,  # the first epoch is the warm-up
     )
     speeds = {
         side: [_later(sample.values["images_per_second"], side) for sample in found] for side, found in samples.items()
@@ -170,7 +170,7 @@ def _measure(size: int, data: Path, folder: Path, options: Namespace) -> None:
 
 
 def _later(speeds: list[float], side: str) -> float:
-    """The mean after the first epoch; the ceiling has no first."""
+    """Compute the mean speed after the first epoch; the ceiling has no first epoch."""
     later = speeds if side == "ceiling" else speeds[1:]
     return len(later) / sum(1 / speed for speed in later)
 
@@ -182,7 +182,7 @@ def _train_bearcnn(data: Path, folder: Path, settings: list[str]) -> Sample:
         start = time.time()
         sample = time_process(command, BEARCNN_CACHE=name)
         records = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
-        # The configuration is written when the photos are decoded and before torch is imported.
+        # The configuration is written after the photos are decoded and before torch is imported.
         decoding = (run / "config.toml").stat().st_mtime - start
     values = {
         "first_epoch": decoding + records[0]["seconds"],

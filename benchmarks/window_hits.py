@@ -1,7 +1,7 @@
-"""Do the window scores point at the bear? The share of photos whose best window's centre lies in the drawn bear's box.
+"""The pointing game: the share of photos whose best window's centre lies in the drawn bear's box.
 
-Measured with a run's exported model on drawn scenes, the only photos whose bears' places are known: the run's own test
-scenes, or others with --data. Beside it: what a blind guess reaches, and what always the same window would.
+Measured with a run's exported model on drawn scenes, the only photos with known boxes: the run's own test scenes, or
+others with --data. Beside it are the shares of a random window and of the best fixed window.
 """
 
 import argparse

@@ -1,6 +1,6 @@
-"""What the experiments share: drawn photos of any number and kind, sweeps by the command line, and docs/findings.md.
+"""Shared parts of the experiments: drawn photos, sweeps by the command line, and the blocks of docs/findings.md.
 
-An experiment that was broken off goes on where it was when it is started again.
+An interrupted experiment continues when it is started again.
 """
 
 import argparse
@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,17 +22,19 @@ NETWORK = (
     "data.image_size=64", "model.widths=[16,32,64]", "train.lr=5e-3", "train.batch_size=32", "model.dropout=0",
     "augment.crop=0.9", "augment.rotation=0", "augment.stretch=1", "train.sizes=[]", "train.label_smoothing=0.05",
 )  # fmt: skip
-"""A small network on small pictures, so that many trainings fit into minutes; varied as in configs/demo.toml."""
+"""A small network on small pictures, for many training runs in minutes; augmented as in configs/demo.toml."""
 
 
 def arguments(description: str) -> argparse.Namespace:
-    """The options that every experiment has."""
+    """Parse the options that every experiment has."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--work", type=Path, default=Path("experiments-work"), help="folder for photos and sweeps")
-    parser.add_argument("--data", type=Path, help="photos of your own instead of drawn ones; goes into its own block")
+    parser.add_argument(
+        "--data", type=Path, help="photos of your own instead of drawn ones; written into another block"
+    )
     parser.add_argument("--config", type=Path, help="configuration for --data, such as configs/tiny.toml")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--epochs", type=int, help="for every training, instead of the experiment's own")
+    parser.add_argument("--epochs", type=int, help="for every training run, instead of the experiment's own number")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--out", type=Path, default=FINDINGS, help="file whose block is rewritten")
     options = parser.parse_args()
@@ -42,7 +45,7 @@ def arguments(description: str) -> argparse.Namespace:
 def draw(
     folder: Path, train: int, others: int, *, scale: str = "0.5-0.6", clutter: float = 0.25, seed: int = 0
 ) -> Path:
-    """Scenes of 64 px: so many to train on, and `others` each for validation and test, the same whatever `train` is."""
+    """Draw scenes of 64 px: `train` for training, `others` each for validation and test, equal for any `train`."""
     if folder.is_dir():
         return folder
     count = max(-(-train * 10 // 6), others * 5)
@@ -53,7 +56,7 @@ def draw(
     building = folder.with_name(f".{folder.name}")
     shutil.rmtree(building, ignore_errors=True)
     for split, wanted in (("train", train), ("valid", others), ("test", others)):
-        # By their number: bears and others take turns, so that the first ones are half and half.
+        # By number: bears and others alternate, and half of the first ones are bears.
         for file in sorted((pool / split).rglob("*.jpg"), key=lambda file: file.name)[:wanted]:
             place = building / file.relative_to(pool)
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -64,7 +67,7 @@ def draw(
 
 def sweep(directory: Path, options: argparse.Namespace, command: Sequence[object], data: Path, epochs: int,
           settings: Sequence[str] = NETWORK) -> dict[str, Any]:  # fmt: skip
-    """Run or finish one sweep; the content of its sweep.json."""
+    """Run or finish one sweep, and return the content of its sweep.json."""
     common = ["--workers", options.workers, "--seeds", options.seeds]
     if (directory / "plan.json").is_file():
         bearcnn(command[0], "--resume", directory, *common)
@@ -77,14 +80,14 @@ def sweep(directory: Path, options: argparse.Namespace, command: Sequence[object
 
 
 def bearcnn(*command: object) -> None:
-    """Run a command of bearcnn; its results are read from its files, its progress is shown."""
+    """Run a command of bearcnn and show its progress; its results are in its files."""
     words = [sys.executable, "-m", "bearcnn", *map(str, command)]
     print("$ bearcnn " + " ".join(words[3:]), file=sys.stderr, flush=True)
     subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
 
 
 def change(setting: dict[str, Any], score: str) -> str:
-    """A paired difference with its 95% interval, as a table's cell."""
+    """Format a paired difference with its 95% interval, as a table's cell."""
     if not setting["against_baseline"]:
         return "–"
     difference = setting["against_baseline"][score]["difference"]
@@ -94,23 +97,23 @@ def change(setting: dict[str, Any], score: str) -> str:
 
 
 def mean(setting: dict[str, Any], name: str) -> str:
-    """A mean with its 95% interval, as a table's cell."""
+    """Format a mean with its 95% interval, as a table's cell."""
     found = setting["means"][name]
     reach = "" if found["high"] is None else f" ± {found['high'] - found['mean']:.3f}"
     return f"{found['mean']:.3f}{reach}"
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A Markdown table."""
+    """Build a Markdown table."""
     lines = [headings, ["---"] * len(headings), *rows]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
 def tally(contents: Sequence[dict[str, Any]]) -> str:
-    """How many trainings there were, and what they took together."""
+    """Count the training runs and their total time."""
     trials = [trial for content in contents for trial in content["trials"]]
     hours = sum(trial["seconds"] for trial in trials) / 3600
-    return f"{len(trials)} trainings, {hours:.1f} hours of one process."
+    return f"{len(trials)} training runs, {hours:.1f} hours of one process."
 
 
 def publish(options: argparse.Namespace, name: str, parts: Sequence[str]) -> None:
@@ -125,13 +128,20 @@ def publish(options: argparse.Namespace, name: str, parts: Sequence[str]) -> Non
         words += ["--data", "PHOTOS", *(["--config", options.config.name] if options.config else [])]
     words += ["--seeds", str(options.seeds), *(["--epochs", str(options.epochs)] if options.epochs else [])]
     stamp = f"Written by `{' '.join(words)}` on {time.strftime('%Y-%m-%d')}."
-    body = "\n\n".join([stamp, *parts]) + "\n"
+    body = "\n\n".join([stamp, *map(_wrap, parts)]) + "\n"
     options.out.write_text(pattern.sub(lambda found: found[1] + body + found[2], text), encoding="utf-8")
     print(f"{options.out}: block {block} written", file=sys.stderr)
 
 
+def _wrap(part: str) -> str:
+    """Wrap a paragraph at 120 characters; tables and pictures stay as they are."""
+    if part.startswith(("|", "![")):
+        return part
+    return textwrap.fill(part, 120, break_long_words=False, break_on_hyphens=False)
+
+
 def draw_changes(file: Path, panels: dict[str, dict[str, dict[str, Any]]], axis: str) -> None:
-    """Changes against the baseline with 95% intervals: a column for each panel, a line for each of its sweeps."""
+    """Draw changes from the baseline with 95% intervals: a column per panel, a line per sweep in it."""
     import matplotlib
 
     matplotlib.use("Agg")

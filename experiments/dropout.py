@@ -1,4 +1,4 @@
-"""More dropout: worse on training data, better on unseen data? Drawn scenes, 50, 200 and 800 to train on.
+"""Dropout: worse on training data, better on unseen data? Drawn scenes, 50, 200 and 800 for training.
 
     python experiments/dropout.py
     python experiments/dropout.py --data PHOTOS --config configs/tiny.toml
@@ -11,13 +11,13 @@ from common import NETWORK, arguments, change, draw, draw_changes, mean, publish
 PLACES = ("head", "conv", "input", "all")
 RATES = "0,0.2,0.4,0.6"
 ALL_RATES = "0,0.1,0.2,0.3,0.4,0.5,0.6,0.7"
-EPOCHS = {50: 80, 200: 40, 800: 16}  # about as many steps for each: small sets need more passes
+EPOCHS = {50: 80, 200: 40, 800: 16}  # about as many steps for each: small sets need more epochs
 BATCH = {50: 16, 200: 32, 800: 32}
 OTHERS = 400  # photos for validation, and as many for the test
 
 
 def main() -> None:
-    """Run it, and write down what it says."""
+    """Run the sweeps, and write the findings."""
     options = arguments(__doc__.splitlines()[0])
     panels, rows, summaries = {}, [], []
     sizes = [0] if options.data else list(EPOCHS)

@@ -1,4 +1,4 @@
-"""Kernel size and stride: what accuracy do they buy, for how many multiply-adds?
+"""Kernel size and stride: the accuracy that they reach, and the multiply-adds that they cost.
 
     python experiments/kernels.py
     python experiments/kernels.py --data PHOTOS --config configs/tiny.toml
@@ -19,7 +19,7 @@ TRAIN, OTHERS, EPOCHS = 800, 400, 15
 
 
 def main() -> None:
-    """Run it, and write down what it says."""
+    """Run the sweep, and write the findings."""
     options = arguments(__doc__.splitlines()[0])
     data = options.data or draw(options.work / f"train-{TRAIN}", TRAIN, OTHERS)
     command = ["sweep", "--vary", f"model.stride={','.join(map(str, STRIDES))}",
@@ -43,7 +43,7 @@ def main() -> None:
         points.append((model.stride, model.kernel_size, work, setting["means"]["valid.roc_auc"]))
     picture = options.out.parent / "pictures" / ("kernels-photos.png" if options.data else "kernels.png")
     draw_cost(picture, points)
-    headings = ["stride", "kernel", "million multiply-adds", "parameters", "s a training", "validation AUC",
+    headings = ["stride", "kernel", "million multiply-adds", "parameters", "seconds per run", "validation AUC",
                 "against stride 2, kernel 3", "validation accuracy"]  # fmt: skip
     publish(
         options,
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def draw_cost(file: Path, points: list) -> None:
-    """Validation AUC with 95% intervals against the work for one picture."""
+    """Draw validation AUC with 95% intervals against the work for one picture."""
     import matplotlib
 
     matplotlib.use("Agg")

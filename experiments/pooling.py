@@ -1,4 +1,4 @@
-"""Does a small bear in a busy picture favour max pooling? Scenes with ever smaller animals and ever more clutter.
+"""Pooling: does a small bear in a busy picture favour max? Scenes with smaller animals and more clutter.
 
     python experiments/pooling.py
     python experiments/pooling.py --data PHOTOS --config configs/tiny.toml
@@ -14,7 +14,7 @@ TRAIN, OTHERS, EPOCHS = 800, 400, 20
 
 
 def main() -> None:
-    """Run it, and write down what it says."""
+    """Run the sweeps, and write the findings."""
     options = arguments(__doc__.splitlines()[0])
     command = ["sweep", "--vary", "model.pooling=max,avg,concat"]
     panels, rows, summaries = {}, [], []

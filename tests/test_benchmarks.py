@@ -36,7 +36,7 @@ def run(name: str, *arguments: object) -> str:
 def test_every_benchmark_is_known() -> None:
     assert set(COMMANDS) == {
         "cold_predict", "folder_predict", "import_time", "memory", "recipe", "sweep_speed", "time_to_quality",
-        "training_speed", "window_hits",
+        "training_speed", "versions", "window_hits",
     }  # fmt: skip
 
 
@@ -146,7 +146,7 @@ def test_memory_from_end_to_end(photos: Path, tmp_path: Path) -> None:
 def test_time_to_quality_from_end_to_end(photos: Path, tmp_path: Path) -> None:
     few = ("--plain-epochs", 1, "--epochs", 1, "--seeds", 1, "--workers", 0, "--set", "data.image_size=16")
     said = run("time_to_quality", "--data", photos, *few, "--out", tmp_path)
-    assert "of 1 trainings of bearcnn" in said
+    assert "of 1 training runs of bearcnn" in said
 
 
 @slow

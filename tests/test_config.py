@@ -40,6 +40,9 @@ def test_overrides_win_over_the_file_and_later_ones_over_earlier(tmp_path):
         ("data.positive=bear", ("bear",)),
         ("train.name=my-bear", "my-bear"),
         ("data.path=/photos = of bears", "/photos = of bears"),
+        ("data.path=/bears, 2024", "/bears, 2024"),
+        ("train.sizes=64,96", (64, 96)),
+        ("model.kernel_size=7, 5,3,1", (7, 5, 3, 1)),
     ],
 )
 def test_overrides_use_toml_values_or_bare_strings(override, value):
@@ -97,6 +100,27 @@ def test_what_cannot_work_is_refused_with_the_reason(overrides, reason):
     found = problems(*overrides)
     assert len(found) == 1
     assert reason in found[0]
+
+
+@pytest.mark.parametrize(
+    ("override", "line"),
+    [
+        ("train.epochs=abc", "train.epochs: expected a whole number (got 'abc')"),
+        ("train.epochs=", "train.epochs: expected a whole number (got '')"),
+        ("train.lr=fast", "train.lr: expected a number (got 'fast')"),
+        ("train.lr=0", "train.lr: expected a number above 0 (got 0)"),
+        ("train.seed=5000000000", "train.seed: expected a number below 4294967296 (got 5000000000)"),
+        ("augment.flip=2", "augment.flip: expected 1 or less (got 2)"),
+        ("train.subclasses=maybe", "train.subclasses: expected true or false (got 'maybe')"),
+        ("model.kernel_size=abc", "model.kernel_size: expected a whole number or a list (got 'abc')"),
+        ('model.kernel_size=3,"x"', "model.kernel_size: expected a whole number (got 'x')"),
+        ("model.widths=[]", "model.widths: expected at least one value (got [])"),
+        ("train.sizes=aut", "train.sizes: expected auto or a list (got 'aut'); did you mean auto?"),
+        ("data.resize=pat", "data.resize: expected squish, crop or pad (got 'pat'); did you mean pad?"),
+    ],
+)
+def test_a_wrong_value_is_one_line_in_plain_words(override, line):
+    assert problems(override) == [line]
 
 
 def test_a_file_that_is_missing_or_no_toml_is_refused(tmp_path):
@@ -171,7 +195,7 @@ def test_the_pictures_grow_as_configured(overrides, sizes):
     ("override", "complaint"),
     [
         ("train.sizes=[64, 256]", "goes up to 256, more than data.image_size"),
-        ("train.sizes=[96, 64]", "has to grow"),
+        ("train.sizes=[96, 64]", "increasing order"),
         ("train.size_shares=[1, 2]", "2 numbers for 3 train.sizes"),
         ("train.sizes=[8, 128]", "8 px is down to"),
         ("model.residual=[1, 2]", "residual has 2 numbers for 4 blocks"),

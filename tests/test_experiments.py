@@ -1,4 +1,4 @@
-"""The experiments' own small parts; the trainings in them are those of `bearcnn sweep`."""
+"""The experiments' own small parts; the training runs in them are those of `bearcnn sweep`."""
 
 import argparse
 import re

@@ -14,6 +14,7 @@ from bearcnn.cli.app import app
 from bearcnn.evaluation.localization import PointingGame
 from bearcnn.evaluation.predictions import read_predictions
 from bearcnn.inference.predictor import Predictor, predict_photos
+from bearcnn.inference.windows import window_centres
 from bearcnn.manifest import read_manifest
 from bearcnn.report.page import write_report
 from bearcnn.runs import Run
@@ -43,7 +44,7 @@ def test_the_manifest_is_read_under_its_new_names(run: Run, name: str) -> None:
     manifest = read_manifest(run.directory / name)
     assert manifest.resize == "squish"
     assert {label for label, _ in manifest.subclasses} == {0, 1}
-    assert len(manifest.window_centres(8)) == 8
+    assert len(window_centres(manifest, 8)) == 8
     assert manifest.versions["bearcnn"] == "0.1.0"
 
 
@@ -117,5 +118,5 @@ def test_its_configuration_repeats_it_and_an_output_folder_in_it_is_refused(run:
     assert bearcnn.load_config(run.config_file).data.resize == "squish"
     file = tmp_path / "old.toml"
     file.write_text('[train]\nout = "mine"\n')
-    with pytest.raises(bearcnn.BearcnnError, match=r"--out mine"):
+    with pytest.raises(bearcnn.BearcnnError, match="give the folder as an option: `out` mine"):
         bearcnn.load_config(file)

@@ -6,7 +6,8 @@ import pytest
 from bearcnn.config import load_config
 from bearcnn.errors import BearcnnError, RunError
 from bearcnn.files import write_atomically
-from bearcnn.runs import choose_directory, create_run, latest_directory, link_latest, open_run
+from bearcnn.latest import latest_directory, link_latest
+from bearcnn.runs import choose_directory, create_run, open_run
 
 NOW = datetime(2026, 1, 31, 10, 15)
 
@@ -37,7 +38,7 @@ def test_the_newest_finished_run_is_found_wherever_it_lies(tmp_path):
         latest_directory()
     for out in ("runs/first", "elsewhere/second", str(tmp_path / "third")):
         run = new_run(out=Path(out))
-        link_latest(run)
+        link_latest(run.directory)
         assert open_run(None).directory.resolve() == run.directory.resolve()
 
 
@@ -47,7 +48,7 @@ def test_where_links_can_not_be_made_a_file_names_the_newest_run(monkeypatch):
 
     monkeypatch.setattr(Path, "symlink_to", refuse)
     run = new_run(out=Path("mine"))
-    link_latest(run)
+    link_latest(run.directory)
     assert Path("runs/latest").is_file()
     assert open_run(None).directory == run.directory
 
@@ -55,7 +56,7 @@ def test_where_links_can_not_be_made_a_file_names_the_newest_run(monkeypatch):
 def test_a_folder_in_the_place_of_the_link_is_left_alone():
     Path("runs/latest").mkdir(parents=True)
     with pytest.raises(RunError, match="move it away"):
-        link_latest(new_run())
+        link_latest(new_run().directory)
 
 
 @pytest.mark.parametrize(("make", "reason"), [(False, "does not exist"), (True, "not a run folder")])

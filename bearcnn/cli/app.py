@@ -1,9 +1,13 @@
-"""The table of contents: every command of `bearcnn`. Only `main` exits; nothing heavy is imported at the top."""
+"""The table of contents: every command of `bearcnn`. Nothing heavy is imported at the top.
+
+`main` alone turns errors into one line and an exit code.
+"""
 
 import errno
 import os
+import re
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,8 +15,11 @@ import bearcnn
 from bearcnn.cli.config import check, show
 from bearcnn.cli.data import cache, fetch, synth
 from bearcnn.cli.display import console
-from bearcnn.cli.evaluate import evaluate, report
-from bearcnn.cli.predict import explain, export, predict
+from bearcnn.cli.evaluate import evaluate
+from bearcnn.cli.explain import explain
+from bearcnn.cli.export import export
+from bearcnn.cli.predict import predict
+from bearcnn.cli.report import report
 from bearcnn.cli.sweep import sweep, sweep_dropout
 from bearcnn.cli.train import train
 from bearcnn.errors import BearcnnError
@@ -25,7 +32,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,  # our bugs keep their plain traceback
 )
-data_app = typer.Typer(no_args_is_help=True, help="Make, fetch and keep data sets.", rich_markup_mode="rich")
+data_app = typer.Typer(no_args_is_help=True, help="Draw, fetch and keep data sets.", rich_markup_mode="rich")
 config_app = typer.Typer(no_args_is_help=True, help="Look at a configuration.", rich_markup_mode="rich")
 app.add_typer(data_app, name="data", rich_help_panel="Photos and configuration")
 app.add_typer(config_app, name="config", rich_help_panel="Photos and configuration")
@@ -45,20 +52,55 @@ config_app.command()(show)
 config_app.command()(check)
 
 
+_UsageError: Any = typer.BadParameter.__base__  # not public, and another class in older versions of typer
+
+
 def main() -> None:
     """Run the command line; what the user can fix becomes one line and exit code 1."""
     try:
         if sys.stdout is None:
             raise BearcnnError("there is no standard output to write to")
-        app()
+        sys.exit(app(standalone_mode=False))
     except BearcnnError as error:
-        console.show_error(error)
+        console.show_error(_name_options(str(error)))
+        sys.exit(1)
+    except _UsageError as error:
+        if error.format_message():  # else the help was shown, for a command without arguments
+            console.show_error(_explain_usage(error))
         sys.exit(1)
     except OSError as error:
         if error.errno != errno.ENOSPC or error.filename is not None:
             raise
-        console.show_error(BearcnnError("can't write the output: the disk is full"))
+        console.show_error("can't write the output: the disk is full")
         os._exit(1)  # Python would try to write the rest once more, and fail with a traceback
+
+
+def _name_options(message: str) -> str:
+    """Show a parameter that the library's messages name in backticks as the option of the same name."""
+    return re.sub(r"`([a-z]+(?:_[a-z]+)*)`", lambda found: "--" + found[1].replace("_", "-"), message)
+
+
+_USAGE = (
+    (r"Invalid value for (?:'.* / )?'(.+?)': ", r"\1: "),
+    (r"Input should be greater than or equal to (\S+)", r"expected \1 or more"),
+    (r"Input should be less than or equal to (\S+)", r"expected \1 or less"),
+    (r"Input should be a valid integer.*", "expected a whole number"),
+    (r"Input should be a valid number.*", "expected a number"),
+    (r"No such option: (\S+)", r"there is no option \1"),
+    (r" \(Possible options: ([^,)]+).*\)", r"; did you mean \1?"),
+    (r"No such command '(\S+?)'", r"there is no command \1"),
+    (r"[.] Did you mean '?(.+?)'?\?", r"; did you mean \1?"),
+)
+"""Wordings of typer, and ours."""
+
+
+def _explain_usage(error: Any) -> str:
+    """Say in one line what typer found: an unknown option or command, a missing or impossible value."""
+    message = " ".join(error.format_message().split()).rstrip(".")
+    for theirs, ours in _USAGE:
+        message = re.sub(theirs, ours, message)
+    message = message if message.startswith("-") else message[:1].lower() + message[1:]
+    return message if message.endswith("?") or not error.ctx else f"{message}; see `{error.ctx.command_path} --help`"
 
 
 def _show_version(asked: bool) -> None:

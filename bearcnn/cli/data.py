@@ -1,7 +1,6 @@
 """`bearcnn data synth`, `fetch`, `cache`: make, fetch and keep data sets."""
 
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,12 +9,16 @@ import typer
 from bearcnn.cli.display import console
 from bearcnn.cli.options import AsJson
 from bearcnn.errors import BearcnnError
+from bearcnn.registry import explain_choice, one_of
+
+FETCHED = ("cifar100-bears",)
+"""Public data sets that can be fetched."""
 
 
-class FetchedSet(StrEnum):
-    """Public data sets that can be fetched."""
-
-    CIFAR100_BEARS = "cifar100-bears"
+def _check_fetched(name: str) -> str:
+    if name not in FETCHED:
+        raise BearcnnError(explain_choice("data set to fetch", name, FETCHED))
+    return name
 
 
 def synth(
@@ -30,10 +33,9 @@ def synth(
     clutter: Annotated[float, typer.Option(min=0, max=1, help="How busy the scene is, 0 to 1.")] = 0.25,
     as_json: AsJson = False,
 ) -> None:
-    """Draw a data set: scenes with bears, with other animals, and with none.
+    """Draw a data set to learn on: scenes with bears, with other animals, and with none.
 
-    A data set to learn on: how large the animals are and how busy the scene is can be chosen, and the box of each
-    animal is known (scenes.jsonl).
+    You choose how large the animals are and how busy the scenes are; scenes.jsonl holds the box of each animal.
 
     Examples:
         bearcnn data synth scenes
@@ -50,7 +52,9 @@ def synth(
     if as_json:
         console.print_json(asdict(summary))
     else:
-        console.say(f"drew {count:,} scenes; train on them with: [bold]bearcnn train --data {directory}[/]")
+        console.say(
+            f"drew {count:,} scenes; train on them with: [bold]bearcnn train --data {console.plain(str(directory))}[/]"
+        )
 
 
 def _parse_scale(text: str) -> tuple[float, float]:
@@ -62,15 +66,16 @@ def _parse_scale(text: str) -> tuple[float, float]:
 
 
 def fetch(
-    name: Annotated[FetchedSet, typer.Argument(help="What to fetch.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help=f"{one_of(FETCHED)}.", callback=_check_fetched)],
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to make.")],
     negatives_per_bear: Annotated[int, typer.Option(min=1, max=99, help="Other pictures for each bear.")] = 4,
     as_json: AsJson = False,
 ) -> None:
     """Fetch real photos: the bears of CIFAR-100 (32 px) against its other classes.
 
-    Half of the others are the animals most like bears, the rest is spread over everything else. The download (169 MB)
-    is checked by its SHA-256 and kept; one that is interrupted starts again.
+    Half of the others are the animals most like bears; the rest is spread
+    over everything else. The download (169 MB) is checked by its SHA-256 and
+    kept; one that is interrupted starts again.
 
     Example:
         bearcnn data fetch cifar100-bears photos
@@ -87,17 +92,18 @@ def fetch(
         return
     console.say(
         f"{summary.bears:,} bears, {summary.others:,} others; train on them with: "
-        f"[bold]bearcnn train --data {directory} --image-size 32[/]"
+        f"[bold]bearcnn train --data {console.plain(str(directory))} --image-size 32[/]"
     )
 
 
 def cache(
     clear: Annotated[
-        bool, typer.Option("--clear", metavar="", help="Delete them; they are decoded again when needed.")
+        bool, typer.Option("--clear", metavar="", help="Delete them; photos are decoded again when needed.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show what is kept for the next training to start at once: decoded pixels, and pretrained bodies' maps of them."""
+    """Show what lets the next training run start at once: decoded pixels, and pretrained bodies' maps of them."""
+    from bearcnn.cli.display.dataset import show_caches
     from bearcnn.data.cache_folder import cache_root, clear_caches, list_caches
 
     if clear:
@@ -111,6 +117,6 @@ def cache(
     if as_json:
         console.print_json([asdict(entry) for entry in entries])
     elif entries:
-        console.show_caches(entries)
+        show_caches(entries)
     else:
-        console.note(f"nothing is kept in {cache_root()}")
+        console.note(f"nothing is kept in {console.plain(str(cache_root()))}")

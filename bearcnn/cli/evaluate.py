@@ -1,44 +1,40 @@
-"""`bearcnn evaluate`, `report`: how far a model can be relied on."""
+"""`bearcnn evaluate`: how far a model can be relied on."""
 
 import math
-from enum import StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from bearcnn.cli.display import console
-from bearcnn.cli.options import AsJson, RunFolder, open_folder, reopen_with_progress
+from bearcnn.cli.options import AsJson, RunFolder, choice, open_folder, refuse_empty, reopen_with_progress
 from bearcnn.errors import BearcnnError
 
 if TYPE_CHECKING:
     from bearcnn.data.dataset import Dataset
+    from bearcnn.data.splits import Split
     from bearcnn.evaluation.assessment import Assessment, ThresholdPolicy
     from bearcnn.runs import Run
 
-
-class Split(StrEnum):
-    """The parts of a data set."""
-
-    TRAIN = "train"
-    VALID = "valid"
-    TEST = "test"
+SPLITS = ("train", "valid", "test")
 
 
 def evaluate(
     run_folder: RunFolder = None,
-    data: Annotated[str | None, typer.Option(metavar="DIR", help="Other labelled photos than the run's own.")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Other labelled photos than the run's own.", callback=refuse_empty),
+    ] = None,
     split: Annotated[
-        Split | None, typer.Option(metavar="PART", help="train, valid or test. Default: test, or valid without one.")
+        str | None, choice("split", SPLITS, help="Photos to evaluate on. Default: test, or valid without one.")
     ] = None,
     target_recall: Annotated[
         float | None, typer.Option(metavar="SHARE", help="Choose the threshold that finds this share of the bears.")
     ] = None,
     max_false_alarms_per_day: Annotated[
-        float | None, typer.Option(metavar="NUMBER", help="Choose the threshold with no more false alarms a day.")
+        float | None, typer.Option(metavar="NUMBER", help="Choose the threshold with no more false alarms per day.")
     ] = None,
-    threshold: Annotated[float | None, typer.Option(metavar="NUMBER", help="Judge at this threshold.")] = None,
-    photos_per_day: Annotated[float | None, typer.Option(metavar="NUMBER", help="Photos taken in a day.")] = None,
+    threshold: Annotated[float | None, typer.Option(metavar="NUMBER", help="Evaluate at this threshold.")] = None,
+    photos_per_day: Annotated[float | None, typer.Option(metavar="NUMBER", help="Photos taken per day.")] = None,
     prevalence: Annotated[
         float | None,
         typer.Option(metavar="SHARE", help="Share of photos with a bear where it is used. Default: as in the data."),
@@ -52,9 +48,9 @@ def evaluate(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Judge a run's exported model, with intervals: what is evaluated is the very file that predict uses.
+    """Evaluate a run's exported model, the file that predict uses; every score has an interval.
 
-    A threshold is chosen on the validation photos and judged on the test photos.
+    A threshold is chosen on the validation photos and evaluated on the test photos.
 
     Examples:
         bearcnn evaluate
@@ -66,7 +62,6 @@ def evaluate(
         bearcnn evaluate --data other-photos --at-least recall=0.98
     """
     from bearcnn.evaluation.assessment import ThresholdPolicy
-    from bearcnn.inference.stamp import save_threshold as write_threshold
     from bearcnn.runs import open_run
 
     required = [_parse_requirement(text) for text in at_least or []]
@@ -74,21 +69,14 @@ def evaluate(
     policy.check(saving=save_threshold)
     run = open_run(run_folder)
     dataset = open_folder(data, run.config()) if data else reopen_with_progress(run)
-    assessment = _assess(run, dataset, split.value if split else dataset.evaluation_split(), policy, own=not data)
+    chosen = cast("Split | None", split) or dataset.evaluation_split()
+    assessment = _assess(run, dataset, chosen, policy, own=not data)
+    _keep(run, assessment, save_threshold, own=not data)
+    _show(run, dataset, assessment, as_json)
     if save_threshold:
-        write_threshold(run, assessment)
-    if not data:
-        _write_report(run)
-    if as_json:
-        console.print_json({"run": str(run.directory), "data": str(dataset.root), **assessment.to_json()})
-    else:
-        console.show_assessment(assessment, f"{dataset.root}, {assessment.split}", dataset.classes)
-    if save_threshold:
-        console.note(f"threshold {assessment.choice.threshold:.4g} is now that of {run.onnx_file}; predict uses it")
-    for name, value in required:
-        reached = assessment.evaluation.estimates[name].value
-        if reached is None or reached < value:
-            raise BearcnnError(f"{name} is {'undefined' if reached is None else f'{reached:.4f}'}, less than {value:g}")
+        kept = console.plain(str(run.onnx_file))
+        console.note(f"threshold {assessment.choice.threshold:.4g} is now that of {kept}; predict uses it")
+    _require(assessment, required)
 
 
 def _parse_requirement(text: str) -> tuple[str, float]:
@@ -105,7 +93,7 @@ def _parse_requirement(text: str) -> tuple[str, float]:
     return name, number
 
 
-def _assess(run: "Run", dataset: "Dataset", split: Any, policy: "ThresholdPolicy", own: bool) -> "Assessment":
+def _assess(run: "Run", dataset: "Dataset", split: "Split", policy: "ThresholdPolicy", own: bool) -> "Assessment":
     """Assess the model file on a split, at a threshold chosen on the validation photos of the run."""
     from bearcnn.evaluation.assessment import assess, choose_threshold
     from bearcnn.evaluation.predictions import validation_predictions
@@ -113,7 +101,7 @@ def _assess(run: "Run", dataset: "Dataset", split: Any, policy: "ThresholdPolicy
     from bearcnn.inference.score import keep_predictions, predict_split
 
     if not dataset.select(split):
-        raise BearcnnError(f"{dataset.root} has no {split} photos; leave --split out, or name another one")
+        raise BearcnnError(f"{dataset.root} has no {split} photos; omit --split, or name another one")
     predictor = Predictor(run.onnx_file)
     with console.tracking() as track:
         predictions = predict_split(predictor, dataset, split, track("evaluating"))
@@ -124,39 +112,33 @@ def _assess(run: "Run", dataset: "Dataset", split: Any, policy: "ThresholdPolicy
     return assess(predictions, split, choice, policy, trained_on=split if own else None)
 
 
-def _write_report(run: "Run") -> None:
+def _keep(run: "Run", assessment: "Assessment", save: bool, own: bool) -> None:
+    """Write the threshold into the model file if that is asked for, and the report anew for the run's own photos."""
+    from bearcnn.inference.stamp import save_threshold
     from bearcnn.report.page import write_report
 
-    try:
-        write_report(run)
-    except BearcnnError as error:  # a folder that can't be written to, a run of an older version
-        console.note(f"[yellow]no report: {console.plain(str(error))}[/]")
+    if save:
+        save_threshold(run, assessment)
+    if own:
+        try:
+            write_report(run)
+        except BearcnnError as error:  # a folder that can't be written to, a run of an older version
+            console.note(f"[yellow]no report: {console.plain(str(error))}[/]")
 
 
-def report(
-    run_folders: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="RUNS...", help="One run, or several to compare. Default: the newest."),
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Page to write. Default: report.html in the run; compare.html.")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Write a run's report: one page for the browser, with no need of a network. Several runs are compared.
+def _show(run: "Run", dataset: "Dataset", assessment: "Assessment", as_json: bool) -> None:
+    from bearcnn.cli.display.evaluation import show_assessment
 
-    Examples:
-        bearcnn report
-
-        bearcnn report runs/first runs/second --out compare.html
-    """
-    from bearcnn.report.comparison import write_comparison
-    from bearcnn.report.page import write_report
-    from bearcnn.runs import open_run
-
-    runs = [open_run(folder) for folder in run_folders] if run_folders else [open_run(None)]
-    file = write_report(runs[0], out) if len(runs) == 1 else write_comparison(runs, out or Path("compare.html"))
     if as_json:
-        console.print_json({"report": str(file), "bytes": file.stat().st_size})
+        console.print_json({"run": str(run.directory), "data": str(dataset.root), **assessment.to_json()})
     else:
-        console.say(f"{console.plain(str(file))}: open it in a browser ({file.stat().st_size / 1e6:.1f} MB)")
+        show_assessment(assessment, f"{dataset.root}, {assessment.split}", dataset.classes)
+
+
+def _require(assessment: "Assessment", required: list[tuple[str, float]]) -> None:
+    from bearcnn.evaluation.formats import decimal
+
+    for name, value in required:
+        reached = assessment.evaluation.estimates[name].value
+        if reached is None or reached < value:
+            raise BearcnnError(f"{name} is {decimal(reached)}, less than {value:g}")

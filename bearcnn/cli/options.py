@@ -1,11 +1,19 @@
 """Options that several commands have, and how a command gets its configuration and its photos."""
 
+import inspect
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bearcnn.cli.display import console
+from bearcnn.errors import BearcnnError
+from bearcnn.pooling import POOLING_MODES
+from bearcnn.registry import explain_choice, one_of
 
 if TYPE_CHECKING:  # for the types alone: a command loads only what it uses
     from bearcnn.config import Config
@@ -15,6 +23,35 @@ if TYPE_CHECKING:  # for the types alone: a command loads only what it uses
 
 KNOBS = "Knobs (short for --set)"
 
+
+def choice(
+    what: str, names: Sequence[str], *spelling: str, help: str, metavar: str = "", panel: str | None = None
+) -> Any:
+    """Make an option with a few possible values; another value is one line that names the nearest."""
+
+    def check(value: str | None) -> str | None:
+        if value is not None and value not in names:
+            raise BearcnnError(explain_choice(what, value, names))
+        return value
+
+    return typer.Option(
+        *spelling, metavar=metavar or "|".join(names), help=help, callback=check, autocompletion=lambda: list(names),
+        rich_help_panel=panel,
+    )  # fmt: skip
+
+
+def knob(what: str) -> Any:
+    """Make an option that is short for a key of the configuration."""
+    return typer.Option(metavar="VALUE", help=what, rich_help_panel=KNOBS)
+
+
+def refuse_empty(folder: str | None) -> str | None:
+    """Refuse the value of an unset shell variable, which would mean another data set."""
+    if folder == "":
+        raise BearcnnError("--data is empty (an unset variable in the shell?): name a folder, or omit --data")
+    return folder
+
+
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="TOML file; see `bearcnn config show` for every key.")
 ]
@@ -22,45 +59,110 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Set any key, such as train.lr=3e-3; can be repeated."),
 ]
-Data = Annotated[str | None, typer.Option(metavar="DIR", help="Folder of class folders. Default: built-in scenes.")]
+Data = Annotated[
+    str | None,
+    typer.Option(metavar="DIR", help="Folder of class folders. Default: built-in scenes.", callback=refuse_empty),
+]
 AsJson = Annotated[bool, typer.Option("--json", metavar="", help="JSON on stdout, for programs.")]
 RunFolder = Annotated[
     Path | None, typer.Argument(metavar="RUN", help="Run folder. Default: the newest finished one (runs/latest).")
 ]
 
 
-def knob(what: str) -> Any:
-    """An option that is short for a key of the configuration."""
-    return typer.Option(metavar="VALUE", help=what, rich_help_panel=KNOBS)
+_POOLING = one_of(row.name if row.words == row.name else f"{row.name} ({row.words})" for row in POOLING_MODES)
 
 
-BodyName = Annotated[str | None, knob("Pretrained network before your own: none, efficientnet_lite0 or timm:NAME.")]
-KernelSize = Annotated[str | None, knob("Convolution window: 1, 3, 5, 7 ... or one a block: 5,3,3,3.")]
-Stride = Annotated[str | None, knob("2 halves the map in the convolution, 1 in a pooling window.")]
-Pooling = Annotated[str | None, knob("max, avg or concat (both side by side).")]
-Dropout = Annotated[str | None, knob("Share of the features dropped before the last layer.")]
-InputDropout = Annotated[str | None, knob("Share of the picture's pixels dropped.")]
-ImageSize = Annotated[str | None, knob("Side of the picture that the network sees, in pixels.")]
-Epochs = Annotated[str | None, knob("Times that every photo is seen.")]
-BatchSize = Annotated[str | None, knob("Photos in one step.")]
-LearningRate = Annotated[str | None, knob("Highest learning rate.")]
+@dataclass(frozen=True, slots=True)
+class ConfigOptions:
+    """The options that make a configuration, in the order of the help."""
+
+    data: Data = None
+    config: ConfigFile = None
+    overrides: Overrides = None
+    body: Annotated[
+        str | None, knob("Pretrained network before your own: none, efficientnet_lite0, timm:NAME or a file.")
+    ] = None
+    kernel_size: Annotated[
+        str | None, knob("Side of the convolution's window: 1, 3, 5, 7 ... or one per block: 5,3,3,3.")
+    ] = None
+    stride: Annotated[str | None, knob("2 halves the map in the convolution, 1 in a pooling window.")] = None
+    pooling: Annotated[str | None, knob(f"{_POOLING}: what is taken from each window and from the last map.")] = None
+    dropout: Annotated[str | None, knob("Share of the features dropped before the last layer.")] = None
+    input_dropout: Annotated[str | None, knob("Share of the picture's pixels dropped.")] = None
+    image_size: Annotated[str | None, knob("Side of the picture that the network sees, in pixels.")] = None
+    epochs: Annotated[str | None, knob("Times that every photo is seen.")] = None
+    batch_size: Annotated[str | None, knob("Photos in one step.")] = None
+    lr: Annotated[str | None, knob("Highest learning rate.")] = None
+
+    @property
+    def knobs(self) -> dict[str, str]:
+        """The options that are spellings of --set and were given, by config key."""
+        spelled = {
+            "data.path": None if self.data is None else json.dumps(self.data, ensure_ascii=False),  # "2024" is a name
+            "model.body": self.body,
+            "model.kernel_size": self.kernel_size,
+            "model.stride": self.stride,
+            "model.pooling": self.pooling,
+            "model.dropout": self.dropout,
+            "model.input_dropout": self.input_dropout,
+            "data.image_size": self.image_size,
+            "train.epochs": self.epochs,
+            "train.batch_size": self.batch_size,
+            "train.lr": self.lr,
+        }
+        return {key: value for key, value in spelled.items() if value is not None}
+
+    @property
+    def set_keys(self) -> list[str]:
+        """The config keys that the user has set, one way or the other."""
+        return [*(override.partition("=")[0].strip() for override in self.overrides or []), *self.knobs]
+
+    @property
+    def given(self) -> bool:
+        """Whether the user has said anything about the configuration."""
+        return bool(self.config or self.set_keys)
+
+    def load(self, file: Path | None = None, **train: str | None) -> "Config":
+        """Load the configuration of --config (else of `file`), --set and knobs, the later ones winning.
+
+        `train` are further keys of the section train. The data folder becomes absolute.
+        """
+        from bearcnn.config import load_config
+
+        further = {f"train.{key}": value for key, value in train.items() if value is not None}
+        spelled = [f"{key}={value}" for key, value in {**self.knobs, **further}.items()]
+        config = load_config(self.config or file, [*(self.overrides or []), *spelled])
+        if not config.data.path:
+            return config
+        # A run must find its photos again from wherever it is resumed or evaluated.
+        data = config.data.model_copy(update={"path": str(Path(config.data.path).expanduser().absolute())})
+        return config.model_copy(update={"data": data})
 
 
-def load_configuration(file: Path | None, overrides: list[str] | None, knobs: dict[str, str | None]) -> "Config":
-    """The configuration of file, --set and knobs, the later ones winning; the data folder made absolute."""
-    from bearcnn.config import load_config
+def with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of the dataclass that its parameter `options` is of, in that parameter's place."""
+    signature = inspect.signature(command)
+    kind = signature.parameters["options"].annotation
+    shared = [
+        inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=each.default, annotation=each.type)
+        for each in fields(kind)
+    ]
+    parameters: list[inspect.Parameter] = []
+    for each in signature.parameters.values():
+        parameters += shared if each.name == "options" else [each.replace(kind=inspect.Parameter.KEYWORD_ONLY)]
 
-    spelled = [f"{key}=[{value}]" if "," in value else f"{key}={value}" for key, value in knobs.items() if value]
-    config = load_config(file, [*(overrides or []), *spelled])
-    if not config.data.path:
-        return config
-    # A run must find its photos again from wherever it is resumed or evaluated.
-    data = config.data.model_copy(update={"path": str(Path(config.data.path).expanduser().absolute())})
-    return config.model_copy(update={"data": data})
+    @wraps(command)
+    def with_options(**values: Any) -> None:
+        options = kind(**{each.name: values.pop(each.name) for each in shared})
+        command(**values, options=options)
+
+    with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # read by typer
+    with_options.__annotations__ = {each.name: each.annotation for each in parameters}
+    return with_options
 
 
 def open_with_progress(config: "Config") -> "Dataset":
-    """A configuration's photos, decoded; how far that is shows on the terminal."""
+    """Open a configuration's photos, decoded; how far that is shows on the terminal."""
     from bearcnn.data.dataset import Dataset
 
     with console.tracking() as track:
@@ -70,7 +172,7 @@ def open_with_progress(config: "Config") -> "Dataset":
 
 
 def open_folder(folder: str, config: "Config") -> "Dataset":
-    """Labelled photos that the run knows nothing of: unless the folder is split itself, all of them count as test."""
+    """Open labelled photos that the run knows nothing of: unless they are split already, all of them count as test."""
     from bearcnn.data.dataset import Dataset
 
     with console.tracking() as track:
@@ -78,7 +180,7 @@ def open_folder(folder: str, config: "Config") -> "Dataset":
 
 
 def reopen_with_progress(run: "Run") -> "Dataset":
-    """The photos of a run, decoded; how far that is shows on the terminal."""
+    """Open the photos of a run, decoded; how far that is shows on the terminal."""
     from bearcnn.data.dataset import Dataset
 
     with console.tracking() as track:

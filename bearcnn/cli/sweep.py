@@ -1,37 +1,30 @@
 """`bearcnn sweep-dropout`, `bearcnn sweep`: what a setting does, measured with several seeds."""
 
-import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
-from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bearcnn.cli.display import console
-from bearcnn.cli.options import (
-    AsJson,
-    BatchSize,
-    BodyName,
-    ConfigFile,
-    Data,
-    Dropout,
-    Epochs,
-    ImageSize,
-    InputDropout,
-    KernelSize,
-    LearningRate,
-    Overrides,
-    Pooling,
-    Stride,
-    load_configuration,
-    open_with_progress,
-)
+from bearcnn.cli.options import AsJson, ConfigOptions, choice, open_with_progress, with_options
 from bearcnn.errors import BearcnnError
-from bearcnn.sweep.executors import EXECUTORS, find_executor
+from bearcnn.sweep.executors import EXECUTORS
+
+if TYPE_CHECKING:
+    from bearcnn.config import Config
+    from bearcnn.data.dataset import Dataset
+    from bearcnn.sweep.analysis import Analysis
+    from bearcnn.sweep.folder import SweepFolder
+    from bearcnn.sweep.plan import Plan
+
+PLACES = ("head", "conv", "input", "all")
+"""The names of `sweep.plan.DROPOUTS`, which loads the configuration."""
+
+MakePlan = Callable[["Config", "Plan | None", int], "Plan"]
+"""From the configuration, the plan so far and the number of seeds to the plan that is asked for."""
 
 SWEEP = "Sweep"
 RUNNING = "Where the trials run"
@@ -42,9 +35,10 @@ def _running(*names: str, **settings: Any) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class SweepOptions:
+class SweepOptions(ConfigOptions):
     """The options that both commands have, in the order of the help."""
 
+    as_json: AsJson = False
     seeds: Annotated[
         int | None, typer.Option(min=1, help="Trials of each setting. Default: 5.", rich_help_panel=SWEEP)
     ] = None
@@ -56,25 +50,13 @@ class SweepOptions:
         Path | None,
         typer.Option(metavar="DIR", help="Run what is missing, failed or new in a sweep.", rich_help_panel=SWEEP),
     ] = None
-    data: Data = None
-    config: ConfigFile = None
-    overrides: Overrides = None
-    as_json: AsJson = False
-    body: BodyName = None
-    kernel_size: KernelSize = None
-    stride: Stride = None
-    pooling: Pooling = None
-    dropout: Dropout = None
-    input_dropout: InputDropout = None
-    image_size: ImageSize = None
-    epochs: Epochs = None
-    batch_size: BatchSize = None
-    lr: LearningRate = None
     engine: Annotated[
         str,
-        _running(
-            metavar="|".join(row.name for row in EXECUTORS),
+        choice(
+            "executor",
+            [row.name for row in EXECUTORS],
             help=f"{'; '.join(f'{row.name}: {row.help}' for row in EXECUTORS)}.",
+            panel=RUNNING,
         ),
     ] = "local"
     workers: Annotated[int, _running(min=1, help="Trials at a time on this computer.")] = 1
@@ -82,62 +64,19 @@ class SweepOptions:
     cpus: Annotated[int, _running("--cpus", min=1, help="CPUs of a trial on Ray.")] = 1
     gpus: Annotated[float, _running("--gpus", min=0, help="GPUs of a trial on Ray; 0.25: four trials on one.")] = 0.0
 
-    @property
-    def knobs(self) -> dict[str, str | None]:
-        """The options that are spellings of --set, by config key."""
-        return {
-            "data.path": self.data, "model.body": self.body, "model.kernel_size": self.kernel_size,
-            "model.stride": self.stride, "model.pooling": self.pooling, "model.dropout": self.dropout,
-            "model.input_dropout": self.input_dropout, "data.image_size": self.image_size,
-            "train.epochs": self.epochs, "train.batch_size": self.batch_size, "train.lr": self.lr,
-        }  # fmt: skip
 
-    @property
-    def set_keys(self) -> list[str]:
-        """The config keys that the user has set, one way or the other."""
-        overridden = [override.partition("=")[0].strip() for override in self.overrides or []]
-        return [*overridden, *(key for key, value in self.knobs.items() if value)]
-
-
-def with_sweep_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the shared options after its own; it gets them as its argument `options`."""
-    own = [each for each in inspect.signature(command).parameters.values() if each.name != "options"]
-    shared = [
-        inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=each.default, annotation=each.type)
-        for each in fields(SweepOptions)
-    ]
-
-    @wraps(command)
-    def with_options(**values: Any) -> None:
-        options = SweepOptions(**{each.name: values.pop(each.name) for each in shared})
-        command(**values, options=options)
-
-    parameters = [*(each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own), *shared]
-    with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # read by typer
-    with_options.__annotations__ = {each.name: each.annotation for each in parameters}
-    return with_options
-
-
-class Where(StrEnum):
-    """Places of dropout."""
-
-    HEAD = "head"
-    CONV = "conv"
-    INPUT = "input"
-    ALL = "all"
-
-
-@with_sweep_options
+@with_options
 def sweep_dropout(
-    options: SweepOptions,
+    *,
     rates: Annotated[
         str | None,
         typer.Option(metavar="RATES", help="Default: 0,0.1,0.2,0.3,0.4,0.5,0.6,0.7.", rich_help_panel=SWEEP),
     ] = None,
     where: Annotated[
-        Where | None,
-        typer.Option(help="The features before the head (default), channels, pixels.", rich_help_panel=SWEEP),
+        str | None,
+        choice("place of dropout", PLACES, help="Features before the head (default), channels, pixels.", panel=SWEEP),
     ] = None,
+    options: SweepOptions,
 ) -> None:
     """Measure what dropout does for your photos and your network, with error bars and a summary in words.
 
@@ -157,19 +96,19 @@ def sweep_dropout(
 
     asked = _parse_rates(rates)
 
-    def make(config: Any, before: Any, seeds: int) -> Any:
+    def make(config: "Config", before: "Plan | None", seeds: int) -> "Plan":
         place, values = "head", list(DEFAULT_RATES)
         if before:
             place = next((place for place, keys in DROPOUTS.items() if keys == before.swept[0].keys), place)
             values = list(before.swept[0].values)
-        return plan_dropout(config, where.value if where else place, asked or values, seeds, options.set_keys)
+        return plan_dropout(config, where or place, asked or values, seeds, options.set_keys)
 
     _run("sweep-dropout", make, options)
 
 
-@with_sweep_options
+@with_options
 def sweep(
-    options: SweepOptions,
+    *,
     vary: Annotated[
         list[str] | None,
         typer.Option(
@@ -178,8 +117,9 @@ def sweep(
     ] = None,
     sample: Annotated[
         int | None,
-        typer.Option(min=1, help="Try so many settings of the grid, chosen by Optuna.", rich_help_panel=SWEEP),
+        typer.Option(min=1, help="Try only this many settings of the grid, chosen by Optuna.", rich_help_panel=SWEEP),
     ] = None,
+    options: SweepOptions,
 ) -> None:
     """Compare values of any config key, in every combination, with several seeds each.
 
@@ -196,8 +136,10 @@ def sweep(
     from bearcnn.sweep.plan import make_plan, parse_vary, plan_grid
 
     settings = parse_vary(vary or [])
+    if not settings and not options.resume:
+        raise BearcnnError("there is nothing to vary: give keys and values, such as --vary model.pooling=max,avg")
 
-    def make(config: Any, before: Any, seeds: int) -> Any:
+    def make(config: "Config", before: "Plan | None", seeds: int) -> "Plan":
         if before and not settings:
             return make_plan(config, before.swept, seeds, sample)
         return plan_grid(config, settings, seeds, sample)
@@ -212,43 +154,58 @@ def _parse_rates(text: str | None) -> list[float]:
         raise BearcnnError(f"--rates {text}: expected numbers from 0 to below 1, such as 0,0.2,0.5") from None
 
 
-def _run(command: str, make: Callable[[Any, Any, int], Any], options: SweepOptions) -> None:
-    """Start or resume a sweep and show its analysis; `make` makes a plan from (config, the plan so far, seeds)."""
-    from bearcnn.cli.display.sweep import SweepDisplay, show_analysis
-    from bearcnn.sweep.executors.base import Resources
-    from bearcnn.sweep.folder import SweepFolder, check_free, choose_folder, create_sweep
-    from bearcnn.sweep.plan import extend_plan
-    from bearcnn.sweep.run import run_sweep
-
+def _run(command: str, make: MakePlan, options: SweepOptions) -> None:
+    """Start or resume a sweep and show its analysis."""
     if options.resume and options.out:
         raise BearcnnError("--resume continues a sweep in its own folder; omit --out")
-    find_executor(options.engine)
-    folder = SweepFolder(options.resume or options.out or choose_folder(datetime.now(), command))
-    if options.resume:
-        before = folder.plan()
-        config = load_configuration(options.config or folder.config_file, options.overrides, options.knobs)
-        plan = extend_plan(before, make(config, before, options.seeds or len(before.seeds)))
-        dataset = open_with_progress(plan.config)
-        folder.check_photos(dataset.fingerprint)
-    else:
-        plan = make(load_configuration(options.config, options.overrides, options.knobs), None, options.seeds or 5)
-        check_free(folder.directory)
-        dataset = open_with_progress(plan.config)
-        create_sweep(folder.directory, plan, dataset)
-    console.show_dataset(dataset)
+    from bearcnn.cli.display.dataset import show_dataset
+    from bearcnn.cli.display.sweep import SweepDisplay
+    from bearcnn.sweep.executors.base import Resources
+    from bearcnn.sweep.run import run_sweep
+
+    folder, plan, dataset = _resume(options.resume, make, options) if options.resume else _start(command, make, options)
+    show_dataset(dataset, builtin=not plan.config.data.path)
     resources = Resources(options.engine, options.workers, options.ray_address, options.cpus, options.gpus)
+    again = f"[bold]bearcnn {command} --resume {console.plain(str(folder.directory))}[/]"
     try:
         analysis = run_sweep(folder, plan, dataset, resources, SweepDisplay())
     except KeyboardInterrupt:
-        console.note(f"[yellow]stopped.[/] Continue with: [bold]bearcnn {command} --resume {folder.directory}[/]")
+        console.note(f"[yellow]stopped.[/] Continue with: {again}")
         raise typer.Exit(130) from None
-    if options.as_json:
+    _show(analysis, folder, options.as_json)
+    if analysis.failed:
+        console.note(
+            f"[yellow]failed trials: {len(analysis.failed)} (see trials/*/error.txt).[/] Run them again with: {again}"
+        )
+        raise typer.Exit(1)
+
+
+def _start(command: str, make: MakePlan, options: SweepOptions) -> "tuple[SweepFolder, Plan, Dataset]":
+    from bearcnn.sweep.folder import check_free, choose_folder, create_sweep
+
+    directory = options.out or choose_folder(datetime.now(), command)
+    plan = make(options.load(), None, options.seeds or 5)
+    check_free(directory)
+    dataset = open_with_progress(plan.config)
+    return create_sweep(directory, plan, dataset), plan, dataset
+
+
+def _resume(directory: Path, make: MakePlan, options: SweepOptions) -> "tuple[SweepFolder, Plan, Dataset]":
+    from bearcnn.sweep.folder import SweepFolder
+    from bearcnn.sweep.plan import extend_plan
+
+    folder = SweepFolder(directory)
+    before = folder.plan()
+    plan = extend_plan(before, make(options.load(folder.config_file), before, options.seeds or len(before.seeds)))
+    dataset = open_with_progress(plan.config)
+    folder.check_photos(dataset.fingerprint)
+    return folder, plan, dataset
+
+
+def _show(analysis: "Analysis", folder: "SweepFolder", as_json: bool) -> None:
+    from bearcnn.cli.display.sweep import show_analysis
+
+    if as_json:
         console.print_json({"sweep": str(folder.directory), **folder.results()})
     else:
         show_analysis(analysis, folder)
-    if analysis.failed:
-        console.note(
-            f"[yellow]failed trials: {len(analysis.failed)} (see trials/*/error.txt).[/] Run them again with: "
-            f"[bold]bearcnn {command} --resume {folder.directory}[/]"
-        )
-        raise typer.Exit(1)

@@ -1,5 +1,6 @@
 """`bearcnn train`: a folder of photos to a model."""
 
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -9,47 +10,19 @@ import typer
 
 from bearcnn.bodies import NO_BODY
 from bearcnn.cli.display import console
-from bearcnn.cli.options import (
-    AsJson,
-    BatchSize,
-    BodyName,
-    ConfigFile,
-    Data,
-    Dropout,
-    Epochs,
-    ImageSize,
-    InputDropout,
-    KernelSize,
-    LearningRate,
-    Overrides,
-    Pooling,
-    Stride,
-    knob,
-    load_configuration,
-    open_with_progress,
-    reopen_with_progress,
-)
+from bearcnn.cli.options import AsJson, ConfigOptions, knob, open_with_progress, reopen_with_progress, with_options
 from bearcnn.errors import BearcnnError
 
 if TYPE_CHECKING:
+    from bearcnn.config import Config
     from bearcnn.data.dataset import Dataset
+    from bearcnn.reporter import Reporter
     from bearcnn.runs import Run
 
 
+@with_options
 def train(
-    data: Data = None,
-    config: ConfigFile = None,
-    overrides: Overrides = None,
-    body: BodyName = None,
-    kernel_size: KernelSize = None,
-    stride: Stride = None,
-    pooling: Pooling = None,
-    dropout: Dropout = None,
-    input_dropout: InputDropout = None,
-    image_size: ImageSize = None,
-    epochs: Epochs = None,
-    batch_size: BatchSize = None,
-    lr: LearningRate = None,
+    options: ConfigOptions,
     seed: Annotated[str | None, knob("Seed of everything random in the training.")] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Run folder to write. Default: runs/<time>-<name>.")
@@ -62,7 +35,7 @@ def train(
 ) -> None:
     """Train a network on a folder of photos (or the built-in scenes), evaluate it, and write it as one file.
 
-    The folder has one folder a class; those named "bear" are bears, all others are not:
+    The folder has one folder per class; those named "bear" are bears, all others are not:
 
         photos/bear/a.jpg   photos/wolf/b.jpg   photos/empty/c.jpg
 
@@ -77,46 +50,60 @@ def train(
 
         bearcnn train --resume runs/20260131-101500-bear
     """
-    knobs = {
-        "data.path": data, "model.body": body, "model.kernel_size": kernel_size, "model.stride": stride,
-        "model.pooling": pooling, "model.dropout": dropout, "model.input_dropout": input_dropout,
-        "data.image_size": image_size, "train.epochs": epochs, "train.batch_size": batch_size, "train.lr": lr,
-        "train.seed": seed,
-    }  # fmt: skip
-    from bearcnn.runs import choose_directory, create_run, open_run
-
     if resume is not None:
-        if config or overrides or any(knobs.values()) or out or lr_find:
-            raise BearcnnError("--resume continues a run as it was configured; leave out the other options")
-        run = open_run(resume)
-        epochs_before, resolved = len(run.history()), run.config()
-        dataset = reopen_with_progress(run)
-    else:
-        epochs_before, resolved = 0, load_configuration(config, overrides, knobs)
-        directory = choose_directory(resolved, datetime.now(), "lr-find" if lr_find else "", out)
-        dataset = open_with_progress(resolved)
-        console.show_dataset(dataset)
-        if lr_find:
-            _find_lr(create_run(directory, resolved), dataset, as_json)
-            return
+        if options.given or seed is not None or out or lr_find:
+            raise BearcnnError("--resume continues a run as it was configured; omit the other options")
+        _resume(resume, as_json)
+        return
+    config = options.load(seed=seed)
+    directory, dataset = _open(config, "lr-find" if lr_find else "", out)
+    if lr_find:
+        _find_lr(directory, config, dataset, as_json)
+        return
     from bearcnn import pipeline
 
-    with console.training_display(resolved.train.epochs, epochs_before) as display:
-        if resume is not None:
-            pipeline.resume(run, dataset, reporter=display)
-        else:
-            run = pipeline.train(resolved, dataset, directory, reporter=display)
-    _show(run, dataset.evaluation_split(), as_json)
+    with _showing(config) as reporter:
+        run = pipeline.train(config, dataset, directory, reporter=reporter)
+    _show(run, as_json)
 
 
-def _show(run: "Run", split: str, as_json: bool) -> None:
-    from bearcnn.evaluation.metrics import Evaluation
+def _open(config: "Config", purpose: str, out: Path | None) -> "tuple[Path, Dataset]":
+    """Choose the run folder and open the photos: a folder that is in the way is refused before anything is decoded."""
+    from bearcnn.cli.display.dataset import show_dataset
+    from bearcnn.runs import choose_directory
+
+    directory = choose_directory(config, datetime.now(), purpose, out)
+    dataset = open_with_progress(config)
+    show_dataset(dataset, builtin=not config.data.path)
+    return directory, dataset
+
+
+def _resume(folder: Path, as_json: bool) -> None:
+    from bearcnn.runs import open_run
+
+    run = open_run(folder)
+    dataset = reopen_with_progress(run)
+    from bearcnn import pipeline
+
+    with _showing(run.config(), len(run.history())) as reporter:
+        pipeline.resume(run, dataset, reporter=reporter)
+    _show(run, as_json)
+
+
+def _showing(config: "Config", finished: int = 0) -> "AbstractContextManager[Reporter]":
+    from bearcnn.cli.display.training import training_display
+
+    return training_display(config.train.epochs, finished)
+
+
+def _show(run: "Run", as_json: bool) -> None:
+    from bearcnn.cli.display.training import show_finished
 
     metrics = run.metrics()
     if as_json:
         console.print_json({"run": str(run.directory), "model": str(run.onnx_file), **metrics})
     else:
-        console.show_finished(run, Evaluation.from_json(metrics["evaluations"][split]), split, metrics["best_epoch"])
+        show_finished(run, metrics)
         config = run.config()
         if config.data.path and config.model.body == NO_BODY:  # drawn scenes need no help
             console.note(
@@ -125,21 +112,24 @@ def _show(run: "Run", split: str, as_json: bool) -> None:
     if not metrics["complete"]:
         console.note(
             f"[yellow]stopped after epoch {metrics['epochs']}; the model is the best so far.[/] "
-            f"Continue with: [bold]bearcnn train --resume {run.directory}[/]"
+            f"Continue with: [bold]bearcnn train --resume {console.plain(str(run.directory))}[/]"
         )
         raise typer.Exit(130)
 
 
-def _find_lr(run: "Run", dataset: "Dataset", as_json: bool) -> None:
+def _find_lr(directory: Path, config: "Config", dataset: "Dataset", as_json: bool) -> None:
+    from bearcnn.cli.display.training import show_lr
     from bearcnn.files import write_atomically
     from bearcnn.plotting import draw_learning_rates
+    from bearcnn.runs import create_run
     from bearcnn.training.learner import find_lr
 
+    run = create_run(directory, config)
     with console.tracking() as track:
-        found = find_lr(run.config(), dataset, track("trying learning rates"))
+        found = find_lr(config, dataset, track("trying learning rates"))
     plot = run.directory / "lr-find.png"
     write_atomically(plot, draw_learning_rates(found.lrs, found.losses, found.suggestion))
     if as_json:
         console.print_json({**asdict(found), "plot": str(plot)})
     else:
-        console.show_lr(found.suggestion, str(plot))
+        show_lr(found.suggestion, str(plot))

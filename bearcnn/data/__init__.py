@@ -3,4 +3,4 @@
 from collections.abc import Callable
 
 OnProgress = Callable[[int, int], None]
-"""Called with the number done and the total, after each photo, picture or block of bytes."""
+"""Called after each photo, picture or block of bytes, with the number done and the total."""

@@ -1,9 +1,9 @@
 """Decoded pixels on disk: photos are read and decoded once, in parallel, and memory-mapped from then on.
 
-The key of an entry is a hash of every photo's path, size and time. A changed, added or removed photo makes another
-entry, into which the rows of unchanged photos are copied from the entry that shares most with it. An entry is built
-under another name and renamed into place: it is whole or absent. A lock for each key makes a second process wait for
-the first and use its work.
+The key of an entry is a hash of every photo's path, size and time. A changed, added or removed photo makes a new entry.
+The rows of unchanged photos are copied into it from the entry that shares most photos with it. An entry is built under
+another name and renamed into place: it is whole or absent. A lock per key makes a second process wait for the first and
+use its work.
 """
 
 import contextlib
@@ -22,7 +22,6 @@ import PIL
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from bearcnn.config import ResizeMode
 from bearcnn.data import OnProgress
 from bearcnn.data.cache_folder import (
     ENTRY_NAME,
@@ -38,15 +37,16 @@ from bearcnn.data.cache_folder import (
 )
 from bearcnn.data.photos import load_pixels, read_photo
 from bearcnn.errors import DataError, PhotoError
+from bearcnn.geometry import ResizeMode
 from bearcnn.machine import usable_cpus
 
-# Raised when photos.py gives other pixels or this module writes other files; another Pillow may decode differently.
+# Raised when photos.py gives other pixels or this module writes other files. Another Pillow may decode differently.
 _VERSION = f"1, Pillow {PIL.__version__}"
 
 
 @dataclass(frozen=True, slots=True)
 class PixelCache:
-    """The pixels of some photos, in their order: row i is photo i."""
+    """The pixels of some photos; row i is photo i."""
 
     directory: Path
     pixels: NDArray[np.uint8]  # (n, size, size, 3), memory-mapped, read-only; 0 for a photo that can't be read
@@ -63,16 +63,16 @@ def build_cache(
     workers: int | None = None,
     on_progress: OnProgress | None = None,
 ) -> PixelCache:
-    """Return the pixels of these photos from the cache, after decoding those that it lacks.
+    """Return the pixels of these photos from the cache, after decoding the missing ones.
 
-    A photo that can't be read has its reason in the result. Memory use doesn't grow with the number of photos.
+    The result has a reason for each photo that can't be read. Memory use doesn't grow with the number of photos.
     `on_progress` counts photos.
 
     Raises:
         DataError: there is no photo, or the cache folder can't be written.
     """
     if not paths:
-        raise DataError("There is no photo to read.")
+        raise DataError("there is no photo to read")
     photos = tuple(_look_at(path) for path in paths)
     key = hashlib.blake2b(json.dumps([_VERSION, size, resize]).encode(), digest_size=16)
     for photo in photos:
@@ -93,11 +93,11 @@ def build_cache(
     except OSError as error:
         megabytes = len(photos) * size * size * 3 / 1e6
         raise DataError(
-            f"The pixel cache in {folder} can't be written ({error.strerror or error}; it needs {megabytes:,.1f} MB): "
-            "make room, or set the environment variable BEARCNN_CACHE to another folder."
+            f"the pixel cache in {folder} can't be written ({error.strerror or error}; it needs {megabytes:,.1f} MB): "
+            "make room, or set the environment variable BEARCNN_CACHE to another folder"
         ) from error
     if cache is None:
-        raise DataError(f"The pixel cache {entry} was deleted while it was in use: run the command again.")
+        raise DataError(f"the pixel cache {entry} was deleted while it was in use: run the command again")
     return cache
 
 
@@ -111,18 +111,18 @@ def _look_at(path: Path) -> Photo:
 
 
 def _open(entry: Path, photos: tuple[Photo, ...]) -> PixelCache | None:
-    """Return the entry, if it is whole and its photos haven't changed."""
+    """Return the entry if it is whole and its photos haven't changed, else None."""
     index = read_index(entry)
     if index is None or index.photos != photos:
         return None
     pixels = _map_pixels(entry, index)
     if pixels is None:
         return None
-    # A permission given back or a network drive that works again changes neither the time nor the size of a photo.
+    # A repaired permission or network drive changes neither the time nor the size of a photo.
     unread = [photo.path for photo, digest in zip(photos, index.digests, strict=True) if not digest]
     if any(_read_and_decode(path, 1, "squish")[0] for path in unread):
         return None
-    with contextlib.suppress(OSError):  # a cache that can only be read is fine
+    with contextlib.suppress(OSError):  # a read-only cache is fine
         os.utime(entry / "index.json")
     return PixelCache(entry, pixels, index.reasons, index.digests)
 
@@ -144,7 +144,7 @@ def _build(
         with (building / "pixels.npy").open("wb") as file:
             header = {"descr": "|u1", "fortran_order": False, "shape": (len(photos), size, size, 3)}
             np.lib.format.write_array_header_1_0(file, header)
-            # Written and not stored through a memory map: on a full disk that would kill the process.
+            # Not through a memory map: on a full disk that would kill the process.
             with contextlib.closing(_produce_rows(entry.parent, photos, size, resize, workers)) as rows:
                 for digest, pixels, reason in rows:
                     digests.append(digest)
@@ -164,7 +164,7 @@ Row = tuple[str, NDArray[np.uint8] | None, str | None]  # digest, pixels, reason
 def _produce_rows(
     folder: Path, photos: tuple[Photo, ...], size: int, resize: ResizeMode, workers: int
 ) -> Generator[Row, None, None]:
-    """Return the row of each photo in order: copied from another entry, or else decoded in threads a little ahead."""
+    """Yield the row of each photo in order: copied from another entry, or decoded in threads a little ahead."""
     known = _find_known_rows(folder, photos, size, resize)
     executor = ThreadPoolExecutor(workers, thread_name_prefix="decode")  # Pillow decodes without the GIL
     try:
@@ -197,7 +197,7 @@ def _read_and_decode(path: str, size: int, resize: ResizeMode) -> Row:
 def _find_known_rows(
     folder: Path, photos: tuple[Photo, ...], size: int, resize: ResizeMode
 ) -> Callable[[Photo], Row | None]:
-    """Return a look-up of unchanged photos' rows in the entry that shares most photos with these."""
+    """Return a function that finds an unchanged photo's row in the entry that shares most photos with these."""
     wanted = set(photos)
     best: tuple[int, Index | None, NDArray[np.uint8] | None] = (0, None, None)
     for entry in sorted(list_folders(folder, ENTRY_NAME)):

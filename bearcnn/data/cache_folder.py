@@ -1,4 +1,4 @@
-"""The cache folder: where it is, what is in it, and how to empty it.
+"""The cache folder: its place, its entries, and how to empty it.
 
 <cache root>/pixels/<key>/    pixels.npy  (n, size, size, 3) uint8                index.json  the photo of each row
 <cache root>/maps/<key>/      maps.npy    (n, views, side, side, channels) float16  index.json  the photo of each row
@@ -29,11 +29,11 @@ KINDS = ("pixels", "maps")
 
 @dataclass(frozen=True, slots=True)
 class CacheEntry:
-    """A row of `bearcnn data cache`: one entry."""
+    """One entry of the cache: a row of `bearcnn data cache`."""
 
     directory: Path
     kind: str  # decoded "pixels", or a pretrained body's "maps" of them
-    source: Path | None  # the folder that all its photos are in; None for an entry that is damaged
+    source: Path | None  # the folder of all its photos; None for a damaged entry
     photos: int
     size: int  # px
     resize: str
@@ -45,7 +45,7 @@ class Photo(NamedTuple):
     """A photo file as it was when its pixels were decoded."""
 
     path: str  # absolute
-    bytes: int  # -1, and -1 for the time, if there is no such file
+    bytes: int  # -1, like the time, for a missing file
     modified: int  # ns
 
 
@@ -63,24 +63,25 @@ class Index:
 
 
 def cache_root() -> Path:
-    """Return the folder of everything cached: $BEARCNN_CACHE, or else the operating system's own."""
+    """Return the cache folder: $BEARCNN_CACHE, or else the operating system's."""
     return Path(os.environ.get("BEARCNN_CACHE") or user_cache_path("bearcnn"))
 
 
 def list_caches(root: Path | None = None) -> list[CacheEntry]:
-    """All entries of the cache, the last used one first; raises DataError if they can't be read."""
+    """List all entries of the cache, the last used first; raises DataError if they can't be read."""
     root = root or cache_root()
     try:
         entries = [_describe(directory, kind) for kind in KINDS for directory in list_folders(root / kind, ENTRY_NAME)]
     except OSError as error:
-        raise DataError(f"The cache in {root} can't be read: {error.strerror or error}.") from error
+        reason = error.strerror or error
+        raise DataError(f"the cache in {root} can't be read: {reason}; check its permissions") from error
     return sorted(entries, key=lambda entry: entry.last_used, reverse=True)
 
 
 def clear_caches(root: Path | None = None) -> tuple[int, int]:
-    """Delete every entry that no process is building; returns the number of entries and of bytes.
+    """Delete every entry that no process is building; returns the numbers of entries and of bytes.
 
-    Files that the cache didn't write stay. Raises DataError if an entry can't be deleted.
+    Files that the cache didn't write are kept. Raises DataError if an entry can't be deleted.
     """
     root = root or cache_root()
     removed, freed = 0, 0
@@ -93,7 +94,8 @@ def clear_caches(root: Path | None = None) -> tuple[int, int]:
                     freed += remove(directory)
                     removed += building is None
     except OSError as error:
-        raise DataError(f"The cache in {root} can't be deleted: {error.strerror or error}.") from error
+        reason = error.strerror or error
+        raise DataError(f"the cache in {root} can't be deleted: {reason}; check its permissions") from error
     return removed, freed
 
 
@@ -175,7 +177,7 @@ def read_index(entry: Path) -> Index | None:
 
 
 def list_folders(folder: Path, *names: re.Pattern[str]) -> list[Path]:
-    """Return the folders, not links, in a folder with one of these names."""
+    """List the subfolders with one of these names, without links."""
     try:
         with os.scandir(folder) as listing:
             return [
@@ -188,7 +190,10 @@ def list_folders(folder: Path, *names: re.Pattern[str]) -> list[Path]:
 
 
 def remove_abandoned(folder: Path, key: str) -> None:
-    """Delete what killed processes left; a living one holds the lock of its key, and this process the lock of `key`."""
+    """Delete unfinished entries of killed processes.
+
+    A living process holds the lock of its entry's key; this process holds the lock of `key`.
+    """
     for directory in list_folders(folder, BUILDING_NAME):
         match = BUILDING_NAME.fullmatch(directory.name)
         assert match is not None
@@ -209,6 +214,6 @@ def remove(directory: Path) -> int:
         with contextlib.suppress(FileNotFoundError):
             freed += file.lstat().st_size
             file.unlink()
-    with contextlib.suppress(OSError):  # a stranger's file in it stays
+    with contextlib.suppress(OSError):  # a file that isn't ours stays
         directory.rmdir()
     return freed

@@ -1,10 +1,10 @@
-"""A choice of CIFAR-100's photos: its bears, and other classes to tell them from.
+"""A choice of CIFAR-100's photos: its bears, and photos of other classes.
 
-Half of the others are the animals most like a bear, nearest first, because they teach the difference. The other half is
-spread evenly over everything else (people, trees, empty land, things), because a network that has only ever seen bears
-and big cats calls nearly everything else a bear. Measured with a small network, 408 bears and 384 others, five seeds:
-at the threshold that finds 90% of the bears, nearest animals alone gave false alarms on 70% of pictures of forests and
-mountains, half and half on 49%; on other mammals 62% and 55%, on big cats and wolves 21% and 30%.
+Half of the others are the animals most like a bear, the nearest first: they teach the difference. The other half is
+spread evenly over everything else (people, trees, empty land, things): a network that has seen only bears and big cats
+gives false alarms on nearly everything else. Measured with a small network, 408 bears and 384 others, five seeds, at
+the threshold that finds 90% of the bears: with the nearest animals alone, 70% of pictures of forests and mountains gave
+false alarms, with half and half 49%; of other mammals 62% and 55%, of big cats and wolves 21% and 30%.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from pathlib import Path
 Photos = dict[str, dict[str, list[Path]]]  # split -> class -> its photos
 
 BEAR = "bear"
-_VALID_SHARE = 0.2  # of CIFAR-100's train split; its test split stays as it is
+_VALID_SHARE = 0.2  # of CIFAR-100's train split; its test split is unchanged
 
 LIKE_BEARS = (
     ("leopard", "lion", "tiger", "wolf"),
@@ -32,7 +32,7 @@ def find_photos(folder: Path) -> Photos:
     """List CIFAR-100's photos in {train,test}/<superclass>/<class>; the level of the superclasses may be missing."""
     photos: Photos = {"train": defaultdict(list), "test": defaultdict(list)}
     for path in folder.rglob("*.png"):
-        # The first such folder is the split: CIFAR-100 has a class "train", too.
+        # The first such folder is the split: CIFAR-100 also has a class "train".
         split = next((part for part in path.relative_to(folder).parts if part in photos), None)
         if split is not None:
             photos[split][path.parent.name].append(path)
@@ -60,7 +60,7 @@ def divide(photos: Photos, seed: int) -> Photos:
 
 
 def choose(classes: Mapping[str, list[Path]], negatives_per_bear: int) -> dict[str, list[Path]]:
-    """All bears of a split, and the first photos of the other classes, as many as `share_out` says."""
+    """Choose all bears of a split, and the first photos of each other class, as many as `share_out` says."""
     room = {name: len(paths) for name, paths in classes.items() if name != BEAR}
     shares = share_out(room, negatives_per_bear * len(classes[BEAR]))
     return {name: paths if name == BEAR else paths[: shares[name]] for name, paths in classes.items()}
@@ -69,8 +69,8 @@ def choose(classes: Mapping[str, list[Path]], negatives_per_bear: int) -> dict[s
 def share_out(room: Mapping[str, int], total: int) -> dict[str, int]:
     """Return the number of photos to take of each class, `total` in all; `room` is the number that each class has.
 
-    Half come from the classes most like bears, each group emptied before the next one is touched; the rest is spread
-    evenly over everything left. The remainder goes to the classes that `room` has first.
+    Half come from the classes most like bears; each group is used up before the next. The rest is spread evenly over
+    all photos left. A remainder goes to the first classes in `room`.
     """
     taken = Counter(dict.fromkeys(room, 0))
     for group, limit in [*((group, total - total // 2) for group in LIKE_BEARS), (tuple(room), total)]:
@@ -79,7 +79,7 @@ def share_out(room: Mapping[str, int], total: int) -> dict[str, int]:
 
 
 def _spread(room: Mapping[str, int], total: int) -> dict[str, int]:
-    """Fill all classes alike, until nothing is left to share out or all are full."""
+    """Give all classes the same number until the total is reached or all are full."""
     taken = dict.fromkeys(room, 0)
     while total > 0 and (unfilled := [name for name in room if taken[name] < room[name]][:total]):
         share = min(total // len(unfilled), *(room[name] - taken[name] for name in unfilled))

@@ -1,7 +1,7 @@
 """A data set: labelled, split examples and their decoded pixels.
 
-Everything is decided from the source's rows and from the bytes of the photos. The same photos give the same data set
-wherever they are and in whatever order a disk lists them.
+A data set depends on the source's rows and the photos' bytes alone. The same photos give the same data set, wherever
+they are and in whatever order a disk lists them.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bearcnn.config import DataConfig, ResizeMode
+from bearcnn.config import DataConfig
 from bearcnn.data import OnProgress
 from bearcnn.data.cache import build_cache
 from bearcnn.data.names import readable
@@ -32,6 +32,7 @@ from bearcnn.data.splits import (
     split_examples,
 )
 from bearcnn.errors import DataError
+from bearcnn.geometry import ResizeMode
 
 Subclasses = tuple[tuple[int, str], ...]
 """Class and name of each subclass that training tells apart."""
@@ -65,9 +66,9 @@ class Dataset:
     ) -> Self:
         """Load a folder of class folders: label its photos by the folders' names, split them and decode them.
 
-        Splits that the folder has (train, valid, test) are kept. The missing ones are made from train: both others
-        where there is only train, a validation split beside train and test, but no test split beside train and valid.
-        A share of 0 makes no split. Exact copies are never in two splits. `on_progress` counts decoded photos.
+        Splits that the folder has (train, valid, test) are kept. Missing ones are made from train: valid and test if
+        there is only train, valid if there are train and test, but no test if there are train and valid. A share of 0
+        makes no split. Exact copies are never in two splits. `on_progress` counts decoded photos.
 
         Raises:
             DataError: the folder can't be used.
@@ -82,9 +83,9 @@ class Dataset:
     def from_config(
         cls, config: DataConfig, *, on_listing: OnProgress | None = None, on_progress: OnProgress | None = None
     ) -> Self:
-        """Load the data set of a configuration, from whichever source recognizes its path.
+        """Load the data set of a configuration, from the source that recognizes its path.
 
-        `on_listing` counts what the source makes first, such as the pictures of the built-in scenes; `on_progress`
+        `on_listing` counts the pictures that the source makes first, such as the built-in scenes; `on_progress`
         counts decoded photos.
 
         Raises:
@@ -110,13 +111,13 @@ class Dataset:
         Raises:
             DataError: a photo is missing or has changed, or the record is damaged.
         """
-        # The built-in scenes are in the cache of this computer, wherever they were when the run was trained.
+        # The built-in scenes are in this computer's cache, wherever they were during training.
         root = None if config.path else list_source(config.path, config.positive, on_listing).root
         return cls._read(record, image_size=config.image_size, resize=config.resize, root=root, on_progress=on_progress)
 
     @classmethod
     def for_evaluation(cls, path: Path | str, config: DataConfig, on_progress: OnProgress | None = None) -> Self:
-        """Load photos that the model wasn't trained on: in the source's own splits, or else all of them as test.
+        """Load photos that the model wasn't trained on, in the source's own splits or else all as test.
 
         Raises:
             DataError: the path can't be used.
@@ -132,7 +133,7 @@ class Dataset:
         return tuple(example for example in self.examples if example.split == split)
 
     def counts(self) -> dict[Split, dict[str, dict[str, int]]]:
-        """Numbers of photos: split -> class -> subclass -> number, for the splits that exist."""
+        """Count the photos: split -> class -> subclass -> number, for the splits that exist."""
         counts: dict[Split, dict[str, dict[str, int]]] = {}
         for split in SPLITS:
             found = sorted(Counter((example.label, example.subclass) for example in self.select(split)).items())
@@ -144,15 +145,15 @@ class Dataset:
         return counts
 
     def arrays(self, split: Split) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Rows of the pixels and labels of one split, each (photos,)."""
+        """Return the rows of the pixels and the labels of one split, each (photos,)."""
         chosen = self.select(split)
         return np.array([example.row for example in chosen], np.int64), np.array([e.label for e in chosen], np.int64)
 
     def subclasses(self, at_least: int = 5) -> tuple[Subclasses, NDArray[np.int64]]:
-        """Return the subclasses to tell apart in training, and the subclass of each training photo, (photos,).
+        """Return the subclasses that training tells apart, and the subclass of each training photo, (photos,).
 
         Subclasses with fewer than `at_least` training photos are too rare to be learnt: within a class they are merged
-        into one, "".
+        into one, named "".
         """
         chosen = self.select("train")
         counts = Counter((example.label, example.subclass) for example in chosen)
@@ -162,7 +163,7 @@ class Dataset:
         return found, np.array([found.index(name) for name in names], np.int64)
 
     def evaluation_split(self) -> Split:
-        """Return the split whose scores mean most: test, else valid, else train."""
+        """Return the split for scores: test, else valid, else train."""
         return next(split for split in reversed(SPLITS) if self.select(split))
 
     def to_json(self) -> dict[str, Any]:
@@ -217,8 +218,8 @@ class Dataset:
         ]
         if given and "train" not in given and shares["valid"] > 0:
             raise DataError(
-                f"{root} has photos for {min(given)} and none to train on (no folder train): put the others into "
-                f"{root / 'train'}."
+                f"{root} has photos for {min(given)} but none to train on (no folder train): put the others into "
+                f"{root / 'train'}"
             )
         check_splits(root, examples, classes, given)
 
@@ -253,7 +254,7 @@ class Dataset:
         cache_root: Path | None = None,
         on_progress: OnProgress | None = None,
     ) -> Self:
-        """Load the examples of these splits from a record; `root` is where the photos are now, if they have moved."""
+        """Load the examples of these splits from a record; `root` is the photos' folder if they have moved."""
         try:
             root = root or Path(record["root"])
             found = [
@@ -264,11 +265,11 @@ class Dataset:
             positive, classes = tuple(record["positive"]), (record["classes"][0], record["classes"][1])
             fingerprint = str(record["fingerprint"])
         except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise DataError("The list of photos in the run (dataset.json) is damaged: train again.") from error
+            raise DataError("the list of photos in the run (dataset.json) is damaged: train again") from error
         absent = [photo.path for photo in found if photo.split in splits and not photo.path.exists()]
-        if absent:  # before anything is decoded: a cache without them would be of no use
+        if absent:  # before decoding: a cache without them would be useless
             raise _changed(root, absent, "is missing")
-        # All photos in the order of training, not only those asked for, so that the cache made for training serves.
+        # All photos in the order of training, not only those asked for: then the cache of training fits.
         paths = [example.path for example in found] + [photo.path for photo in skipped]
         paths.sort(key=lambda path: path.parts)
         cache = build_cache(paths, image_size, resize, root=cache_root, on_progress=on_progress)
@@ -284,8 +285,8 @@ def _changed(root: Path, paths: list[Path], what: str) -> DataError:
     others = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
     name = readable(paths[0].relative_to(root).as_posix())
     return DataError(
-        f"A photo {what} in {root}: {name}{others}. Bring it back as it was, or train again; "
-        "`bearcnn evaluate --data FOLDER` measures on other photos."
+        f"a photo {what} in {root}: {name}{others}; put it back as it was, or train again "
+        "(`bearcnn evaluate --data FOLDER` scores other photos)"
     )
 
 

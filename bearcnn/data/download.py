@@ -1,4 +1,4 @@
-"""Real photos for people with a network: the bears of CIFAR-100 (32 px) against its other classes.
+"""Real photos from the internet: the bears of CIFAR-100 (32 px) and its other classes.
 
 pooch downloads the archive, checks its SHA-256 and unpacks it. An interrupted download leaves nothing and starts again.
 """
@@ -61,7 +61,7 @@ def fetch_cifar100_bears(
         if directory.exists() and not (directory.is_dir() and not any(directory.iterdir())):
             raise DataError(f"{directory} exists already and is not an empty folder; choose another name")
         directory.parent.mkdir(parents=True, exist_ok=True)
-        # Beside the folder: renaming is enough in the end. Before the download, to fail early.
+        # Beside the folder: the last step is a renaming. Before the download: it fails early.
         scratch = tempfile.TemporaryDirectory(
             prefix=f".{directory.name}-", dir=directory.parent, ignore_cleanup_errors=True
         )
@@ -70,7 +70,7 @@ def fetch_cifar100_bears(
     with scratch as folder:
         archive = _download(url, sha256, archives or cache_root() / "archives", on_download)
         if on_progress is not None:
-            on_progress(0, 1)  # a sign of life: unpacking takes a while
+            on_progress(0, 1)  # unpacking takes a while
         try:
             photos = divide(find_photos(_unpack(archive, Path(folder) / "unpacked")), seed)
             if not all(classes.get(BEAR) for classes in photos.values()):
@@ -90,7 +90,7 @@ def fetch_cifar100_bears(
 
 
 class _Bytes:
-    """A progress bar as pooch uses one; pooch sets `total`, and updates by whole chunks."""
+    """A progress bar for pooch, which sets `total` and updates by whole chunks."""
 
     def __init__(self, on_download: OnProgress | None) -> None:
         self.on_download = on_download
@@ -109,7 +109,7 @@ class _Bytes:
 
 
 def _download(url: str, sha256: str, archives: Path, on_download: OnProgress | None) -> Path:
-    """Return the whole archive, downloaded unless it is there.
+    """Return the archive; download it unless it is there.
 
     Raises:
         DataError: the server can't be reached, refuses, breaks off or gives another file, or there is no room for it.
@@ -129,7 +129,7 @@ def _download(url: str, sha256: str, archives: Path, on_download: OnProgress | N
         if progress.total:
             raise DataError(
                 f"the connection to {host} broke off after {progress.done / 1e6:.1f} of {progress.total / 1e6:.1f} MB "
-                f"({_find_reason(error)}); nothing of it is kept: run it again"
+                f"({_find_reason(error)}); nothing is kept: run it again"
             ) from error
         raise DataError(f"can't reach {host}: {_find_reason(error)}; run it again with a network") from error
     except ValueError as error:  # pooch's, for a wrong hash
@@ -145,7 +145,7 @@ def _download(url: str, sha256: str, archives: Path, on_download: OnProgress | N
 
 
 def _find_reason(error: BaseException) -> str:
-    """Return the operating system's words, under the layers of requests and urllib3."""
+    """Return the operating system's reason, from under the layers of requests and urllib3."""
     reason = ""
     cause: BaseException | None = error
     while cause is not None:
@@ -158,11 +158,11 @@ def _unpack(archive: Path, folder: Path) -> Path:
     """Unpack the archive into a new folder.
 
     Raises:
-        DataError: an entry leads out of the folder, or is no file or folder.
+        DataError: an entry leads out of the folder, or is neither a file nor a folder.
     """
     try:
         with tarfile.open(archive) as tar:
-            # pooch passes tarfile's own filter only from Python 3.12 on.
+            # Before Python 3.12 pooch doesn't use tarfile's own filter.
             for member in tar:
                 place = PurePosixPath(member.name)
                 if not (member.isfile() or member.isdir()) or place.is_absolute() or ".." in place.parts:

@@ -1,4 +1,4 @@
-"""JPEG markers (ITU T.81, annex B), for two questions that Pillow can't be asked."""
+"""JPEG markers (ITU T.81, annex B): checks and cuts that Pillow doesn't offer."""
 
 import re
 
@@ -9,11 +9,11 @@ _AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # not a stuffed 0xff, a 
 
 
 def has_end(data: bytes) -> bool:
-    """Whether the end marker follows the picture data."""
+    """Check whether the end marker follows the picture data."""
     position = 2
     while data[position : position + 2] != b"\xff\xda":  # start of scan; an end before it is the thumbnail's
         if data[position : position + 1] != b"\xff":
-            return True  # junk between the segments: what Pillow decoded has to do
+            return True  # junk between the segments: accept what Pillow decoded
         position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
     return data.rfind(b"\xff\xd9", position) >= 0  # from the end, where it is
 
@@ -21,11 +21,11 @@ def has_end(data: bytes) -> bool:
 def drop_details(data: bytes) -> bytes:
     """Return a progressive JPEG without the scans that make no difference at 1/8 of its size.
 
-    At 1/8 a block of 8 x 8 pixels is one pixel, its mean, which the DC scans alone hold. Each component keeps its first
-    other scan too, without which libjpeg would smooth the means. Components stored coarser than the rest (usually the
-    colours) keep all scans, since libjpeg decodes them at a larger scale. A file that isn't built as expected is given
-    back as it is. Measured on eight camera photos of 8 megapixels and more, saved as progressive JPEG: the same pixels
-    at 128 px in 0.45 of the time (0.39 to 0.56), 25 ms instead of 54.
+    At 1/8 a block of 8 x 8 pixels is one pixel, its mean, and the DC scans alone hold the means. Each component keeps
+    its first other scan too: without it libjpeg would smooth the means. Components stored coarser than the rest
+    (usually the colours) keep all scans, because libjpeg decodes them at a larger scale. A file with another structure
+    is returned unchanged. Measured on eight camera photos of 8 megapixels and more, saved as progressive JPEG: the same
+    pixels at 128 px in 0.45 of the time (0.39 to 0.56), 25 ms instead of 54.
     """
     position, parts = 2, [data[:2]]
     finest: set[int] = set()
@@ -42,9 +42,9 @@ def drop_details(data: bytes) -> bytes:
             elif marker == _START_OF_SCAN:
                 components = data[position + 4]
                 component, first_coefficient = data[position + 5], data[position + 5 + 2 * components]
-                if first_coefficient:  # a scan of other coefficients than DC has one component
+                if first_coefficient:  # only a DC scan may have several components
                     keep = component not in seen or component not in finest
-                    if first_coefficient < 10:  # of those that libjpeg smooths by
+                    if first_coefficient < 10:  # the coefficients that libjpeg smooths with
                         seen.add(component)
                 following = _AFTER_SCAN.search(data, end)
                 if following is None:
@@ -61,7 +61,7 @@ def drop_details(data: bytes) -> bytes:
 
 
 def _find_finest(frame: bytes) -> set[int]:
-    """Return the components that are stored at full resolution."""
+    """Find the components that are stored at full resolution."""
     sampling = {frame[10 + 3 * number]: frame[11 + 3 * number] for number in range(frame[9])}  # 4 bits across, 4 down
     across, down = max(each >> 4 for each in sampling.values()), max(each & 15 for each in sampling.values())
     return {component for component, each in sampling.items() if each == across << 4 | down}

@@ -1,8 +1,8 @@
 """Photo files to upright RGB pixels: one decoder for training and prediction.
 
-Pictures come from strangers' cameras and from the web. The content decides the format, not the suffix, and every file
-gives either the whole picture or a `PhotoError` with a reason that a person understands. Colour profiles (ICC) are
-ignored: they hardly matter for recognizing a bear, and are one more input to a C library.
+Pictures come from strangers' cameras and from the web. The content decides the format, not the suffix. Every file gives
+either the whole picture or a `PhotoError` with a reason that people understand. Colour profiles (ICC) are ignored: they
+hardly matter for recognizing a bear, and would be one more untrusted input to a C library.
 """
 
 import os
@@ -17,20 +17,20 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from bearcnn.config import ResizeMode
 from bearcnn.data.jpeg import drop_details, has_end
 from bearcnn.errors import PhotoError
+from bearcnn.geometry import ResizeMode
 
-# HEIC can't be read, but an iPhone's photos must show as skipped with a reason, not be passed over in silence.
+# HEIC can't be read, but an iPhone's photos must appear as skipped, with a reason.
 PHOTO_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
     | {".avif", ".jp2", ".ppm", ".pgm", ".heic", ".heif"}
 )
 
-PIXEL_LIMIT = 200_000_000  # a 150-megapixel panorama is a photo, 50000 x 50000 is an attack on the memory
+PIXEL_LIMIT = 200_000_000  # a 150-megapixel panorama is a photo; 50000 x 50000 px is an attack on the memory
 BYTE_LIMIT = 2**30
 
-# Only what photos come in: Pillow also opens documents (EPS, PDF), video and formats without any signature.
+# Only formats of photos: Pillow also opens documents (EPS, PDF), video and formats without any signature.
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF", "JPEG2000", "PPM")
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"II*\0", b"MM\0*", b"\0\0\0\x0cjP", b"\xffO\xffQ")
 _HEIC_BRANDS = (b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypmif1", b"ftypmsf1")
@@ -46,19 +46,19 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }  # EXIF orientation (CIPA DC-008, tag 0x0112) to what turns the stored picture upright
 
-# Pillow itself refuses above twice this number, also for a frame inside a file that says it is small.
+# Pillow itself refuses twice this number, even in a frame of a file that claims to be small.
 Image.MAX_IMAGE_PIXELS = PIXEL_LIMIT
 
 
 def find_photos(root: Path, every_link: bool = False) -> Iterator[Path]:
-    """Every file below a folder that has a photo's suffix, in the order of the sorted names.
+    """Yield every file below a folder that has a photo's suffix, in the order of the sorted names.
 
-    Lazy, with the names of one chain of folders in memory at a time. Hidden files and folders are passed over. A folder
-    that can't be listed comes out itself: reading it gives the reason, as for a bad photo. Linked folders are followed.
-    A folder that several links lead to comes once, by the first of them; with `every_link` it comes by each link, but
+    Only the names of one chain of folders are in memory at a time. Hidden files and folders are skipped. A folder that
+    can't be listed is yielded itself: reading it gives the reason, as for a bad photo. Linked folders are followed. A
+    folder with several links is visited once, by the first link; with `every_link` it is visited by each link, but
     never inside itself.
     """
-    seen: set[tuple[int, int]] = set()  # device and inode of the folders listed, or of the open ones with `every_link`
+    seen: set[tuple[int, int]] = set()  # device and inode of the listed folders; with `every_link`, of the open ones
     open_folders = [_Listing(root, seen)]  # a stack and not a recursion: folders may be nested thousands deep
     while open_folders:
         listing = open_folders[-1]
@@ -77,7 +77,7 @@ def find_photos(root: Path, every_link: bool = False) -> Iterator[Path]:
 
 
 class _Listing:
-    """The names in one folder; none where the folder has been `seen`."""
+    """The names in one folder; none if the folder has been `seen`."""
 
     def __init__(self, folder: Path, seen: set[tuple[int, int]]) -> None:
         self.folder = folder
@@ -103,17 +103,17 @@ class _Listing:
 def _is_folder(entry: "os.DirEntry[str]") -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link that leads nowhere: reading it gives the reason
+    except OSError:  # a dead link: reading it gives the reason
         return False
 
 
 def load_pixels(source: Path | BinaryIO, size: int, resize: ResizeMode) -> NDArray[np.uint8]:
-    """Return a photo as the network sees it, (size, size, 3) uint8; raises PhotoError if it can't be read."""
+    """Read a photo as the network sees it, (size, size, 3) uint8; raises PhotoError if it can't be read."""
     return resize_photo(load_photo(source, at_least=size), size, resize)
 
 
 def load_photo(source: Path | BinaryIO, at_least: int | None = None) -> Image.Image:
-    """Return a photo as a person would see it, upright and in RGB.
+    """Read a photo as people see it, upright and in RGB.
 
     With `at_least`, a JPEG is decoded at 1/2, 1/4 or 1/8 of its size where both sides stay at least that many pixels.
     Of an animation, only the first frame is read; transparent pixels become white, as on a page.
@@ -131,7 +131,7 @@ def load_photo(source: Path | BinaryIO, at_least: int | None = None) -> Image.Im
             if width * height > PIXEL_LIMIT:
                 raise PhotoError(f"too large: {width}x{height} px, more than {PIXEL_LIMIT // 10**6} megapixels")
             if at_least is not None:
-                image.draft(None, (at_least, at_least))  # does something for JPEG alone
+                image.draft(None, (at_least, at_least))  # only JPEG has drafts
                 if "progressive" in image.info and image.width < width / 4:  # at 1/8
                     image.fp = BytesIO(drop_details(data))
             image.load()
@@ -147,17 +147,17 @@ def load_photo(source: Path | BinaryIO, at_least: int | None = None) -> Image.Im
     except UnidentifiedImageError as error:
         raise PhotoError(_name_unreadable(data)) from error
     except Exception as error:
-        # On damaged bytes Pillow's plugins raise nearly everything: OSError, SyntaxError, struct.error, KeyError, ...
+        # On damaged bytes Pillow's plugins raise nearly any exception: OSError, SyntaxError, KeyError, ...
         raise PhotoError("file is truncated" if "truncated" in str(error) else "file is damaged") from error
 
 
 def read_photo(path: Path) -> bytes:
-    """Return the bytes of a photo file; raises PhotoError with the reason if they can't be read."""
+    """Read the bytes of a photo file; raises PhotoError with the reason if that fails."""
     try:
         state = path.stat()
         if stat.S_ISDIR(state.st_mode):
             raise PhotoError("a folder without photos, or one that can't be listed")
-        if not stat.S_ISREG(state.st_mode):  # a pipe would be waited for without end
+        if not stat.S_ISREG(state.st_mode):  # reading a pipe could wait for ever
             raise PhotoError("not a file")
         if state.st_size > BYTE_LIMIT:
             raise PhotoError(f"too large: {state.st_size / 2**30:.1f} GB")
@@ -171,8 +171,8 @@ def read_photo(path: Path) -> bytes:
 def resize_photo(image: Image.Image, size: int, resize: ResizeMode) -> NDArray[np.uint8]:
     """Resize an RGB picture to a square, (size, size, 3) uint8.
 
-    `squish` resizes the whole frame to the square, `crop` takes the square in the middle, and `pad` keeps the shape of
-    the frame between grey bars.
+    `squish` resizes the whole frame to the square, `crop` takes the middle square, and `pad` keeps the frame's shape
+    between grey bars.
     """
     width, height = image.size
     if resize == "pad":
@@ -198,7 +198,7 @@ def _resize(image: Image.Image, size: tuple[int, int], box: tuple[int, int, int,
 def _upright(image: Image.Image) -> Image.Image:
     try:
         turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # broken metadata, on which Pillow raises nearly everything: the picture itself is whole
+    except Exception:  # broken metadata, on which Pillow raises nearly any exception; the picture is whole
         turn = None
     return image if turn is None else image.transpose(turn)
 
@@ -221,7 +221,7 @@ def _to_grey(image: Image.Image) -> Image.Image:
         return Image.fromarray((values >> 8).astype(np.uint8))
     values = np.nan_to_num(values.astype(np.float32), posinf=0, neginf=0)
     low, high = float(values.min()), float(values.max())
-    # Integers are 16 bits in Pillow's wider mode; floats have no range of their own, so the narrowest usual one counts.
+    # Integers have 16 bits in Pillow's wider mode. Floats have no fixed range: take the narrowest usual one that fits.
     usual = [limit for limit in ((65535.0,) if image.mode == "I" else (1.0, 255.0, 65535.0)) if high <= limit]
     if low >= 0 and usual:
         low, high = 0.0, usual[0]
@@ -229,9 +229,9 @@ def _to_grey(image: Image.Image) -> Image.Image:
 
 
 def _has_end(file_format: str | None, data: bytes) -> bool:
-    """Whether the end marker of a JPEG or JPEG 2000 follows its picture data; True for other formats.
+    """Check whether the end marker of a JPEG or JPEG 2000 follows its picture data; True for other formats.
 
-    A memory card that lost the rest of a photo leaves zeros, which decode as grey without any error.
+    Where a memory card lost the rest of a photo there are zeros, which decode as grey without an error.
     """
     if file_format in ("JPEG", "MPO"):
         return has_end(data)
@@ -254,7 +254,7 @@ def _why(error: OSError) -> str:
 def _quieten_pillow() -> None:
     """Silence Pillow's warnings (odd metadata, large pictures): here a photo is either read or has a reason.
 
-    `warnings.catch_warnings` isn't safe in the threads that photos are decoded in.
+    `warnings.catch_warnings` isn't safe in the threads that decode photos.
     """
     first = warnings.filters[0] if warnings.filters else None
     if first is None or first[0] != "ignore" or getattr(first[3], "pattern", None) != _PILLOW:

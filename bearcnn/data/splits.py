@@ -1,4 +1,4 @@
-"""Splits: which photos train, validate and test, and which can't be used beside the others."""
+"""Splits: photos for training, validation and test, and photos that can't be used beside others."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -20,7 +20,7 @@ class Example:
 
     path: Path
     label: int  # 1 for the positive class
-    subclass: str  # which bear, or which other thing
+    subclass: str  # such as "brown" or "wolf"
     split: Split
     row: int  # in the pixels of the data set
     digest: str  # of the file's bytes
@@ -29,9 +29,9 @@ class Example:
 def split_examples(examples: Iterable[Example], shares: Mapping[Split, float], seed: int) -> dict[int, Split]:
     """Assign rows to splits, stratified by label and subclass, with exact copies in one split.
 
-    Within a stratum the order is that of hash(seed, digest). Valid is taken from one end and test from the other, and
-    therefore a photo added later moves few others, and none between valid and test. Shares count distinct pictures.
-    Every split gets a part of a stratum of three or more; smaller strata are merged, label by label.
+    Within a stratum the order is that of hash(seed, digest). Valid is taken from one end and test from the other: a
+    photo added later moves few others, and none between valid and test. Shares count distinct pictures. Every split
+    gets a part of a stratum of three or more; smaller strata are merged within their label.
     """
     copies: dict[str, list[Example]] = defaultdict(list)
     for example in examples:
@@ -52,7 +52,7 @@ def split_examples(examples: Iterable[Example], shares: Mapping[Split, float], s
 
 
 def _share_out(number: int, *shares: float) -> tuple[int, ...]:
-    """Return the part of `number` that each share gets; of three or more, each share gets one, and one is left over."""
+    """Return each share's part of `number`; of three or more, each share gets at least one, and one is left over."""
     parts = [round(number * share) for share in shares]
     if number >= 3:
         parts = [max(1, part) if share else 0 for part, share in zip(parts, shares, strict=True)]
@@ -62,7 +62,7 @@ def _share_out(number: int, *shares: float) -> tuple[int, ...]:
 
 
 def find_contradictions(root: Path, examples: list[Example]) -> dict[int, str]:
-    """Reasons, by row, for photos with an exact copy of the other label: nobody knows which is right."""
+    """Return the reason, by row, for photos with an exact copy of the other label: either may be wrong."""
     first: dict[tuple[str, int], Example] = {}
     for example in examples:
         first.setdefault((example.digest, example.label), example)
@@ -75,7 +75,7 @@ def find_contradictions(root: Path, examples: list[Example]) -> dict[int, str]:
 
 
 def find_copies(root: Path, examples: list[Example]) -> dict[int, str]:
-    """Reasons, by row, for photos with an exact copy in a split that must stay unseen: test first, then valid."""
+    """Return the reason, by row, for photos with an exact copy in a later split, which must stay unseen."""
     last: dict[str, Example] = {}
     for example in sorted(examples, key=lambda example: SPLITS.index(example.split), reverse=True):
         last.setdefault(example.digest, example)
@@ -100,6 +100,6 @@ def check_splits(root: Path, examples: list[Example], classes: tuple[str, str], 
                 continue
             distinct = len({example.digest or example.path for example in examples if example.label == label})
             raise DataError(
-                f"The {split} split of {root} has no usable photo of {name}: add some to it; splits that are made "
-                f"need at least 3 different photos of each class, and {name} has {distinct} in all."
+                f"the {split} split of {root} has no usable photo of {name}: add some; new splits need at least 3 "
+                f"different photos of each class, and {name} has {distinct} in total"
             )

@@ -1,4 +1,4 @@
-"""The worth of a model on labelled photos at a threshold: scores, costs, groups of photos, worst mistakes, caveats."""
+"""Assessment of a model on labelled photos at a threshold: scores, costs, errors by group, mistakes, caveats."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -24,18 +24,18 @@ from bearcnn.evaluation.thresholds import (
 
 @dataclass(frozen=True, slots=True)
 class GroupErrors:
-    """The wrong answers in a group of photos at the threshold."""
+    """The number of wrong answers in a group of photos at the threshold."""
 
     name: str
     label: int
     photos: int
     wrong: int
-    rate: Estimate  # of false alarms among others, of missed among bears
+    rate: Estimate  # of false alarms among other photos, of missed bears among bears
 
 
 @dataclass(frozen=True, slots=True)
 class ThresholdPolicy:
-    """The rule that decides the threshold, and the use it is meant for; all None for the model file's own."""
+    """The rule that decides the threshold, and the intended use; all None for the model file's threshold."""
 
     target_recall: float | None = None
     max_false_alarms_per_day: float | None = None
@@ -52,29 +52,29 @@ class ThresholdPolicy:
         """Raise BearcnnError for a policy that can't be followed; `saving` if the threshold is to be kept."""
         asked = [self.target_recall, self.max_false_alarms_per_day, self.threshold]
         if sum(value is not None for value in asked) > 1:
-            raise BearcnnError("give one of --target-recall, --max-false-alarms-per-day and --threshold")
+            raise BearcnnError("give one of `target_recall`, `max_false_alarms_per_day` and `threshold`")
         if saving and not self.chooses and self.threshold is None:
             raise BearcnnError(
-                "--save-threshold needs a threshold: --target-recall, --max-false-alarms-per-day or --threshold"
+                "`save_threshold` needs a threshold: `target_recall`, `max_false_alarms_per_day` or `threshold`"
             )
         if self.target_recall is not None and not 0 < self.target_recall <= 1:
-            raise BearcnnError(f"--target-recall {self.target_recall:g}: expected a share of the bears, such as 0.98")
+            raise BearcnnError(f"`target_recall` {self.target_recall:g}: expected a share of the bears, such as 0.98")
         if self.max_false_alarms_per_day is not None and self.photos_per_day is None:
-            raise BearcnnError("--max-false-alarms-per-day needs the number of photos per day: --photos-per-day")
+            raise BearcnnError("`max_false_alarms_per_day` needs the number of photos per day: `photos_per_day`")
         for name, value, highest in (
-            ("max-false-alarms-per-day", self.max_false_alarms_per_day, np.inf),
-            ("photos-per-day", self.photos_per_day, np.inf),
+            ("max_false_alarms_per_day", self.max_false_alarms_per_day, np.inf),
+            ("photos_per_day", self.photos_per_day, np.inf),
             ("prevalence", self.prevalence, 1),
             ("threshold", self.threshold, 1),
         ):
             if value is not None and not 0 <= value <= highest:
                 ends = "0 or more" if highest == np.inf else "between 0 and 1"
-                raise BearcnnError(f"--{name} {value:g}: expected a number of {ends}")
+                raise BearcnnError(f"`{name}` {value:g}: expected a number of {ends}")
 
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """The worth of a model on some photos at a threshold, and the caveats."""
+    """The scores of a model on some photos at a threshold, with its mistakes and caveats."""
 
     split: str
     choice: Choice
@@ -82,7 +82,7 @@ class Assessment:
     point: OperatingPoint
     groups: list[GroupErrors]
     mistakes: list[LabelledPrediction]  # the worst first
-    notes: list[str]  # caveats that must be known before acting on the numbers
+    notes: list[str]  # caveats to read before acting on the numbers
 
     def to_json(self) -> dict[str, Any]:
         """Return a dictionary that `json.dumps` takes."""
@@ -98,7 +98,7 @@ class Assessment:
 
 
 def choose_threshold(policy: ThresholdPolicy, validation: Sequence[LabelledPrediction], own: float) -> Choice:
-    """Choose the threshold of a policy on validation photos; `own` is the model file's."""
+    """Choose the threshold of a policy on validation photos; `own` is the model file's threshold."""
     labels, probabilities = as_arrays(validation)
     if policy.target_recall is not None:
         return choose_for_recall(labels, probabilities, policy.target_recall)
@@ -168,7 +168,7 @@ def worst_mistakes(
     alarms = [each for each in predictions if each.label == 0 and each.probability >= threshold]
     missed.sort(key=lambda each: (each.probability, each.path))
     alarms.sort(key=lambda each: (-each.probability, each.path))
-    # What one kind of mistake lacks goes to the other.
+    # Places left by one sort of mistake go to the other.
     missed = missed[: max(most // 2, most - len(alarms))]
     return missed + alarms[: most - len(missed)]
 
@@ -176,8 +176,8 @@ def worst_mistakes(
 def assess_calibration(predictions: Iterable[LabelledPrediction], temperature: float) -> dict[str, Any]:
     """Measure the reliability without and with the temperature, on photos that it wasn't fitted on.
 
-    Those are the test photos; without any, the validation photos, each with a temperature fitted without it. The
-    `predictions` are the model file's, so already calibrated.
+    Those are the test photos. Without test photos they are the validation photos, each with a temperature fitted
+    without it. The `predictions` are the model file's, and therefore calibrated.
     """
     predictions = list(predictions)
     test = in_split(predictions, "test")

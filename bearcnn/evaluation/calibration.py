@@ -1,4 +1,4 @@
-"""Temperature scaling and reliability curves: 80 of 100 photos with a probability of 0.8 should be bears."""
+"""Temperature scaling and reliability curves: of 100 photos with a probability of 0.8, 80 should be bears."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,7 +10,7 @@ from bearcnn.evaluation.intervals import Estimate, proportion
 from bearcnn.evaluation.metrics import score
 
 LOWEST, HIGHEST = 0.1, 10.0
-"""No temperature lies outside: beyond these, a handful of photos would decide it."""
+"""The bounds of the temperature: beyond them a handful of photos would decide it."""
 
 BINS = 10
 
@@ -32,7 +32,7 @@ class Reliability:
 
     bins: tuple[Bin, ...]
     calibration_error: float
-    error_by_chance: float  # of a perfectly calibrated model on as many photos, on average
+    error_by_chance: float  # the average of a perfectly calibrated model on as many photos
     brier: float
     log_loss: float
 
@@ -42,15 +42,15 @@ class Reliability:
 
 
 def fit_temperature(labels: ArrayLike, logits: ArrayLike) -> float:
-    """Fit the number to divide the log-odds by so that the log loss is lowest (Guo et al. 2017), within bounds.
+    """Fit the divisor of the log odds with the lowest log loss (Guo et al. 2017), within bounds.
 
-    The loss is convex in 1 / temperature, so bisection by the sign of its slope finds it. Where all photos are on the
-    right side of 0, a lower temperature would always be better: it stays at 1.
+    The loss is convex in 1 / temperature: bisection by the sign of its slope finds the lowest. Where all photos are on
+    the right side of 0, a lower temperature would always be better: it stays at 1.
     """
     truth, odds = np.asarray(labels, np.float64), np.asarray(logits, np.float64)
     if truth.shape != odds.shape or truth.ndim != 1:
         raise ValueError(f"labels {truth.shape} and logits {odds.shape} must both be (n,)")
-    margins = np.where(truth == 1, odds, -odds)  # positive on the right side
+    margins = np.where(truth == 1, odds, -odds)  # positive for a right answer
     if not len(margins) or (margins > 0).all():
         return 1.0
 
@@ -84,7 +84,7 @@ def log_odds(probabilities: ArrayLike) -> NDArray[np.float64]:
 def cross_fit(labels: ArrayLike, logits: ArrayLike, folds: int = 5, seed: int = 0) -> NDArray[np.float64]:
     """Calibrate each photo with a temperature that was fitted without it.
 
-    Each class is spread evenly over the folds, so that every fold has bears even where they are few.
+    Each class is spread evenly over the folds: every fold has bears even if there are few.
     """
     truth, odds = np.asarray(labels, np.int64), np.asarray(logits, np.float64)
     generator = np.random.default_rng(seed)

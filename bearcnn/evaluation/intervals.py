@@ -1,7 +1,7 @@
-"""Confidence intervals by formula, of proportions and of numbers that are made of them.
+"""Confidence intervals by formula, of proportions and of numbers derived from them.
 
-The bootstrap of `metrics` can only repeat what it has seen: a perfect score resamples to itself, as if 5 photos could
-prove it. These formulas stay honest there.
+A bootstrap interval of a perfect score has no width: every resample is perfect too, even with 5 photos. These formulas
+give an interval with a width there.
 """
 
 import math
@@ -36,12 +36,12 @@ def estimate(value: float, low: float, high: float) -> Estimate:
 
 
 def proportion(successes: int, trials: int, confidence: float = 0.95) -> Estimate:
-    """Return a share with its Wilson interval; undefined if nothing was tried."""
+    """Return a share with its Wilson interval; undefined without a trial."""
     return Estimate(successes / trials, *wilson_interval(successes, trials, confidence)) if trials else UNDEFINED
 
 
 def wilson_interval(successes: float, trials: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Return Wilson's score interval of a proportion (1927), no continuity correction; NaN if nothing was tried."""
+    """Return Wilson's score interval of a proportion (1927), no continuity correction; NaN without a trial."""
     if not 0 <= successes <= trials:
         raise ValueError(f"{successes} successes of {trials} trials")
     if trials == 0:
@@ -51,15 +51,15 @@ def wilson_interval(successes: float, trials: int, confidence: float = 0.95) -> 
     centre = share + z * z / (2 * trials)
     spread = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
     scale = 1 + z * z / trials
-    # Rounding must not push the ends past the proportion itself, at 0 and at 1.
+    # Rounding must not push an end past the proportion at 0 or 1.
     return max(0.0, min(share, (centre - spread) / scale)), min(1.0, max(share, (centre + spread) / scale))
 
 
 def weighted_sum(weights: Sequence[float], parts: Sequence[Estimate]) -> Estimate:
-    """Return a sum of independent numbers, each with a weight of at least 0; undefined if one of them is.
+    """Return a weighted sum of independent numbers, weights 0 or more; undefined if one of the numbers is.
 
-    The interval adds the squares of the parts' own distances to their ends (Newcombe 1998; MOVER of Zou & Donner
-    2008), so it has a width wherever they have one.
+    The interval adds the squares of the parts' distances to their ends (Newcombe 1998; MOVER of Zou & Donner 2008): it
+    has a width wherever they have one.
     """
     value, below, above = 0.0, 0.0, 0.0
     for weight, part in zip(weights, parts, strict=True):
@@ -86,7 +86,7 @@ def f1_interval(true_positive: int, wrong: int, confidence: float = 0.95) -> tup
 def auc_interval(auc: float, positives: int, negatives: int, confidence: float = 0.95) -> tuple[float, float]:
     """Return the score interval of an area under the ROC curve, which has a width at 1 (Newcombe 2006, method 5).
 
-    Its ends are the areas from which the one seen lies z standard errors away.
+    Its ends are the areas that lie z of their own standard errors from the observed one.
     """
     if not positives or not negatives:
         return math.nan, math.nan
@@ -100,7 +100,7 @@ def auc_interval(auc: float, positives: int, negatives: int, confidence: float =
 
 
 def photos_to_prove(target: float, confidence: float = 0.95) -> int:
-    """Return the number of bears that, all found, prove a recall: were it lower, the streak had 5% chance at most."""
+    """Return the number of bears that prove a recall if all are found: with a lower recall, a chance of 5% at most."""
     if not 0 < target < 1:
         raise ValueError(f"target={target} must lie between 0 and 1")
     return math.ceil(math.log(1 - confidence) / math.log(target))

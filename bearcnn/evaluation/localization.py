@@ -11,21 +11,21 @@ from bearcnn.evaluation.intervals import UNDEFINED, Estimate, proportion
 
 @dataclass(frozen=True, slots=True)
 class PointingGame:
-    """How often the best window's centre lies in the bear's box, and how often windows chosen without looking would."""
+    """The share of photos whose best window's centre lies in the bear's box, beside the shares by chance."""
 
     photos: int
     hits: int
     rate: Estimate
     chance: float | None
-    """Of a random window: the mean share of windows whose centre lies in the box."""
+    """The hit rate of a random window: the mean share of windows whose centre lies in the box."""
     best_place: float | None
-    """Of the best fixed window, the one whose centre lies in most of these boxes."""
+    """The hit rate of the best fixed window, whose centre lies in most of these boxes."""
     box_area: float | None
     """The mean share of the picture that the box covers."""
 
     @classmethod
     def from_metrics(cls, metrics: dict[str, Any]) -> "PointingGame | None":
-        """Return the game of all bears that metrics.json holds, if it holds one."""
+        """Read the game of all bears from the content of metrics.json; None if there is none."""
         games = metrics.get("pointing_game") or metrics.get("window_hits")  # as bearcnn 0.1 called it
         return cls(**{**games["all"], "rate": Estimate(**games["all"]["rate"])}) if games else None
 
@@ -36,9 +36,9 @@ def play_pointing_game(
     """Count the photos whose best window points at the bear (Zhang et al. 2016).
 
     Args:
-        scores: of each window, (photos, rows, columns); of equal ones the first counts.
+        scores: of each window, (photos, rows, columns); the first of equal ones is the best.
         boxes: left, top, right, bottom of each bear as shares of the picture's sides, (photos, 4).
-        centres: of the windows along either side, as `Manifest.window_centres` gives them, (rows,).
+        centres: of the windows along either side, as `inference.windows.window_centres` gives them, (rows,).
     """
     photos, rows, columns = scores.shape
     if photos == 0:

@@ -1,13 +1,11 @@
 """Metrics of probabilities against true labels, with intervals.
 
-One set of formulas serves the single number, the training loop and the bootstrap, so that none can disagree.
+The single scores, the training loop and the bootstrap use one set of formulas.
 
 A positive is a photo with label 1; it is predicted positive when its probability is at least the threshold. A number
-that has no meaning for the data (recall without a single positive, say) is NaN in `score` and None in an `Estimate`.
+that the data doesn't define (such as recall without a positive) is NaN in `score` and None in an `Estimate`.
 """
 
-import math
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -23,6 +21,7 @@ from bearcnn.evaluation.intervals import (
     weighted_sum,
     wilson_interval,
 )
+from bearcnn.evaluation.resampling import Ranking, percentile_interval, rank, resample
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +46,10 @@ METRICS: dict[str, Metric] = {
 }
 """Every metric by its name in files and on the command line."""
 
-_CELLS_AT_ONCE = 1 << 16
-"""Resamples are weighed in chunks of about this many numbers: a few megabytes, near the CPU's cache."""
-
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """The number of photos of each class that got each answer at the threshold."""
+    """The number of photos of each class with each answer at the threshold."""
 
     true_positive: int
     false_positive: int
@@ -80,7 +76,7 @@ class Evaluation:
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "Evaluation":
-        """Return the evaluation that `to_json` gave these fields."""
+        """Build the evaluation from the fields that `to_json` returned."""
         estimates = {name: Estimate(**estimate) for name, estimate in fields["estimates"].items()}
         return cls(**{**fields, "estimates": estimates, "confusion": Confusion(**fields["confusion"])})
 
@@ -98,26 +94,26 @@ def evaluate(
 
     `labels` (n,) are 0 or 1, `probabilities` (n,) those of class 1.
 
-    Accuracy, precision, recall and the false-positive rate are proportions and get Wilson intervals, which stay honest
-    at the edge: 20 bears of 20 found is a recall of 1.000 (0.839–1.000), where resampling could only repeat the 1.
-    Balanced accuracy and F1 are made of proportions, and their intervals of those. The others get bootstrap percentile
-    intervals from resamples of the photos. The resampling is not stratified: how many bears come before the camera is
-    chance as well, and average precision depends on it. A resample that leaves a number undefined is skipped for that
-    number's interval. Where all resamples agree, as they must on a perfect ranking, the interval of the ROC AUC is
-    Newcombe's (2006) and that of average precision Wilson's with a trial for each bear (Boyd, Eng & Page 2013).
+    Accuracy, precision, recall and the false-positive rate are proportions and have Wilson intervals, which have a
+    width even at 1: with 20 of 20 bears found, recall is 1.000 (0.839–1.000). Balanced accuracy and F1 are made of
+    proportions, and their intervals of those. The others have bootstrap percentile intervals from resamples of the
+    photos. The resampling is not stratified: the number of bears before the camera is chance as well, and average
+    precision depends on it. A resample that leaves a number undefined is skipped for that number's interval. Where all
+    resamples agree, as on a perfect ranking, the interval of the ROC AUC is Newcombe's (2006), and that of average
+    precision is Wilson's with one trial per bear (Boyd, Eng & Page 2013).
 
     Raises ValueError for arrays of the wrong shape or with values outside their range.
     """
     if resamples < 1 or not 0 < confidence < 1:
         raise ValueError(f"resamples={resamples} must be at least 1, confidence={confidence} between 0 and 1")
-    ranking = _rank(labels, probabilities, threshold)
+    ranking = rank(labels, probabilities, threshold)
     cells = _count(ranking)
     positives, negatives = cells.true_positive + cells.false_negative, cells.true_negative + cells.false_positive
     wrong = cells.false_positive + cells.false_negative
     recall = proportion(cells.true_positive, positives, confidence)
     specificity = proportion(cells.true_negative, negatives, confidence)
     values = {name: value[0] for name, value in _measure(ranking, np.ones((1, ranking.n), np.int64)).items()}
-    drawn = [_measure(ranking, counts) for counts in _resample(ranking.n, resamples, seed)]
+    drawn = [_measure(ranking, counts) for counts in resample(ranking.n, resamples, seed)]
     by_formula = {
         "accuracy": proportion(ranking.n - wrong, ranking.n, confidence),
         "balanced_accuracy": weighted_sum((0.5, 0.5), (recall, specificity)),
@@ -131,7 +127,7 @@ def evaluate(
         if name in by_formula:
             estimates[name] = by_formula[name]
             continue
-        low, high = _percentile_interval(np.concatenate([chunk[name] for chunk in drawn]), confidence)
+        low, high = percentile_interval(np.concatenate([chunk[name] for chunk in drawn]), confidence)
         if low == high and name == "roc_auc":
             low, high = auc_interval(float(value), positives, negatives, confidence)
         elif low == high and name == "average_precision":
@@ -152,25 +148,25 @@ def evaluate_repeats(
     """Compute every metric's mean over repeated training runs, with its interval.
 
     `labels` (n,) are 0 or 1, `repeats` (runs, n) the probabilities that each training run gives the same photos. Each
-    bootstrap resample draws photos, the same for all runs, and runs: the interval covers both the chance in the photos
-    and the chance in the seed (Owen 2007; it errs on the wide side). With few runs the second part is a rough one.
+    bootstrap resample draws photos, the same for all runs, and runs: the interval covers the chance in the photos and
+    the chance in the seed (Owen 2007; it is rather too wide than too narrow). With few runs the second part is rough.
 
     Raises ValueError as `evaluate` does.
     """
     scores = np.atleast_2d(np.asarray(repeats, dtype=np.float64))  # (runs, n)
-    rankings = [_rank(labels, each, threshold) for each in scores]
+    rankings = [rank(labels, each, threshold) for each in scores]
     n, runs = rankings[0].n, len(rankings)
     whole = [_measure(ranking, np.ones((1, n), np.int64)) for ranking in rankings]
     drawn: dict[str, list[NDArray[np.float64]]] = {name: [] for name in METRICS}
     generator = np.random.default_rng([seed, 1])
-    for counts in _resample(n, resamples, seed):  # (rows, n)
+    for counts in resample(n, resamples, seed):  # (rows, n)
         chosen = generator.multinomial(runs, np.full(runs, 1 / runs), len(counts)) / runs
         measured = [_measure(ranking, counts[:, ranking.order]) for ranking in rankings]
         for name, values in drawn.items():
             values.append((chosen * np.stack([each[name] for each in measured], axis=1)).sum(axis=1))
     estimates = {}
     for name, values in drawn.items():
-        low, high = _percentile_interval(np.concatenate(values), confidence)
+        low, high = percentile_interval(np.concatenate(values), confidence)
         mean = float(np.mean([each[name][0] for each in whole]))
         estimates[name] = estimate(mean, low, high)
     return estimates
@@ -181,7 +177,7 @@ def score(labels: ArrayLike, probabilities: ArrayLike, threshold: float = 0.5) -
 
     `labels` (n,) are 0 or 1, `probabilities` (n,) those of class 1. Raises ValueError as `evaluate` does.
     """
-    ranking = _rank(labels, probabilities, threshold)
+    ranking = rank(labels, probabilities, threshold)
     return {name: float(value[0]) for name, value in _measure(ranking, np.ones((1, ranking.n), np.int64)).items()}
 
 
@@ -197,77 +193,32 @@ def compare(
 ) -> dict[str, Estimate]:
     """Compute every metric's difference, after minus before, of two models on the same photos, by a paired bootstrap.
 
-    `labels`, `before` and `after` (n,) are of the same photos in the same order. Both models are judged on the same
-    resamples, so what makes a resample easy for both cancels out. Raises ValueError as `evaluate` does.
+    `labels`, `before` and `after` (n,) are of the same photos in the same order. Both models are scored on the same
+    resamples: what makes a resample easy for both cancels out. Raises ValueError as `evaluate` does.
     """
-    first, second = _rank(labels, before, thresholds[0]), _rank(labels, after, thresholds[1])
+    first, second = rank(labels, before, thresholds[0]), rank(labels, after, thresholds[1])
     whole = np.ones((1, first.n), np.int64)
     drawn: dict[str, list[NDArray[np.float64]]] = {name: [] for name in METRICS}
-    for counts in _resample(first.n, resamples, seed):
+    for counts in resample(first.n, resamples, seed):
         old, new = _measure(first, counts[:, first.order]), _measure(second, counts[:, second.order])
         for name in METRICS:
             drawn[name].append(new[name] - old[name])
     old, new = _measure(first, whole), _measure(second, whole)
     return {
         name: estimate(
-            float(new[name][0] - old[name][0]), *_percentile_interval(np.concatenate(drawn[name]), confidence)
+            float(new[name][0] - old[name][0]), *percentile_interval(np.concatenate(drawn[name]), confidence)
         )
         for name in METRICS
     }
 
 
-@dataclass(frozen=True, slots=True)
-class _Ranking:
-    """The photos by falling probability, and what every weighting of them needs."""
-
-    order: NDArray[np.intp]  # (n,): the photos' places in what was given
-    labels: NDArray[np.int64]  # (n,)
-    ends: NDArray[np.intp]  # (groups,): the last photo of each group of equal probabilities
-    above: int  # the number of photos at or above the threshold
-    squares: NDArray[np.float64]  # (n,): each photo's Brier score
-    logarithms: NDArray[np.float64]  # (n,): each photo's log loss
-
-    @property
-    def n(self) -> int:
-        return len(self.labels)
-
-
-def _rank(labels: ArrayLike, probabilities: ArrayLike, threshold: float) -> _Ranking:
-    truth = np.asarray(labels)
-    scores = np.asarray(probabilities, dtype=np.float64)
-    if truth.ndim != 1 or truth.shape != scores.shape:
-        raise ValueError(f"labels {truth.shape} and probabilities {scores.shape} must both be (n,)")
-    if not np.isin(truth, (0, 1)).all():
-        raise ValueError("labels must be 0 or 1")
-    if not ((scores >= 0) & (scores <= 1)).all() or not 0 <= threshold <= 1:
-        raise ValueError("probabilities and threshold must lie between 0 and 1")
-    order = np.argsort(-scores, kind="stable")
-    truth, scores = truth[order].astype(np.int64), scores[order]
-    ends = np.flatnonzero(np.append(scores[1:] != scores[:-1], True)[: len(scores)])
-    # The smallest step of a float keeps the loss of a certain, wrong answer finite, as in scikit-learn.
-    certainty = np.clip(np.where(truth == 1, scores, 1 - scores), np.finfo(np.float64).eps, 1)
-    above = int((scores >= threshold).sum())
-    return _Ranking(order, truth, ends, above, (scores - truth) ** 2, -np.log(certainty))
-
-
-def _count(ranking: _Ranking) -> Confusion:
+def _count(ranking: Ranking) -> Confusion:
     found = int(ranking.labels[: ranking.above].sum())
     missed = int(ranking.labels[ranking.above :].sum())
     return Confusion(found, ranking.above - found, missed, ranking.n - ranking.above - missed)
 
 
-def _resample(n: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
-    """Yield the number of times that each of n photos is drawn in each resample, in chunks of (resamples, n)."""
-    generator = np.random.default_rng(seed)
-    rows = max(1, _CELLS_AT_ONCE // max(1, n))
-    for start in range(0, resamples, rows):
-        size = min(rows, resamples - start)
-        # Counting uniform draws is a multinomial draw, and faster than n binomial ones.
-        drawn = generator.integers(max(1, n), size=(size, n)) + n * np.arange(size)[:, None]
-        yield np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n)
-
-
-def _measure(ranking: _Ranking, counts: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+def _measure(ranking: Ranking, counts: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
     """Compute every metric for each row of counts (rows, n): (rows,), NaN where undefined.
 
     Average precision is the sum over thresholds of precision times the gain in recall, without interpolation, as in
@@ -287,7 +238,7 @@ def _measure(ranking: _Ranking, counts: NDArray[np.int64]) -> dict[str, NDArray[
     false_negative = positive - true_positive
     true_negative = negative - false_positive
 
-    with np.errstate(divide="ignore", invalid="ignore"):  # 0 / 0 is NaN, which is what undefined means here
+    with np.errstate(divide="ignore", invalid="ignore"):  # 0 / 0 is NaN: undefined
         precision_at = np.divide(found, found + alarms, out=np.zeros_like(found), where=found > 0)
         return {
             "roc_auc": (alarms_here * (found - found_here / 2)).sum(axis=1) / (positive * negative),
@@ -301,11 +252,3 @@ def _measure(ranking: _Ranking, counts: NDArray[np.int64]) -> dict[str, NDArray[
             "brier": counts @ ranking.squares / total,
             "log_loss": counts @ ranking.logarithms / total,
         }
-
-
-def _percentile_interval(values: NDArray[np.float64], confidence: float) -> tuple[float, float]:
-    values = values[np.isfinite(values)]
-    if not len(values):
-        return math.nan, math.nan
-    low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high)

@@ -1,7 +1,7 @@
 """The model's answer to each labelled photo, which a run keeps in predictions.jsonl.
 
-Every number of a run is made of these lines: thresholds, reports and comparisons need neither the model nor the photos
-again.
+Every score of a run is computed from these lines: thresholds, reports and comparisons need neither the model nor the
+photos.
 """
 
 import json
@@ -30,11 +30,11 @@ class LabelledPrediction:
     subclass: str
     digest: str
     probability: float
-    grey: bool  # without colour, as infrared photos of the night are
+    grey: bool  # without colour, as infrared photos are
 
 
 def write_predictions(run: Run, predictions: Iterable[LabelledPrediction]) -> None:
-    """Write the predictions into the run, in place of any older ones."""
+    """Write the predictions into the run; they replace any older ones."""
     lines = "".join(json.dumps(asdict(prediction)) + "\n" for prediction in predictions)
     write_atomically(run.predictions_file, lines.encode(), overwrite=True)
 
@@ -62,7 +62,7 @@ def validation_predictions(run: Run) -> list[LabelledPrediction]:
     """
     predictions = in_split(read_predictions(run), "valid")
     if not predictions:
-        raise RunError(f"{run.directory} has no validation photos to choose a threshold on; give one with --threshold")
+        raise RunError(f"{run.directory} has no validation photos to choose a threshold on; give `threshold` itself")
     return predictions
 
 

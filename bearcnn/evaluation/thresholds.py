@@ -1,6 +1,6 @@
 """Thresholds chosen on some photos, and their recall and false alarms on others.
 
-A photo is called positive when its probability is at least the threshold.
+A photo counts as positive when its probability is at least the threshold.
 """
 
 from dataclasses import asdict, dataclass
@@ -21,7 +21,7 @@ class Choice:
     rule: str  # target_recall, max_false_alarms_per_day, given (by the user), model (the file's own)
     wanted: float  # the recall, the false alarms per day, or the threshold itself
     reached: float  # the same number on the photos that it was chosen on
-    photos: int  # how many photos it was chosen on; 0 where it wasn't chosen by photos
+    photos: int  # that it was chosen on; 0 if it wasn't chosen on photos
     bears: int
 
     def to_json(self) -> dict[str, Any]:
@@ -53,14 +53,14 @@ class OperatingPoint:
 def choose_for_recall(labels: ArrayLike, probabilities: ArrayLike, target: float) -> Choice:
     """Choose the highest threshold that finds at least the share `target` of the positives.
 
-    It lies halfway between the last positive that has to be found and the next photo below it, so that the last digit
-    of another computer's arithmetic can't lose that one. Raises ValueError without a positive.
+    It lies halfway between the last positive to be found and the next photo below it: a rounding difference on another
+    computer can't lose that positive. Raises ValueError without a positive.
     """
     truth, scores = _arrays(labels, probabilities)
     positives = np.sort(scores[truth == 1])[::-1]
     if not len(positives) or not 0 < target <= 1:
         raise ValueError(f"target={target} must lie between 0 and 1, and at least one photo be positive")
-    # Rounding must not make 49.000000001 positives of 0.98 * 50.
+    # Rounding must not turn 0.98 * 50 into 49.000000001 positives.
     needed = max(1, int(np.ceil(target * len(positives) - 1e-9)))
     threshold = _just_below(float(positives[needed - 1]), scores)
     reached = float((positives >= threshold).mean())
@@ -83,7 +83,7 @@ def choose_for_false_alarms(
     if allowed >= len(negatives):
         threshold = 0.0
     else:
-        # Above the first negative that must stay quiet, and with it above all that score the same.
+        # Above the first negative that must give no alarm, and above all with the same score.
         loudest = float(negatives[allowed])
         above = scores[scores > loudest]
         threshold = (loudest + (float(above.min()) if len(above) else 1.0)) / 2
@@ -103,8 +103,8 @@ def operating_point(
     """Compute a threshold's recall and costs where the share `prevalence` of the photos has a bear.
 
     None stands for the share among these photos. Recall and false-positive rate have Wilson intervals and don't depend
-    on how frequent bears are. Sums of both combine their distances (`weighted_sum`). The precision's low end takes the
-    worse end of each, its high end the better: an interval that is wider than 95%, never narrower.
+    on the share of bears. Sums of both combine their distances (`weighted_sum`). The precision's low end is computed
+    from the worse ends of both, its high end from the better ends: this interval is wider than 95%, never narrower.
     """
     truth, scores = _arrays(labels, probabilities)
     called = scores >= threshold
@@ -130,7 +130,7 @@ def operating_point(
 
 
 def explain_proof(target: float, found: int, bears: int, confidence: float = 0.95) -> str | None:
-    """Say that these bears don't show a recall of `target`, and why; None if they do show it."""
+    """Explain why these bears don't show a recall of `target`; None if they do show it."""
     recall = proportion(found, bears, confidence)
     if recall.low is not None and recall.low >= target:
         return None

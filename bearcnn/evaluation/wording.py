@@ -38,12 +38,12 @@ def difference(estimate: Estimate) -> str:
 
 
 def is_default(choice: Choice) -> bool:
-    """Whether nobody has chosen a threshold yet."""
+    """Check whether the threshold is the default, which nobody chose."""
     return choice.rule == "model" and choice.threshold == DEFAULT_THRESHOLD
 
 
 def threshold_origin(choice: Choice, positive: str) -> str:
-    """Return where a threshold comes from, as a sentence."""
+    """Return the origin of a threshold, as a sentence."""
     if choice.rule == "target_recall":
         return (
             f"It was chosen on {choice.photos:,} validation photos to find at least {target_percent(choice.wanted)} of "

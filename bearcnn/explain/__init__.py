@@ -1,4 +1,4 @@
-"""What the network sees in one photo. `bearcnn.explain(run, photo)` is `explain.explain.explain`."""
+"""Pictures of a trained network at work on one photo. `bearcnn.explain(run, photo)` is `explain.explain.explain`."""
 
 import bearcnn._torch  # noqa: F401 - before any module here loads torch
 from bearcnn._callable import make_callable

@@ -1,7 +1,7 @@
-"""What a trained network does with one photo, step by step, as numbers that `figures` draws.
+"""The activations of a trained network on one photo, step by step, as numbers that the figures draw.
 
-Everything here is measured on the network itself, with its own layers and weights: nothing is computed a second way
-that could differ from what training and prediction do.
+Everything is measured on the network itself, with its layers and weights: no second computation could differ from
+training and prediction.
 """
 
 from collections.abc import Callable
@@ -17,11 +17,12 @@ from torch.nn import functional as F
 from bearcnn.bodies import NO_BODY
 from bearcnn.config import ModelConfig
 from bearcnn.geometry import ReceptiveField, receptive_fields
+from bearcnn.inference.windows import window_centres
 from bearcnn.manifest import Manifest
 from bearcnn.model.layers import PixelDropout, local_pool
 from bearcnn.model.network import BearCNN, Block, bear_logit
 
-SHOWN_RATE = 0.5  # of a dropout that the network doesn't have
+SHOWN_RATE = 0.5  # of a dropout that the network was trained without
 MASKS = 100
 COLORS = ("red", "green", "blue")
 
@@ -40,7 +41,7 @@ class Subject:
 
     @property
     def positive(self) -> str:
-        """What the network looks for."""
+        """The name of the positive class."""
         return self.manifest.classes[1]
 
     @property
@@ -65,17 +66,17 @@ class Subject:
         return receptive_fields(model.kernel_sizes, model.residuals, model.stride, pool_size, start=start)
 
     def batch(self) -> Tensor:
-        """The photo as the network's input, (1, 3, size, size)."""
+        """Build the network's input, (1, 3, size, size)."""
         return torch.from_numpy(self.pixels.copy()).permute(2, 0, 1)[None]
 
     def probability(self, logits: Tensor) -> Tensor:
-        """The calibrated probability of a bear: (batch, outputs, ...) to (batch, ...)."""
+        """Compute the calibrated probability of a bear: (batch, outputs, ...) to (batch, ...)."""
         return (bear_logit(logits, self.network.output_classes) / self.manifest.temperature).sigmoid()
 
 
 @dataclass(frozen=True, slots=True)
 class Maps:
-    """What one block finds: its maps, and what a place of them sees of the photo."""
+    """The maps of one block, and the receptive field of their places."""
 
     number: int
     maps: Array  # (channels, rows, columns)
@@ -84,7 +85,7 @@ class Maps:
 
 @dataclass(frozen=True, slots=True)
 class ConvolutionStep:
-    """One number of the first layer's maps, as it comes about; all arrays (3, kernel, kernel), one for each input.
+    """The computation of one number of the first layer's maps; arrays are (3, kernel, kernel), one for each input.
 
     The inputs are red, green and blue; with a body, the three of its maps whose share of the number is largest.
     """
@@ -106,13 +107,13 @@ class ConvolutionStep:
     scale: float
     shift: float
     normed: float
-    value: float  # after ReLU: what stands in the map
+    value: float  # after ReLU: the number in the map
     map: Array  # (rows, columns)
 
 
 @dataclass(frozen=True, slots=True)
 class WindowScores:
-    """Each window's score, and how the answer for the whole photo comes about."""
+    """Each window's score, and the parts of the answer for the whole photo."""
 
     scores: Array  # (rows, columns), the probability of a bear in each window alone
     centres: NDArray[np.float64]  # (rows,), as shares of the photo's side
@@ -120,13 +121,13 @@ class WindowScores:
     answer: float
     mean_window: float  # the head's answer to the average over all windows of each feature
     strongest: float  # the head's answer to the maximum over all windows of each feature
-    winners: NDArray[np.int64]  # (rows, columns), how many features are largest in this window
+    winners: NDArray[np.int64]  # (rows, columns), the number of features that are largest in this window
     features: int
 
 
 @dataclass(frozen=True, slots=True)
 class DropoutTrial:
-    """One kind of dropout: some masks, what each leaves, and the answers under many."""
+    """One of the three dropouts: some masks, and the answers under many masks."""
 
     what: str  # "pixels", "channels" or "features"
     configured: float
@@ -135,12 +136,12 @@ class DropoutTrial:
         NDArray[np.bool_], ...
     ]  # a mask each: (rows, columns) of the pixels or places, (channels,), (features,)
     answers: Array  # (MASKS,); the first belong to `kept`
-    before: Array  # the pixels' maps or features without dropout
+    before: Array  # pixels, maps or features without dropout
 
 
 @torch.no_grad()
 def find_maps(subject: Subject) -> list[Maps]:
-    """The first convolution's maps, then those that each later block ends with."""
+    """Compute the first convolution's maps, then the last maps of each later block."""
     fields = subject.fields
     network = subject.network
     maps = network.input_dropout(network.stem(subject.batch()))
@@ -169,7 +170,7 @@ def body_maps(subject: Subject) -> Array | None:
 
 @torch.no_grad()
 def take_step(subject: Subject) -> ConvolutionStep:
-    """The step of the first convolution that gives its largest number, where the window lies within the photo."""
+    """Find the first convolution's largest number with its window inside the photo, and compute it step by step."""
     convolution, norm, _ = layers = _first_block(subject.network).convolution
     image = subject.network.stem(subject.batch())
     maps = layers(image)[0]  # (channels, rows, columns)
@@ -218,13 +219,13 @@ def take_step(subject: Subject) -> ConvolutionStep:
 
 @torch.no_grad()
 def pool_map(one_map: Array, pooling: str, size: int) -> Array:
-    """A map (rows, columns) through the network's own pooling windows: (1 or 2, rows // size, columns // size)."""
+    """Pool a map (rows, columns) with the network's own layer: (1 or 2, rows // size, columns // size)."""
     return _array(local_pool(pooling, size)(torch.from_numpy(one_map)[None, None])[0])
 
 
 @torch.no_grad()
 def score_windows(subject: Subject) -> WindowScores:
-    """Each window's own score, the answer for the photo, and what lies between the two."""
+    """Compute each window's score, the answer for the photo, and the steps between the two."""
     network = subject.network
     last = network.last_map(subject.batch())
     mean, strongest = last.mean((2, 3), keepdim=True), last.amax((2, 3), keepdim=True)
@@ -232,7 +233,7 @@ def score_windows(subject: Subject) -> WindowScores:
     winners = torch.bincount(flat.argmax(1)[flat.amax(1) > 0], minlength=flat.shape[1]).view(last.shape[2:])
     return WindowScores(
         scores=_array(subject.probability(network.class_activation_map(last))[0]),
-        centres=subject.manifest.window_centres(last.shape[2]),
+        centres=window_centres(subject.manifest, last.shape[2]),
         field=subject.fields[-1][1],
         answer=float(subject.probability(network.logits(last))),
         mean_window=float(subject.probability(network.class_activation_map(mean))),
@@ -244,25 +245,25 @@ def score_windows(subject: Subject) -> WindowScores:
 
 @torch.no_grad()
 def try_dropout(subject: Subject, masks: int = MASKS, seed: int = 0) -> list[DropoutTrial]:
-    """Each of the network's three dropouts alone, under `masks` masks; the same seed draws the same masks."""
+    """Try each of the network's three dropouts alone, with `masks` masks; the same seed draws the same masks."""
     network, model = subject.network, subject.model
     image = network.stem(subject.batch())
     rest = network.blocks[1:]
     channels = _first_block(network)(image)
     features = network.pooling(network.blocks(image))
-    kinds: list[tuple[str, float, Any, Tensor, Callable[[Tensor], Tensor]]] = [
+    dropouts: list[tuple[str, float, Any, Tensor, Callable[[Tensor], Tensor]]] = [
         ("pixels", model.input_dropout, PixelDropout, image, lambda maps: network.logits(network.blocks(maps))),
         ("channels", model.conv_dropout, nn.Dropout2d, channels, lambda maps: network.logits(rest(maps))),
         ("features", model.dropout, nn.Dropout, features, network.head),
     ]
-    if len(model.widths) == 1:  # dropout of channels is between blocks
-        del kinds[1]
+    if len(model.widths) == 1:  # channel dropout is between blocks
+        del dropouts[1]
     trials = []
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        for what, configured, layer, before, answer in kinds:
+        for what, configured, layer, before, answer in dropouts:
             rate = configured or SHOWN_RATE
-            # The layer itself on ones shows its mask; times what was there, it is what the layer gives.
+            # The layer's output on ones is its mask; the mask times an input is the layer's output.
             shape = {"pixels": (1, *before.shape[2:]), "channels": (before.shape[1], 1, 1)}.get(what, before.shape[1:])
             ones = torch.ones(masks, *shape)
             mask = layer(rate).train()(ones)
@@ -275,7 +276,7 @@ def try_dropout(subject: Subject, masks: int = MASKS, seed: int = 0) -> list[Dro
 
 
 def most_active(maps: Array, count: int) -> NDArray[np.int64]:
-    """The channels whose values differ most over the photo, (count,), the most active first."""
+    """Find the channels whose values differ most over the photo, (count,), the most active first."""
     activity = maps.std((1, 2))
     return np.argsort(-activity, kind="stable")[:count]
 

@@ -1,6 +1,6 @@
-"""Figures made of text, pictures and grids of numbers, all as wide, so that they stack or stand alone.
+"""Figures made of text, pictures and grids of numbers, all of one width: they stack, or stand alone.
 
-Places are given in inches from the top left corner: pictures full of numbers leave nothing to an automatic layout.
+Places are given in inches from the top left corner.
 """
 
 import textwrap
@@ -15,7 +15,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from PIL import Image
 
-WIDTH, MARGIN, DPI = 12.0, 0.4, 120  # inches, inches, pixels an inch
+WIDTH, MARGIN, DPI = 12.0, 0.4, 120  # inches, inches, pixels per inch
 GREY = "#555555"
 MAP_COLORS = "viridis"  # even steps of brightness, also for the colour-blind
 SIGNED_COLORS = "PuOr_r"  # orange above zero, violet below
@@ -24,7 +24,7 @@ PLATE = {"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 1.2}  
 
 
 def stack(figures: Sequence[Figure]) -> Image.Image:
-    """Figures below one another as one RGB picture, numbered if they are several."""
+    """Stack figures in one RGB picture, numbered if there are several."""
     images = []
     for number, figure in enumerate(figures, 1):
         if len(figures) > 1:
@@ -43,7 +43,7 @@ def stack(figures: Sequence[Figure]) -> Image.Image:
 
 
 def tile(maps: NDArray[np.float32], gap: int = 1) -> NDArray[np.float32]:
-    """Maps (n, rows, columns) in a near-square sheet, NaN where there is none."""
+    """Tile maps (n, rows, columns) in a near-square sheet, NaN between them."""
     count, rows, columns = maps.shape
     across = int(np.ceil(np.sqrt(count)))
     down = -(-count // across)
@@ -55,7 +55,7 @@ def tile(maps: NDArray[np.float32], gap: int = 1) -> NDArray[np.float32]:
 
 
 def new_page(title: str, text: str, height: float) -> tuple[Figure, float]:
-    """A figure with its heading; the height is what is needed below it. Also where that begins, in inches."""
+    """Build a figure with a heading and `height` inches below it; return it with the top of that space, in inches."""
     lines = textwrap.wrap(text, 138)
     top = 0.75 + len(lines) * LINE * 1.15 + 0.4
     figure = Figure(figsize=(WIDTH, top + height + 0.25), dpi=DPI, facecolor="white")
@@ -65,24 +65,24 @@ def new_page(title: str, text: str, height: float) -> tuple[Figure, float]:
 
 
 def place(figure: Figure, left: float, top: float) -> tuple[float, float]:
-    """A place in inches as matplotlib's shares of the figure, (x, y)."""
+    """Convert a place in inches to matplotlib's shares of the figure, (x, y)."""
     width, height = figure.get_size_inches()
     return left / width, 1 - top / height
 
 
 def write(figure: Figure, left: float, top: float, text: str, **style: Any) -> None:
-    """Write text below and right of a place."""
+    """Write text below and to the right of a place."""
     figure.text(*place(figure, left, top), text, **{"va": "top", "size": 10.5, **style})
 
 
 def new_axes(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
-    """Axes of a place and a size, in inches."""
+    """Add axes with a place and a size in inches."""
     x, y = place(figure, left, top + height)
     return figure.add_axes((x, y, width / figure.get_size_inches()[0], height / figure.get_size_inches()[1]))
 
 
 def show_picture(figure: Figure, left: float, top: float, side: float, image: NDArray[Any], title: str = "") -> Axes:
-    """Show a picture (rows, columns, 3) in a square, pixel by pixel."""
+    """Draw a picture (rows, columns, 3) in a square, pixel by pixel."""
     axes = new_axes(figure, left, top, side, side)
     axes.imshow(image, interpolation="nearest")
     return finish(axes, title)
@@ -92,10 +92,10 @@ def show_map(
     figure: Figure, left: float, top: float, side: float, values: NDArray[Any], title: str = "",
     colors: str = MAP_COLORS, limits: tuple[float, float] | None = None,
 ) -> Axes:  # fmt: skip
-    """Show one map (rows, columns) in a square, by colour; `limits` are the values of the darkest and the brightest."""
+    """Draw a map (rows, columns) in a square, by colour; `limits` are the values of the darkest and the brightest."""
     axes = new_axes(figure, left, top, side, side)
     low, high = limits or (None, None)
-    axes.set_facecolor("#E4E4E4")  # where nothing is
+    axes.set_facecolor("#E4E4E4")  # where there is no map
     axes.imshow(values, cmap=colors, vmin=low, vmax=high, interpolation="nearest")
     return finish(axes, title)
 
@@ -104,7 +104,7 @@ def show_numbers(
     figure: Figure, left: float, top: float, side: float, values: NDArray[np.float32], limit: float, written: bool,
     colors: str = SIGNED_COLORS,
 ) -> Axes:  # fmt: skip
-    """A matrix as coloured cells with its numbers in them."""
+    """Draw a matrix as coloured cells, with its numbers in them if `written`."""
     axes = new_axes(figure, left, top, side, side)
     signed = colors == SIGNED_COLORS
     image = axes.imshow(values, cmap=colors, vmin=-1.6 * limit if signed else 0, vmax=1.6 * limit if signed else limit)
@@ -117,7 +117,7 @@ def show_numbers(
 
 
 def finish(axes: Axes, title: str) -> Axes:
-    """Take away ticks, make the frame thin, and set the title."""
+    """Remove the ticks, make the frame thin, and set the title."""
     axes.set(xticks=[], yticks=[])
     for spine in axes.spines.values():
         spine.set_color("#999999")
@@ -128,7 +128,7 @@ def finish(axes: Axes, title: str) -> Axes:
 
 
 def outline(axes: Axes, columns: tuple[int, int], rows: tuple[int, int], color: str) -> None:
-    """A frame around pixels [low, high) of a picture, clipped to it."""
+    """Draw a frame around pixels [low, high) of a picture, clipped to it."""
     values = axes.images[0].get_array()
     assert values is not None
     height, width = values.shape[:2]
@@ -143,10 +143,10 @@ def outline(axes: Axes, columns: tuple[int, int], rows: tuple[int, int], color: 
 
 
 def plain(value: float | np.floating[Any]) -> str:
-    """A number with two digits behind the point and a real minus."""
+    """Format a number with two decimals and a real minus."""
     return f"{value:.2f}".replace("-0.00", "0.00").replace("-", "−")
 
 
 def signed(value: float | np.floating[Any]) -> str:
-    """A number as it follows another in a sum: `+ 0.50` or `− 0.50`."""
+    """Format a number as it follows another in a sum: `+ 0.50` or `− 0.50`."""
     return f"{'−' if value < 0 else '+'} {abs(value):.2f}"

@@ -1,4 +1,4 @@
-"""A trained network and a photo -> one picture of what the network does with it, section by section."""
+"""A trained network and a photo -> one picture of the network at work, section by section."""
 
 from collections.abc import Callable
 from io import BytesIO
@@ -9,10 +9,11 @@ from PIL import Image
 
 from bearcnn.data.photos import load_pixels
 from bearcnn.errors import BearcnnError, PhotoError
-from bearcnn.explain import figures
+from bearcnn.explain import answer_figures, figures
 from bearcnn.explain.activations import Subject, find_maps, kernels, score_windows, take_step, try_dropout
 from bearcnn.explain.canvas import stack
 from bearcnn.model.load import find_weights, load_model
+from bearcnn.registry import explain_choice
 from bearcnn.runs import Run
 
 Section = Callable[[Subject], Figure]
@@ -22,13 +23,13 @@ SECTIONS: dict[str, Section] = {
     "kernels": lambda subject: figures.draw_kernels(subject, kernels(subject.network), find_maps(subject)),
     "convolution": lambda subject: figures.draw_convolution(subject, take_step(subject)),
     "pooling": lambda subject: figures.draw_pooling(subject, take_step(subject)),
-    "windows": lambda subject: figures.draw_windows(subject, score_windows(subject)),
-    "dropout": lambda subject: figures.draw_dropout(subject, try_dropout(subject)),
+    "windows": lambda subject: answer_figures.draw_windows(subject, score_windows(subject)),
+    "dropout": lambda subject: answer_figures.draw_dropout(subject, try_dropout(subject)),
 }
 
 
 def explain(run: Run | Path | str | None, photo: Path | str, what: str = "all") -> Image.Image:
-    """Draw what a trained network does with a photo: an RGB picture, section below section.
+    """Draw a trained network at work on a photo: an RGB picture, section below section.
 
     Args:
         run: a run, its folder, a .safetensors file, or None for the newest run.
@@ -41,7 +42,7 @@ def explain(run: Run | Path | str | None, photo: Path | str, what: str = "all") 
         ModelFileError: its weights are missing or damaged.
     """
     if what != "all" and what not in SECTIONS:
-        raise BearcnnError(f"there is no section {what!r}: expected all, {', '.join(SECTIONS)}")
+        raise BearcnnError(explain_choice("part of an explanation", what, ["all", *SECTIONS]))
     model = run.directory if isinstance(run, Run) else None if run is None else Path(run)
     trained = load_model(find_weights(model))
     try:
@@ -54,7 +55,7 @@ def explain(run: Run | Path | str | None, photo: Path | str, what: str = "all") 
 
 
 def explain_png(run: Run | Path | str | None, photo: Path | str, what: str = "all") -> bytes:
-    """The same picture as a PNG file."""
+    """Draw the same picture as a PNG file."""
     buffer = BytesIO()
     explain(run, photo, what).save(buffer, "PNG")
     return buffer.getvalue()

@@ -1,20 +1,15 @@
-"""The sections of `explain`: each a figure that draws what `activations` measured."""
+"""The sections of `explain` up to the pooled maps: photo, kernels, convolution, pooling."""
 
-import textwrap
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from bearcnn.explain.activations import (
-    SHOWN_RATE,
     ConvolutionStep,
-    DropoutTrial,
     Maps,
     Subject,
-    WindowScores,
     body_maps,
     most_active,
     pool_map,
@@ -23,9 +18,7 @@ from bearcnn.explain.canvas import (
     GREY,
     MAP_COLORS,
     MARGIN,
-    PLATE,
     WIDTH,
-    new_axes,
     new_page,
     outline,
     place,
@@ -34,16 +27,14 @@ from bearcnn.explain.canvas import (
     show_numbers,
     show_picture,
     signed,
-    tile,
     write,
 )
-from bearcnn.inference import heatmaps
 from bearcnn.plotting import BLUE, ORANGE
 from bearcnn.pooling import POOLING_MODES
 
 
 def draw_photo(subject: Subject) -> Figure:
-    """Draw the pixels as they come in, the three numbers that each is, and a pretrained body as one box."""
+    """Draw the photo's pixels, their red, green and blue numbers, and a pretrained body as one box."""
     size, body = subject.manifest.image_size, body_maps(subject)
     how = {
         "squish": "the whole frame squeezed into a square",
@@ -51,9 +42,9 @@ def draw_photo(subject: Subject) -> Figure:
         "crop": "the middle square of the frame",
     }[subject.manifest.resize]
     figure, top = new_page(
-        "What the network gets",
-        f"{subject.name}, turned upright, {how} of {size} × {size} pixels. To the network each pixel is three numbers "
-        f"from 0 to 255: how much red, green and blue. That makes {3 * size * size:,} numbers, and nothing else."
+        "The network's input",
+        f"{subject.name}, turned upright: {how} of {size} × {size} pixels. Each pixel is three numbers from 0 to 255, "
+        f"for red, green and blue. These {3 * size * size:,} numbers are all that the network gets."
         + _introduce_body(subject),
         2.9 if body is None else 4.9,
     )
@@ -81,13 +72,13 @@ def _introduce_body(subject: Subject) -> str:
         return ""
     weights = sum(weight.numel() for weight in body.parameters())
     return (
-        f" A pretrained network, the body, looks at them first: its {weights:,} fixed weights come from other photos. "
-        "What follows is all this network's own, and looks at the body's maps instead of pixels."
+        f" A pretrained network, the body, gets them first: its {weights:,} fixed weights come from other photos. "
+        "All that follows is this network's own; its input is the body's maps."
     )
 
 
 def draw_kernels(subject: Subject, kernels: NDArray[np.float32], found: Sequence[Maps], limit: int = 16) -> Figure:
-    """The first layer's kernels beside what each finds; below, the most active maps of each later block."""
+    """Draw the first layer's kernels with their maps, and below them the most active maps of each later block."""
     first, later = found[0], found[1:]
     shown = most_active(first.maps, limit)
     lines = -(-len(shown) // 8)
@@ -98,13 +89,13 @@ def draw_kernels(subject: Subject, kernels: NDArray[np.float32], found: Sequence
     if body is not None:
         slides = (
             f"A kernel is a window of {side} × {side} places that slides over the body's {body.out_width} maps, with "
-            "weights for each. Shown, in red, green and blue, are its weights on the three maps that count most in it."
+            "weights for each. Red, green and blue show its weights on the three maps that count most in it."
         )
     which = "Here are all" if len(shown) == len(kernels) else f"Here are the {len(shown)} most active of"
     figure, top = new_page(
-        "What the first layer looks for, and what later ones make of it",
-        f"{slides} Where the {on_what} it, its map is bright. {which} {len(kernels)} kernels, each with its map beside "
-        "it. In a kernel, grey means “doesn't matter”; the further a colour is from grey, the more it counts.",
+        "The first layer's kernels, and the maps of later blocks",
+        f"{slides} Where the {on_what} the kernel, its map is bright. {which} {len(kernels)} kernels, each with its "
+        "map beside it. In a kernel, grey counts nothing; the further a colour is from grey, the more it counts.",
         0.3 + lines * 1.12 + len(later) * 1.5,
     )
     for number, channel in enumerate(shown):
@@ -130,7 +121,7 @@ def draw_kernels(subject: Subject, kernels: NDArray[np.float32], found: Sequence
 
 
 def draw_convolution(subject: Subject, step: ConvolutionStep) -> Figure:
-    """One number of a map written out: window times kernel, summed; then batch norm and ReLU."""
+    """Draw the computation of one number of a map: window times kernel, summed; then batch norm and ReLU."""
     side = step.kernel.shape[-1]
     cell = {1: 0.6, 3: 0.5}.get(side, 1.8 / side)
     matrix, gap = side * cell, 0.35
@@ -138,15 +129,15 @@ def draw_convolution(subject: Subject, step: ConvolutionStep) -> Figure:
     numbers = "" if side <= 5 else " (too many numbers to print: colour shows them)"
     body = subject.network.body
     unit = "pixels" if body is None else "places"
-    before = f"Pixels are first brought near zero: (pixel − {subject.mean:g}) / {subject.std:g}."
+    before = f"Pixels are first normalized: (pixel − {subject.mean:g}) / {subject.std:g}."
     if body is not None:
-        before = f"The window has {body.out_width} maps of the body; written out are the three that add most."
+        before = f"The window covers {body.out_width} maps of the body; the three that add most are written out."
     figure, top = new_page(
         "One step of the convolution",
-        f"The kernel lies on one window of {side} × {side} {unit}. Each of the window's numbers is multiplied by the "
-        f"kernel's number at the same place, and all products are added up: that is one number of the map{numbers}. "
-        f"Then the kernel moves on. Shown is the place where a kernel answers most. {before} Numbers are "
-        "rounded, so the last digit of a sum can be off by one.",
+        f"The kernel lies on one window of {side} × {side} {unit}. Each number of the window is multiplied by the "
+        f"kernel's number at the same place. The sum of all products is one number of the map{numbers}. Then the "
+        f"kernel moves on. This is the place with the strongest answer. {before} Numbers are rounded: the last digit "
+        "of a sum can be off by one.",
         max(5.7, 3 * line + 1.75),
     )
     axes = show_picture(figure, MARGIN, top, 2.2, subject.pixels, "the window in the photo")
@@ -168,8 +159,8 @@ def draw_convolution(subject: Subject, step: ConvolutionStep) -> Figure:
         for number, sign in enumerate("×="):
             middle = left + (number + 1) * (matrix + gap) - gap / 2
             write(figure, middle, line_top + matrix / 2, sign, size=15, ha="center", va="center")
-        together = f"added up: {plain(step.sums[row])}"
-        write(figure, left + span + 0.2, line_top + matrix / 2, together, color=tint, weight="bold", va="center")
+        total = f"sum: {plain(step.sums[row])}"
+        write(figure, left + span + 0.2, line_top + matrix / 2, total, color=tint, weight="bold", va="center")
     bias = f" {signed(step.bias)}" if step.bias else ""
     rest = "" if body is None else f" {signed(step.rest)} of the others"
     sums = f"{plain(step.sums[0])} {signed(step.sums[1])} {signed(step.sums[2])}{rest}{bias} = {plain(step.total)}"
@@ -182,8 +173,8 @@ def draw_convolution(subject: Subject, step: ConvolutionStep) -> Figure:
     for number, (what, formula) in enumerate(
         (
             ("all three colours" if body is None else "all maps", sums),
-            ("batch norm: brought to about −1 to 1 by what is usual for this kernel", norm),
-            ("ReLU: what is below zero becomes zero; this stands in the map", relu),
+            ("batch norm: scaled by the kernel's usual mean and deviation", norm),
+            ("ReLU: numbers below zero become zero; this is the number in the map", relu),
         )
     ):
         write(figure, left - 0.55, top + number * 0.4, what, size=9, color=GREY)
@@ -197,7 +188,7 @@ def draw_convolution(subject: Subject, step: ConvolutionStep) -> Figure:
 
 
 def draw_pooling(subject: Subject, step: ConvolutionStep) -> Figure:
-    """A map through max, avg and concat windows; below, a piece of it in numbers."""
+    """Draw a map after max, avg and concat pooling, and below it a piece of the map in numbers."""
     model, one_map = subject.model, step.map
     size = max(model.pool_size, 2)
     own = {"max": "the maximum", "avg": "the average", "concat": "both side by side (concat)"}
@@ -210,8 +201,8 @@ def draw_pooling(subject: Subject, step: ConvolutionStep) -> Figure:
         here = f"This network pools after each block and takes {own_words}."
     else:
         here = (
-            "This network's convolutions skip every other place instead (stride 2); it pools only the last map, all of "
-            f"it at once, and takes {own_words}."
+            "This network's convolutions skip every other place instead (stride 2). It pools only the last map, as one "
+            f"window, and takes {own_words}."
         )
     figure, top = new_page(
         "Pooling: several places become one",
@@ -248,7 +239,7 @@ def draw_pooling(subject: Subject, step: ConvolutionStep) -> Figure:
         write(figure, places[column_number] + 0.15, top - 0.05, name, color=GREY, size=9.5)
         show_numbers(figure, places[column_number] + 0.15, top + 0.47, 1.15, values, limits[1], True, colors=MAP_COLORS)
         if column_number == 2:
-            write(figure, places[3], top + 1.05, "concat hands on both", color=GREY, va="center")
+            write(figure, places[3], top + 1.05, "concat keeps both", color=GREY, va="center")
         sign, large = ("→", 16) if column_number == 1 else ("or", 11)
         write(
             figure,
@@ -262,149 +253,6 @@ def draw_pooling(subject: Subject, step: ConvolutionStep) -> Figure:
     return figure
 
 
-def draw_windows(subject: Subject, found: WindowScores) -> Figure:
-    """Every window's score over the photo, and how pooling makes one answer of all."""
-    rows, columns = found.scores.shape
-    positive, pooling = subject.positive, subject.model.pooling
-    figure, top = new_page(
-        f"“Is there a {positive} in this window?”",
-        f"The last map has {rows} × {columns} places. Each is a window on the photo: it sees {found.field.size} × "
-        f"{found.field.size} pixels around its centre, so windows overlap. The last layer (the head) can score each "
-        "window alone: 1 is surely yes, 0 surely no. Each score is drawn around its window's centre; the frame "
-        "marks the best one.",
-        4.8,
-    )
-    show_picture(figure, MARGIN, top, 2.2, subject.pixels, "the photo")
-    scale = -(-720 // len(subject.pixels))
-    large = np.repeat(np.repeat(subject.pixels, scale, 0), scale, 1)
-    axes = show_picture(
-        figure, MARGIN + 2.7, top, 4.4, np.asarray(heatmaps.draw_windows(large, found.scores, found.centres)),
-        "each window's score: the darker the orange, the surer",
-    )  # fmt: skip
-    if rows <= 8:
-        places = found.centres * large.shape[0] - 0.5
-        between = (places[1:] + places[:-1]) / 2
-        edges = np.concatenate([[0], between, [large.shape[0]]])
-        middles = (edges[1:] + edges[:-1]) / 2
-        for row in range(rows):
-            for column in range(columns):
-                axes.text(
-                    middles[column], middles[row], f"{found.scores[row, column]:.2f}", size=11 if rows <= 5 else 8,
-                    ha="center", va="center", color="black",
-                    bbox=PLATE,
-                )  # fmt: skip
-    left = MARGIN + 7.6
-    explanation = {
-        "avg": f"The head gets the average over all windows of each of the {found.features} features. Every window "
-        f"counts the same, so a small {positive} in one of many windows counts little.",
-        "max": f"The head gets, for each of the {found.features} features, its largest value in any window. The answer "
-        "isn't an average of the scores: it is as if one window had the largest of everything.",
-        "concat": f"The head gets each of the {found.features} features twice: its largest value in any window, and "
-        "its average over all. The answer isn't an average of the scores: one window can decide, or all together.",
-    }.get(pooling, f"The head gets the {POOLING_MODES[pooling].words} of each of the {found.features} features.")
-    write(figure, left, top - 0.23, "how pooling makes one answer of them", size=10.5)
-    write(figure, left, top + 0.05, textwrap.fill(explanation, 54), size=9.5, color=GREY, linespacing=1.35)
-    bars = [("the photo's answer", found.answer, BLUE)]
-    if pooling == "avg":
-        bars.append(("a window of all average features (the same)", found.mean_window, BLUE))
-    if pooling == "max":
-        bars.append(("a window of all largest features (the same)", found.strongest, BLUE))
-    bars.append(("the best real window", float(found.scores.max()), ORANGE))
-    bars.append(("the average of all windows' scores", float(found.scores.mean()), GREY))
-    axes = new_axes(figure, left, top + 1.55, 3.45, 0.62 * len(bars))
-    axes.set(xlim=(0, 1), ylim=(len(bars) - 0.4, -0.6), yticks=[], xticks=[0, 0.5, 1])
-    axes.spines[["top", "right", "left", "bottom"]].set_visible(False)
-    axes.tick_params(length=0, labelsize=8.5, colors=GREY)
-    axes.axvline(0.5, color="#BBBBBB", linewidth=1, zorder=0)
-    for number, (name, value, color) in enumerate(bars):
-        axes.barh(number + 0.12, value, 0.3, color=color)
-        axes.text(0, number - 0.1, f"{name}: {value:.2f}", size=9.5, va="bottom", bbox=PLATE)
-    if pooling != "avg":
-        axes = show_map(figure, MARGIN, top + 2.85, 1.75, found.winners, colors="Blues")
-        axes.set_title(f"how many of the {found.features} features\nare largest in which window", size=9, loc="left")
-        if rows <= 5:
-            for (row, column), features in np.ndenumerate(found.winners):
-                color = "white" if features > 0.6 * found.winners.max() else "black"
-                axes.text(int(column), int(row), f"{features}", size=8.5, ha="center", va="center", color=color)
-    return figure
-
-
-def draw_dropout(subject: Subject, trials: Sequence[DropoutTrial]) -> Figure:
-    """Three masks of each kind of dropout, and how the answer moves under many."""
-    count = len(trials[0].answers)
-    figure, top = new_page(
-        "Dropout: training with gaps",
-        "While it is trained, a random part of what the network works with is set to zero, with a new mask for every "
-        "batch: it can't rely on a single detail. What is left counts a little more, so that the sum stays. Afterwards "
-        f"nothing is dropped. Below are three masks, and the answer for this photo under {count} (each dot one mask).",
-        0.3 + 1.95 * len(trials),
-    )
-    answer = float(subject.probability(subject.network(subject.batch())).detach())
-    kinds = {
-        "pixels": (
-            "input dropout",
-            "pixels of the photo" if subject.network.body is None else "places of the body's map",
-            "input_dropout",
-        ),
-        "channels": ("convolution dropout", "maps between blocks\n(16 of the first are shown)", "conv_dropout"),
-        "features": ("dropout", "features before the head", "dropout"),
-    }
-    for row, trial in enumerate(trials):
-        line = top + row * 1.95
-        title, of_what, key = kinds[trial.what]
-        write(figure, MARGIN, line + 0.1, title, weight="bold")
-        rate = f"{trial.rate:.0%} of the\n{of_what}"
-        note = (
-            ""
-            if trial.configured
-            else f"\n\nThis network was trained\nwithout ({key} = 0);\nshown with {SHOWN_RATE:g}."
-        )
-        write(figure, MARGIN, line + 0.35, rate + note, size=9, color=GREY, linespacing=1.35)
-        panels = _dropout_panels(subject, trial)
-        for number, (image, colors) in enumerate(panels):
-            left = MARGIN + 1.95 + number * 1.55
-            name = f"without: {answer:.2f}" if number == 0 else f"mask {number}: {trial.answers[number - 1]:.2f}"
-            if colors is None:
-                show_picture(figure, left, line + 0.1, 1.4, image, name)
-            else:
-                show_map(figure, left, line + 0.1, 1.4, image, name, colors=colors)
-        axes = new_axes(figure, MARGIN + 8.5, line + 0.35, 2.7, 0.95)
-        jitter = np.random.default_rng(0).uniform(-0.35, 0.35, count)
-        axes.plot(trial.answers, jitter, "o", color=BLUE, alpha=0.4, markersize=4, markeredgewidth=0)
-        axes.axvline(answer, color=ORANGE, linewidth=2.5)
-        axes.set(xlim=(-0.02, 1.02), ylim=(-0.6, 0.6), yticks=[], xticks=[0, 0.5, 1])
-        axes.spines[["top", "right", "left"]].set_visible(False)
-        axes.tick_params(labelsize=8.5, colors=GREY)
-        low, high = np.quantile(trial.answers, [0.05, 0.95])
-        axes.set_title(f"90% of the answers: {low:.2f} to {high:.2f}", size=9.5, loc="left")
-        if row == len(trials) - 1:
-            axes.set_xlabel(f"probability of {subject.positive} (orange: without dropout)", size=9, color=GREY)
-    return figure
-
-
 def kernel_colors(kernel: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A kernel (3, side, side) as a picture (side, side, 3) from 0 to 1, in which zero is middle grey."""
+    """Convert a kernel (3, side, side) to a picture (side, side, 3) from 0 to 1, in which zero is middle grey."""
     return (0.5 + kernel.transpose(1, 2, 0) / (2 * max(float(np.abs(kernel).max()), 1e-9))).astype(np.float32)
-
-
-def _dropout_panels(subject: Subject, trial: DropoutTrial) -> list[tuple[NDArray[Any], str | None]]:
-    """What is there without dropout and under each mask, and the colours of it (None for a photo)."""
-    if trial.what == "pixels":
-        grey = round(subject.mean) if subject.network.body is None else 128
-        size = len(subject.pixels)
-        masks = [_enlarge(mask, size) for mask in trial.kept]  # a place of a body's map is many pixels
-        left = [np.where(mask[:, :, None], subject.pixels, np.uint8(grey)) for mask in masks]
-        return [(subject.pixels, None), *((image, None) for image in left)]
-    if trial.what == "channels":
-        chosen = np.sort(most_active(trial.before, 16))
-        scaled = trial.before[chosen] / np.maximum(trial.before[chosen].max((1, 2), keepdims=True), 1e-9)
-        masks = [np.ones(len(chosen), bool), *(mask[chosen] for mask in trial.kept)]
-        return [(tile(np.where(mask[:, None, None], scaled, np.nan)), MAP_COLORS) for mask in masks]
-    masks = [np.ones(len(trial.before), bool), *trial.kept]
-    return [(tile(np.where(mask, trial.before, np.nan)[:, None, None], gap=0), MAP_COLORS) for mask in masks]
-
-
-def _enlarge(mask: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
-    """Enlarge a mask (n, n) to (size, size)."""
-    places = np.arange(size) * len(mask) // size
-    return mask[places][:, places]

@@ -1,4 +1,4 @@
-"""What every export format starts from and gives back, and what ships: probabilities, calibrated."""
+"""Input and output of every export format, and the exported module with calibrated probabilities."""
 
 import logging
 import platform
@@ -21,6 +21,7 @@ from bearcnn._version import __version__
 from bearcnn.config import Config, DataConfig
 from bearcnn.data.dataset import Dataset
 from bearcnn.evaluation.calibration import fit_temperature
+from bearcnn.inference.predictor import BATCH_SIZE
 from bearcnn.manifest import Manifest
 from bearcnn.model.bodies import FrozenBody
 from bearcnn.model.network import BearCNN, bear_logit
@@ -28,31 +29,32 @@ from bearcnn.model.predict import predict_logits
 from bearcnn.training.maps import network_inputs
 
 CALIBRATION_PHOTOS = 128
-BATCH_SIZE = 16
 
 INPUT = "pixels"
 OUTPUTS = ("probability", "window_probability")
 
 Runner = Callable[[NDArray[np.uint8], list[Path]], NDArray[np.float32]]
-"""Answers some photos, given as pixels (photos, n, n, 3) and as paths: the probability of a bear, (photos,)."""
+"""Takes photos as pixels (photos, n, n, 3) and as paths; returns the probability of a bear, (photos,)."""
 
 
 @dataclass(frozen=True)
 class ExportSource:
-    """A trained network in evaluation mode, what its file will say about it, and the photos it was trained on."""
+    """A trained network in evaluation mode, its manifest and configuration, and its data set."""
 
     network: BearCNN
     manifest: Manifest
     config: Config
     dataset: Dataset
+    float_onnx: bytes
+    """The float network as an ONNX file, which every other format is compared with."""
 
     @cached_property
     def shipped(self) -> "ShippedModel":
-        """The network with its answers in probabilities."""
+        """The network with calibrated probabilities as its outputs."""
         return ShippedModel(self.network, self.manifest.temperature).eval()
 
     def calibration_pixels(self) -> NDArray[np.uint8]:
-        """Some training photos, always the same ones: (photos, n, n, 3)."""
+        """Choose some training photos, always the same ones: (photos, n, n, 3)."""
         rows, _ = self.dataset.arrays("train")
         chosen = np.random.default_rng(0).permutation(len(rows))[:CALIBRATION_PHOTOS]
         return np.asarray(self.dataset.pixels[np.sort(rows[chosen])])
@@ -60,17 +62,17 @@ class ExportSource:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A file's content, and what it answers when it is read back."""
+    """A file's content, and the answers of the model that is read back from it."""
 
     content: bytes
     answer: Runner
 
 
 class ShippedModel(nn.Module):
-    """The network with its answers in probabilities.
+    """The network with calibrated probabilities as its outputs.
 
-    Pixels uint8 (batch, n, n, 3) in; out the probability of a bear (batch,), and of a bear in each window of the last
-    map (batch, rows, columns). Both are calibrated by dividing the logit by `temperature` (Guo et al. 2017).
+    It takes pixels uint8 (batch, n, n, 3). It gives the probability of a bear (batch,), and of a bear in each window of
+    the last map (batch, rows, columns). Both are calibrated by dividing the logit by `temperature` (Guo et al. 2017).
     """
 
     def __init__(self, network: BearCNN, temperature: float = 1.0) -> None:
@@ -88,7 +90,7 @@ class ShippedModel(nn.Module):
 def describe(
     config: Config, dataset: Dataset, best_epoch: int, *, temperature: float, body: FrozenBody | None = None
 ) -> Manifest:
-    """Write down what the model file will say about itself, before its scores are known."""
+    """Build the manifest of a model file, without its scores, which are not known yet."""
     return Manifest(
         name=config.train.name,
         classes=dataset.classes,
@@ -115,12 +117,12 @@ def calibrate(network: BearCNN, dataset: Dataset, data: DataConfig) -> float:
 
 
 def batches(photos: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
-    """The photos in shares that fit into memory."""
+    """Divide the photos into batches that fit into memory."""
     return np.array_split(photos, max(1, len(photos) // BATCH_SIZE))
 
 
 def run_onnx(model: bytes) -> Runner:
-    """Answer photos with an ONNX model."""
+    """Make a runner of an ONNX model."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
@@ -132,7 +134,7 @@ def run_onnx(model: bytes) -> Runner:
 
 
 def run_torch(shipped: nn.Module) -> Runner:
-    """Answer photos with a module that takes and gives what `ShippedModel` does."""
+    """Make a runner of a module with the inputs and outputs of `ShippedModel`."""
 
     def answer(photos: NDArray[np.uint8], _: list[Path]) -> NDArray[np.float32]:
         with torch.no_grad():
@@ -143,7 +145,7 @@ def run_torch(shipped: nn.Module) -> Runner:
 
 @contextmanager
 def quiet_exporter() -> Iterator[None]:
-    """Keep the exporters' notes to their developers away from the user."""
+    """Silence the exporters' notes to developers."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "root", "")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

@@ -1,7 +1,7 @@
-"""A pickled fastai Learner for `load_learner`: the one format that is a pickle, and so the one to be asked for by name.
+"""A pickled fastai Learner for `load_learner`, the only format that is a pickle.
 
-It is the Learner that trained, without its photos: it needs bearcnn where it is loaded, and its `predict` prepares a
-photo as bearcnn does.
+It is the trained Learner without its photos. Loading it needs bearcnn, and its `predict` prepares a photo as bearcnn
+does.
 """
 
 import io
@@ -18,12 +18,12 @@ from bearcnn.training.learner import build_learner
 
 
 def export_fastai(source: ExportSource) -> Exported:
-    """Export the Learner, and read it back once to see that it answers."""
+    """Export the Learner; its answers come from the file read back."""
     content = to_fastai(source)
 
     def answer(_: NDArray[np.uint8], paths: list[Path]) -> NDArray[np.float32]:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that it is a pickle: the user is told, and this one is our own
+            warnings.simplefilter("ignore")  # about pickles: this one is our own
             learner = load_learner(io.BytesIO(content))
         with learner.no_bar():
             probabilities, _labels = learner.get_preds(dl=learner.dls.test_dl(paths))
@@ -33,7 +33,7 @@ def export_fastai(source: ExportSource) -> Exported:
 
 
 def to_fastai(source: ExportSource) -> bytes:
-    """The Learner's pickle; its probabilities are calibrated."""
+    """Pickle the Learner, with calibrated probabilities."""
     learner = build_learner(source.config, source.dataset, model=source.network)
     learner.loss_func.temperature = source.manifest.temperature
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():

@@ -10,13 +10,12 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from bearcnn.export.base import INPUT, Exported, ExportSource, batches, quiet_exporter, run_onnx
-from bearcnn.export.onnx import to_onnx
 from bearcnn.manifest import Manifest, stamp_onnx
 
 
 def export_int8(source: ExportSource) -> Exported:
     """Export the network quantized, with ranges measured on training photos."""
-    content = to_int8(to_onnx(source.network, source.manifest), source.manifest, source.calibration_pixels())
+    content = to_int8(source.float_onnx, source.manifest, source.calibration_pixels())
     return Exported(content, run_onnx(content))
 
 
@@ -30,9 +29,9 @@ class _Photos(CalibrationDataReader):
 
 
 def to_int8(onnx_model: bytes, manifest: Manifest, calibration: NDArray[np.uint8]) -> bytes:
-    """An ONNX model whose convolutions compute with 8-bit integers.
+    """Quantize an ONNX model: its convolutions compute with 8-bit integers.
 
-    Weights get one scale a channel; activations a range measured on real photos, `calibration` (photos, n, n, 3).
+    Weights have one scale per channel. Activations have a range measured on photos, `calibration` (photos, n, n, 3).
     """
     with tempfile.TemporaryDirectory() as folder, quiet_exporter():
         source, prepared, result = (Path(folder) / name for name in ("model.onnx", "prepared.onnx", "int8.onnx"))
@@ -45,7 +44,7 @@ def to_int8(onnx_model: bytes, manifest: Manifest, calibration: NDArray[np.uint8
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=["Conv", "Relu", "MaxPool", "AveragePool", "Add", "Concat"],
             per_channel=True,
-            # Unsigned activations and 7-bit weights stay exact on processors without VNNI too.
+            # With unsigned activations and 7-bit weights, processors without VNNI compute exactly too.
             reduce_range=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,

@@ -1,7 +1,7 @@
-"""The network as one ONNX file: what ships.
+"""The network as one ONNX file, the main format.
 
-It takes photos as they are (uint8, height x width x channels) and gives probabilities: whoever runs it has nothing to
-prepare and nothing to get wrong.
+It takes pixels as they are (uint8, height x width x channels) and gives probabilities: the caller has nothing to
+normalize.
 """
 
 import torch
@@ -13,14 +13,13 @@ from bearcnn.model.network import BearCNN
 
 def export_onnx(source: ExportSource) -> Exported:
     """Export the float network."""
-    content = to_onnx(source.network, source.manifest)
-    return Exported(content, run_onnx(content))
+    return Exported(source.float_onnx, run_onnx(source.float_onnx))
 
 
 def to_onnx(network: BearCNN, manifest: Manifest) -> bytes:
-    """The network as one ONNX file, its manifest in the metadata, for any number of photos at a time.
+    """Write the network as one ONNX file for any number of photos at a time, its manifest in the metadata.
 
-    The exporter's own notes are taken out: its stack traces name the folders of whoever exports.
+    The exporter's notes are removed: their stack traces name folders of this computer.
     """
     example = torch.zeros(2, manifest.image_size, manifest.image_size, 3, dtype=torch.uint8)
     with quiet_exporter():

@@ -1,4 +1,4 @@
-"""The network as torch.export's program: no Python code of bearcnn is needed to run it."""
+"""The network as a program of torch.export, which runs without bearcnn."""
 
 import io
 
@@ -16,7 +16,7 @@ def export_pt2(source: ExportSource) -> Exported:
 
 
 def to_pt2(network: BearCNN, manifest: Manifest) -> bytes:
-    """The network as torch.export's program, with the manifest as an extra file."""
+    """Write the network as a program of torch.export, with the manifest as an extra file."""
     example = torch.zeros(2, manifest.image_size, manifest.image_size, 3, dtype=torch.uint8)
     with quiet_exporter():
         program = torch.export.export(

@@ -1,4 +1,4 @@
-"""A run's best epoch in another format, and what that changed."""
+"""Export of a run's best epoch, compared with the trained network."""
 
 import math
 import time
@@ -24,7 +24,7 @@ PARITY_PHOTOS = 256
 
 @dataclass(frozen=True, slots=True)
 class ExportReport:
-    """What was written, and how it differs from the network that was trained, measured on validation photos."""
+    """The exported file, and its differences from the trained network on validation photos."""
 
     file: Path
     format: str
@@ -34,13 +34,13 @@ class ExportReport:
     roc_auc: float
     roc_auc_trained: float  # of the float network
     bytes_onnx: int  # of the float ONNX file
-    speed: float  # photos per second, as a multiple of the float ONNX file's; NaN where that isn't measured
+    speed: float  # photos per second, as a multiple of the float ONNX file's; NaN if not measured
 
 
 def export(
     run: Run | Path | str | None, target: str, out: Path | str | None = None, *, dataset: Dataset | None = None
 ) -> ExportReport:
-    """Write a run's best epoch in another format, and measure on its validation photos what that changed.
+    """Write a run's best epoch in another format, and compare the file with the trained network.
 
     Args:
         run: a finished run or its folder; None for the newest.
@@ -59,7 +59,7 @@ def export(
 
 
 def export_run(run: Run, dataset: Dataset, target: str, out: Path) -> ExportReport:
-    """Write a run's best epoch in another format, and measure on validation photos what that changed.
+    """Write the best epoch of a run with an open data set in another format, and compare the two.
 
     Args:
         run: a finished run.
@@ -74,16 +74,16 @@ def export_run(run: Run, dataset: Dataset, target: str, out: Path) -> ExportRepo
     if out.exists():
         raise BearcnnError(f"{out} exists already; nothing is ever overwritten: choose another file")
     trained = load_model(run.weights_file)
-    source = ExportSource(trained.network, trained.manifest, trained.config, dataset)
+    float_onnx = to_onnx(trained.network, trained.manifest)
+    source = ExportSource(trained.network, trained.manifest, trained.config, dataset, float_onnx)
     rows, labels = dataset.arrays("valid")
     chosen = np.sort(np.random.default_rng(0).permutation(len(rows))[:PARITY_PHOTOS])
     examples = dataset.select("valid")
     paths = [examples[number].path for number in chosen]
     pixels, labels = np.asarray(dataset.pixels[rows[chosen]]), labels[chosen]
-    float_model = to_onnx(source.network, source.manifest)
     result: Exported = load(row.exporter)(source)
     before, after = run_torch(source.shipped)(pixels, paths), result.answer(pixels, paths)
-    speed = _relative_speed(run_onnx(float_model), result.answer, pixels, paths) if row.measure_speed else math.nan
+    speed = _relative_speed(run_onnx(float_onnx), result.answer, pixels, paths) if row.measure_speed else math.nan
     write_atomically(out, result.content)
     return ExportReport(
         file=out,
@@ -93,7 +93,7 @@ def export_run(run: Run, dataset: Dataset, target: str, out: Path) -> ExportRepo
         largest_difference=float(np.abs(after - before).max()),
         roc_auc=score(labels, after)["roc_auc"],
         roc_auc_trained=score(labels, before)["roc_auc"],
-        bytes_onnx=len(float_model),
+        bytes_onnx=len(float_onnx),
         speed=speed,
     )
 
@@ -101,7 +101,7 @@ def export_run(run: Run, dataset: Dataset, target: str, out: Path) -> ExportRepo
 def _relative_speed(
     before: Runner, after: Runner, pixels: NDArray[np.uint8], paths: list[Path], rounds: int = 7
 ) -> float:
-    """How many times as fast `after` is: the median over rounds that measure one right after the other."""
+    """Measure how many times as fast `after` is: the median over rounds that measure both in turn."""
     ratios = []
     for _ in range(rounds):
         seconds = []

@@ -18,6 +18,6 @@ def export_safetensors(source: ExportSource) -> Exported:
 
 
 def to_safetensors(network: BearCNN, manifest: Manifest) -> bytes:
-    """The weights, with the manifest in the header."""
+    """Write the weights, with the manifest in the header."""
     weights = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     return save(weights, safetensors_metadata(manifest))

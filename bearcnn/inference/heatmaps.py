@@ -14,13 +14,14 @@ from bearcnn.data.photos import load_photo, resize_photo
 from bearcnn.errors import BearcnnError, PhotoError
 from bearcnn.files import write_atomically
 from bearcnn.inference.predictor import OnWindows
+from bearcnn.inference.windows import window_centres
 from bearcnn.manifest import Manifest
 
 LONGER_SIDE = (480, 800)  # of a drawn photo, at least and at most, in pixels
 
-# Light to dark orange: one hue, told from grey by everyone, also by the colour-blind.
+# Light to dark orange: one hue, which the colour-blind can tell from grey, too.
 _SCALE = np.array([[253, 208, 120], [240, 140, 30], [200, 60, 0]], np.float32)
-_COLOR_KEPT = 0.3  # of the photo's own colours, so that orange is the scores' alone
+_COLOR_KEPT = 0.3  # of the photo's own colours: only the scores are orange
 _OPACITY = 0.72
 
 
@@ -40,13 +41,13 @@ def draw_windows(
     scores: NDArray[np.floating[Any]],
     centres: NDArray[np.floating[Any]] | None = None,
 ) -> Image.Image:
-    """Draw window scores over a photo, with a frame around the best window; as large as the photo.
+    """Draw window scores over a photo, with a frame around the best window.
 
     Args:
         pixels: the photo, uint8 (height, width, 3).
         scores: the probability of a bear in each window alone, (rows, columns).
-        centres: of the windows along either side, as `Manifest.window_centres` gives them; evenly spread unless given.
-            Each place of the photo belongs to the window whose centre is nearest.
+        centres: of the windows along either side, from `windows.window_centres`; evenly spread unless given. Each
+            place of the photo belongs to the window whose centre is nearest.
     """
     height, width = pixels.shape[:2]
     rows, columns = scores.shape
@@ -72,7 +73,7 @@ def draw_heatmap(
 ) -> Image.Image:
     """Draw window scores on a page with the answer for the whole photo and a legend below."""
     picture = draw_windows(pixels, scores, centres)
-    # A narrow photo still needs a legend that can be read.
+    # Under a narrow photo the legend must be readable, too.
     width = max(picture.width, 420)
     page = Image.new("RGB", (width, picture.height + 62), "white")
     page.paste(picture, ((width - picture.width) // 2, 0))
@@ -92,7 +93,7 @@ def draw_heatmap(
 
 
 def open_heatmaps(directory: Path, manifest: Manifest) -> OnWindows:
-    """Return a function that draws each photo's heat map into a new folder, in folders like those of the photos.
+    """Return a function that draws each photo's heat map into a new folder, in subfolders like those of the photos.
 
     Raises:
         BearcnnError: the folder isn't empty or can't be made; later, a file can't be written.
@@ -101,12 +102,12 @@ def open_heatmaps(directory: Path, manifest: Manifest) -> OnWindows:
         directory.mkdir(parents=True, exist_ok=True)
         taken = any(directory.iterdir())
     except OSError as error:
-        raise BearcnnError(f"{directory} can't be made: {error.strerror or error}; choose another --heatmaps") from None
+        raise BearcnnError(f"{directory} can't be made: {error.strerror or error}; choose another folder") from None
     if taken:
-        raise BearcnnError(f"{directory} is not empty; nothing is ever overwritten: choose another --heatmaps")
+        raise BearcnnError(f"{directory} is not empty; nothing is ever overwritten: choose another folder")
 
     def save(path: Path, pixels: NDArray[np.uint8], probability: float, scores: NDArray[np.float32]) -> None:
-        centres = manifest.window_centres(len(scores))
+        centres = window_centres(manifest, len(scores))
         page = draw_heatmap(_read_large(path, pixels, manifest), scores, probability, manifest.classes[1], centres)
         buffer = BytesIO()
         page.save(buffer, "JPEG", quality=88)
@@ -121,7 +122,7 @@ def open_heatmaps(directory: Path, manifest: Manifest) -> OnWindows:
 
 
 def keep_outside(paths: Iterable[Path], directory: Path) -> Iterator[Path]:
-    """Yield the paths that don't lie in a folder: what is drawn on the way must not be read as a photo."""
+    """Yield the paths outside a folder: a heat map must not be read as a photo."""
     inside = directory.resolve()
     return (path for path in paths if not _lies_in(path, inside))
 
@@ -129,15 +130,15 @@ def keep_outside(paths: Iterable[Path], directory: Path) -> Iterator[Path]:
 def _lies_in(path: Path, folder: Path) -> bool:
     try:
         return path.resolve().is_relative_to(folder)
-    except (OSError, RuntimeError, ValueError):  # links in a circle, a zero byte: reading it says which
+    except (OSError, RuntimeError, ValueError):  # circular links, a zero byte: reading it gives the reason
         return False
 
 
 def _read_large(path: Path, pixels: NDArray[np.uint8], manifest: Manifest) -> NDArray[np.uint8]:
-    """Load the photo large enough for people, with the same frame as the network's pixels."""
+    """Load the photo large enough to look at, with the same frame as the network's pixels."""
     try:
         image = load_photo(path, at_least=LONGER_SIDE[1])
-    except PhotoError:  # it was there a moment ago: what the network saw of it is still here
+    except PhotoError:  # deleted since: the network's pixels are left
         image = Image.fromarray(pixels)
     longer = min(max(LONGER_SIDE[0], *image.size), LONGER_SIDE[1])
     if manifest.resize != "squish":
@@ -148,7 +149,7 @@ def _read_large(path: Path, pixels: NDArray[np.uint8], manifest: Manifest) -> ND
 
 
 def _choose_name(directory: Path, photo: Path) -> Path:
-    """Choose a file that isn't there yet, in `directory` and named after the photo and its folders."""
+    """Choose a new file in `directory`, named after the photo and its folders."""
     if photo.is_absolute() and photo.is_relative_to(Path.cwd()):
         photo = photo.relative_to(Path.cwd())
     parts = [part for part in photo.parts if part not in (photo.anchor, "..")]
@@ -162,14 +163,14 @@ def _choose_name(directory: Path, photo: Path) -> Path:
 
 
 def _edges(centres: NDArray[np.floating[Any]] | None, windows: int, side: int) -> list[int]:
-    """Return the pixels at which each window begins, and the side at the end: windows + 1 numbers."""
+    """Return the pixel at which each window begins, and the side as the end: windows + 1 numbers."""
     places = (np.arange(windows) + 0.5) / windows if centres is None else centres[:windows]
     between = (places[1:] + places[:-1]) / 2
     return [0, *(round(float(edge) * side) for edge in between), side]
 
 
 def _frame(image: Image.Image, box: tuple[int, int, int, int]) -> None:
-    """Draw a white frame between black ones, which is seen on snow and at night."""
+    """Draw a white frame between black ones, visible on snow and at night."""
     draw = ImageDraw.Draw(image)
     thick = max(1, round(min(image.size) / 200))
     left, top, right, bottom = box

@@ -8,16 +8,16 @@ from typing import Any, BinaryIO
 
 from bearcnn.data.photos import find_photos
 from bearcnn.errors import DataError, RunError
-from bearcnn.runs import Run, latest_directory
+from bearcnn.latest import MODEL_FILE, latest_directory
 
 
 def expand_paths(arguments: Iterable[str], stdin: BinaryIO) -> Iterator[Path]:
-    """Return the photos of a user's arguments, lazily and in the order of the arguments.
+    """Yield the photos of a user's arguments, in the order of the arguments.
 
-    An argument is a photo, a folder (with all below it), a pattern with `*`, `?`, `[...]` or `**` where no such file
-    exists, or `-` for such arguments on `stdin`: one a line, or, where a zero byte turns up, separated by zero bytes
-    alone, as `find -print0` writes them. A pattern's photos come in the order of a folder's: sorted. An argument that
-    matches nothing, and a folder that can't be listed, come out as they are: reading them gives the reason.
+    An argument is a photo, a folder (with all below it), a pattern with `*`, `?`, `[...]` or `**` if no file has that
+    name, or `-` for such arguments on `stdin`. Those are one per line, or separated by zero bytes as `find -print0`
+    writes them. A pattern's photos are sorted, as a folder's are. An argument that matches nothing, and a folder that
+    can't be listed, are yielded as they are: reading them gives the reason.
 
     Raises:
         DataError: an argument is empty, or a pattern leads too deep.
@@ -33,7 +33,7 @@ def expand_paths(arguments: Iterable[str], stdin: BinaryIO) -> Iterator[Path]:
 
 
 def find_model(model: Path | None) -> Path:
-    """Return the model file that a user means: a file, the one in a run folder, or for None the newest finished run's.
+    """Find a model file: a file itself, a run folder's, or for None the newest finished run's.
 
     Raises:
         RunError: there is no finished run, or the run has no model yet.
@@ -41,7 +41,7 @@ def find_model(model: Path | None) -> Path:
     place = latest_directory() if model is None else model
     if not _is_folder(place):
         return place
-    file = Run(place).onnx_file
+    file = place / MODEL_FILE
     if not file.is_file():
         raise RunError(f"{place} has no {file.name}; finish the run with: bearcnn train --resume {place}")
     return file
@@ -58,7 +58,7 @@ def _expand(argument: str) -> Iterator[Path]:
 
 
 def _match(pattern: Path) -> Iterator[Path]:
-    """Return the photos of a pattern, each once: `**/*` matches both a folder and what is in it."""
+    """Yield the photos of a pattern, each once: `**/*` matches both a folder and its photos."""
     given: set[Path] = set()
     for place in _glob(pattern):
         for photo in _open(place):
@@ -68,9 +68,9 @@ def _match(pattern: Path) -> Iterator[Path]:
 
 
 def _glob(pattern: Path) -> list[Path]:
-    """Return the sorted matches, without hidden ones unless the pattern names them.
+    """Return the sorted matches; hidden ones only if the pattern names them.
 
-    pathlib's `**` stays out of linked folders; `glob.iglob` walks through them, in circles too.
+    pathlib's `**` stays out of linked folders; `glob.iglob` follows them, even in circles.
     """
     parts = pattern.parts
     if parts[-1] == "**":  # the folder before it, with all below
@@ -84,7 +84,7 @@ def _glob(pattern: Path) -> list[Path]:
         )
     except RecursionError:
         raise DataError(f"{pattern} leads too deep; name the folder instead of a pattern") from None
-    except (OSError, ValueError):  # a folder that may not be entered, or what pathlib takes for no pattern
+    except (OSError, ValueError):  # a folder without permission, or no pattern to pathlib
         return []
 
 
@@ -99,7 +99,7 @@ def _is_pattern(text: str) -> bool:
 def _exists(path: Path) -> bool:
     try:
         path.lstat()
-    except (OSError, ValueError):  # too long a name, a folder that can't be entered, a zero byte: reading says which
+    except (OSError, ValueError):  # a long name, no permission, a zero byte: reading gives the reason
         return False
     return True
 
@@ -112,8 +112,8 @@ def _is_folder(path: Path) -> bool:
 
 
 def _read_lines(stdin: BinaryIO) -> Iterator[str]:
-    """Return the arguments on stdin that aren't empty, each as soon as it is there, in the encoding of file names."""
-    # The raw stream: a reading thread would hold a buffered one's lock, on which Python's exit aborts.
+    """Yield the arguments on stdin that aren't empty, each as soon as it arrives, in the encoding of file names."""
+    # The raw stream: a reading thread would hold the lock of a buffered one, and then Python can't exit.
     source: Any = getattr(stdin, "raw", stdin)
     separator, rest = b"\n", b""
     while chunk := source.read(1 << 16):

@@ -1,7 +1,7 @@
 """A model file's answers to photos, by onnxruntime.
 
-This is what runs on a small computer beside the camera, for one photo or for a million: it starts in a fraction of a
-second and holds a few dozen photos at a time.
+It runs on a small computer beside the camera, for one photo or for a million: it starts in a fraction of a second and
+holds a few dozen photos at a time.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -40,7 +40,7 @@ Loaded = TypeVar("Loaded")
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The answer to one photo, or the reason for its lack."""
+    """The answer to one photo, or the reason why there is none."""
 
     path: str
     probability: float | None
@@ -63,7 +63,7 @@ class Predictor:
         path = find_model(None if model is None else Path(model))
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = usable_cpus()
-        # An idle thread would spin, on cores that the next photos are decoded on.
+        # Idle threads would spin on the cores that decode the next photos.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session, self.manifest = open_onnx(path, options)
         self._check_graph(path)
@@ -81,10 +81,10 @@ class Predictor:
         return list(predict_photos(self, paths))
 
     def predict_batches(self, batches: Iterable[tuple[Key, Pixels]]) -> Iterator[tuple[Key, Answers]]:
-        """Answer batches of pictures one by one, each before the next is asked for.
+        """Answer batches of pictures one by one, each before the next is read.
 
-        A batch comes with a key of the caller's, such as the photos' paths, and its answers come with the same key.
-        The caller keeps batches at BATCH_SIZE or below.
+        A batch comes with a key of the caller, such as the photos' paths, and its answers come with the same key. The
+        caller keeps batches at BATCH_SIZE or below.
         """
         size = self.manifest.image_size
         for key, pixels in batches:
@@ -101,7 +101,7 @@ class Predictor:
         return _join(self.predict_batches((start, pixels[start : start + BATCH_SIZE]) for start in starts))
 
     def _check_graph(self, path: Path) -> None:
-        """Check that the graph takes and gives what the manifest says."""
+        """Check that the graph's inputs and outputs match the manifest."""
         size = self.manifest.image_size
         inputs = {node.name: (node.type, node.shape[1:]) for node in self._session.get_inputs()}
         outputs = {node.name: (node.type, len(node.shape)) for node in self._session.get_outputs()}
@@ -109,7 +109,7 @@ class Predictor:
         if inputs != {"pixels": ("tensor(uint8)", [size, size, 3])} or outputs != wanted_outputs:
             raise ModelFileError(
                 f"{path} doesn't take and give what its manifest says (inputs {inputs}, outputs {outputs}); "
-                "write it anew with `bearcnn export`"
+                "export it again with `bearcnn export`"
             )
 
 
@@ -119,7 +119,7 @@ def predict_rows(
     rows: NDArray[np.integer[Any]],
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Answers:
-    """Answer some rows of a pixel cache (n, size, size, 3), of which one batch at a time is in memory."""
+    """Answer some rows of a pixel cache (n, size, size, 3), with one batch at a time in memory."""
 
     def batches() -> Iterator[tuple[int, Pixels]]:
         for start in range(0, max(1, len(rows)), BATCH_SIZE):
@@ -143,12 +143,12 @@ def predict_photos(
     workers: int | None = None,
     on_windows: OnWindows | None = None,
 ) -> Iterator[Prediction]:
-    """Yield one prediction for each path, in order; a photo that can't be read gives one with its reason.
+    """Yield one prediction for each path, in order; a photo that can't be read gives one with the reason.
 
-    Photos are decoded in `workers` threads (one for each core unless told otherwise) ahead of the network, at most
-    three batches beyond what was asked for, and `paths` is read from a thread as well: a path that comes alone is
-    answered at once, without waiting for a full batch. What iterating over `paths` raises is raised here. `on_windows`
-    is called for each photo before its prediction is given.
+    `workers` threads (one per core unless given) decode photos ahead of the network, at most three batches beyond the
+    predictions taken. A thread reads `paths` as well: a single path is answered at once, without waiting for a full
+    batch. An exception of `paths` is raised here. `on_windows` is called for each photo before its prediction is
+    yielded.
     """
     manifest = predictor.manifest
     empty = np.empty((0, manifest.image_size, manifest.image_size, 3), np.uint8)
@@ -180,10 +180,10 @@ def predict_photos(
 def read_ahead(
     paths: Iterable[Path], load: Callable[[Path], Loaded], batch_size: int, workers: int
 ) -> Iterator[list[tuple[Path, Loaded]]]:
-    """Load photos in threads while the caller works, and yield them in order, in batches of what is there.
+    """Load photos in threads while the caller works, and yield them in order, in batches.
 
-    A batch is full unless the paths are read more slowly than the photos are asked for. What `load` and iterating over
-    `paths` raise is raised here.
+    A batch is full unless the paths come more slowly than the caller takes the photos. An exception of `load` or
+    `paths` is raised here.
     """
     waiting: Queue[tuple[Path, Future[Loaded]] | Exception | None] = Queue(2 * batch_size)
     stopped = Event()
@@ -199,7 +199,7 @@ def read_ahead(
         except Exception as error:
             waiting.put(error)
 
-    # A daemon, because a thread that waits for the next line of stdin can't be told to stop.
+    # A daemon: a thread that waits for the next line of stdin can't be stopped.
     Thread(target=submit_all, name="read-ahead", daemon=True).start()
     try:
         while True:
@@ -223,7 +223,7 @@ def read_ahead(
 
 
 def _to_prediction(path: Path, probability: float, manifest: Manifest) -> Prediction:
-    if not 0 <= probability <= 1:  # NaN is below every threshold: a broken network must not pass for an empty forest
+    if not 0 <= probability <= 1:  # NaN is below every threshold, as if there were no bear
         return Prediction(str(path), None, None, f"the model answers {probability}: its file is damaged")
     return Prediction(str(path), probability, manifest.classes[probability >= manifest.threshold], None)
 

@@ -1,29 +1,28 @@
-"""A model file's answers to the labelled photos of a data set, and to those whose bears' places are known."""
+"""Scoring of a model file: predictions of a data set's labelled photos, and the pointing game on drawn bears."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bearcnn.data import OnProgress
 from bearcnn.data.dataset import Dataset
 from bearcnn.data.splits import Split
 from bearcnn.data.synthetic.boxes import read_boxes
 from bearcnn.evaluation.localization import PointingGame, play_pointing_game
 from bearcnn.evaluation.predictions import HELD_OUT, LabelledPrediction, write_predictions
 from bearcnn.inference.predictor import Predictor, predict_rows
+from bearcnn.inference.windows import window_centres
 from bearcnn.runs import Run
 
-OnProgress = Callable[[int, int], None]
-"""Takes the number of photos done and their total."""
-
 _COLOURLESS = 6
-"""Half of a grey photo's pixels have channels this near to each other; infrared photos and their JPEG noise do."""
+"""The largest median difference of a grey photo's channels; the JPEG noise of infrared photos is below it."""
 
 
 def predict_split(
     predictor: Predictor, dataset: Dataset, split: Split, on_progress: OnProgress | None = None
 ) -> list[LabelledPrediction]:
-    """Predict each photo of a split, in the order of their paths."""
+    """Predict each photo of a split, in the order of the paths."""
     examples = dataset.select(split)
     rows, _ = dataset.arrays(split)
     probabilities, _ = predict_rows(predictor, dataset.pixels, rows, on_progress)
@@ -56,9 +55,9 @@ def keep_predictions(
 def point_at_bears(
     predictor: Predictor, dataset: Dataset, split: Split, on_progress: OnProgress | None = None
 ) -> dict[str, PointingGame] | None:
-    """Play the pointing game with the bears of a split: with "all" of them, and with those "found".
+    """Play the pointing game with a split's bears: with "all" of them, and with those "found" at the threshold.
 
-    None where the bears' places are unknown: only drawn scenes come with boxes.
+    None if the bears' boxes are unknown: only drawn scenes have boxes.
     """
     boxes = read_boxes(dataset.root)
     bears = [example for example in dataset.select(split) if example.path in boxes]
@@ -68,7 +67,7 @@ def point_at_bears(
     probabilities, windows = predict_rows(predictor, dataset.pixels, rows, on_progress)
     found = probabilities >= predictor.manifest.threshold
     places = np.array([boxes[example.path] for example in bears])
-    centres = predictor.manifest.window_centres(windows.shape[1])
+    centres = window_centres(predictor.manifest, windows.shape[1])
     return {
         "all": play_pointing_game(windows, places, centres),
         "found": play_pointing_game(windows[found], places[found], centres),
@@ -76,5 +75,5 @@ def point_at_bears(
 
 
 def is_grey(pixels: NDArray[np.uint8]) -> bool:
-    """Whether a photo (size, size, 3) has no colour, by its median pixel: a coloured date line counts little."""
+    """Check whether a photo (size, size, 3) has no colour, by its median pixel: a coloured date doesn't matter."""
     return bool(np.median(pixels.max(axis=2) - pixels.min(axis=2)) <= _COLOURLESS)

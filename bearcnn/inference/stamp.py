@@ -1,4 +1,4 @@
-"""A threshold written into the model files of a run, with the scores that the model has at it."""
+"""Writing of a threshold into the model files of a run, with the model's scores at that threshold."""
 
 import json
 from dataclasses import asdict
@@ -38,7 +38,7 @@ def save_threshold(run: Run, assessment: Assessment) -> None:
 
 
 def manifest_metrics(metrics: dict[str, Any]) -> dict[str, Any]:
-    """Return what the model file carries of metrics.json: all but the parts about groups of photos and layers."""
+    """Return the part of metrics.json for the model file: all but groups of photos and layers."""
     return {name: value for name, value in metrics.items() if name not in ("layers", "groups")}
 
 

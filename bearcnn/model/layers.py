@@ -7,14 +7,14 @@ from torch.nn import functional as F
 from bearcnn.pooling import POOLING_MODES
 from bearcnn.registry import load
 
-# About the statistics of photos (ImageNet's training set): fixed, so that a model never depends on a data set's own.
-# One number for all channels: an 8-bit network then computes with the pixels as they come (see export/int8.py).
+# Roughly the statistics of ImageNet's training photos, fixed: a model never depends on those of its data set.
+# One number for all channels: an 8-bit network then computes with the pixels as they are (see export/int8.py).
 PHOTO_MEAN = 115
 PHOTO_STD = 58
 
 
 class Normalize(nn.Module):
-    """Pixels to numbers around 0: uint8 (batch, 3, height, width) to float."""
+    """Normalization of pixels to numbers around 0: uint8 (batch, 3, height, width) to float."""
 
     mean: Tensor
     std: Tensor
@@ -31,8 +31,8 @@ class Normalize(nn.Module):
 class PixelDropout(nn.Module):
     """Dropout of a picture's pixels: one 0/1 mask over height and width, the same for all channels.
 
-    The pixels that stay are scaled by 1 / (1 - rate), so that the mean stays (Srivastava et al. 2014). After
-    `Normalize` a dropped pixel is the grey of an average photo.
+    The other pixels are scaled by 1 / (1 - rate), which keeps the mean (Srivastava et al. 2014). After `Normalize` a
+    dropped pixel is the grey of an average photo.
     """
 
     def __init__(self, rate: float) -> None:
@@ -63,7 +63,7 @@ class ConcatPool(nn.Module):
 class GlobalMaxPool(nn.Module):
     """The largest value of each whole map: (batch, c, n, n) to (batch, c).
 
-    A reduction, as its siblings: adaptive pools export to ONNX with a maze of index arithmetic.
+    Global pools are plain reductions: adaptive pools export to ONNX with a lot of index arithmetic.
     """
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -85,26 +85,27 @@ class GlobalConcatPool(nn.Module):
 
 
 def local_pool(pooling: str, size: int) -> nn.Module:
-    """The layer that asks each size x size window "is there a bear in this?"; windows don't overlap."""
+    """Build the pooling layer of size x size windows, which don't overlap."""
     layer: nn.Module = load(POOLING_MODES[pooling].local_layer)(size)
     return layer
 
 
 def global_pool(pooling: str) -> nn.Module:
-    """The layer that gives one answer for a whole map: (batch, c, n, n) to (batch, width factor x c)."""
+    """Build the pooling layer of whole maps: (batch, c, n, n) to (batch, width factor x c)."""
     layer: nn.Module = load(POOLING_MODES[pooling].global_layer)()
     return layer
 
 
 def pooled_width(pooling: str, width: int) -> int:
-    """Channels after pooling: twice as many where max and average stand side by side."""
+    """Return the number of channels after pooling: twice as many for max and average side by side."""
     return POOLING_MODES[pooling].width_factor * width
 
 
 class StridedConv1x1(nn.Conv2d):
-    """A 1 x 1 convolution with a stride, computed as one without a stride over the places that it keeps.
+    """A 1 x 1 convolution with a stride, computed without a stride on the places that it keeps.
 
-    The numbers are the same; torch 2.13's own crashes in training with 3 channels in and channels-last layout.
+    The numbers are those of `Conv2d`, which crashes in training with 3 input channels and channels-last layout (torch
+    2.13).
     """
 
     def forward(self, maps: Tensor) -> Tensor:  # (batch, in_width, n, n)

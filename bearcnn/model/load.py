@@ -1,4 +1,4 @@
-"""Trained networks from their weights: the one way back from a safetensors file to a `BearCNN`."""
+"""Loading of trained networks from safetensors files."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from bearcnn.runs import open_run
 
 @dataclass(frozen=True, slots=True)
 class TrainedNetwork:
-    """A network with its trained weights, in evaluation mode, and what its file says about it."""
+    """A trained network in evaluation mode, with the manifest and the configuration of its file."""
 
     network: BearCNN
     manifest: Manifest
@@ -25,7 +25,7 @@ class TrainedNetwork:
 
 
 def load_model(weights: Path) -> TrainedNetwork:
-    """The trained network in a safetensors file that bearcnn wrote.
+    """Load the trained network of a safetensors file that bearcnn wrote.
 
     Raises:
         ModelFileError: the file is missing, damaged, of another network, or not written by bearcnn.
@@ -39,7 +39,7 @@ def load_model(weights: Path) -> TrainedNetwork:
 
 
 def find_weights(model: Path | None) -> Path:
-    """The weights file that a user means: a .safetensors file, a run folder's, or for None the newest run's.
+    """Find a weights file: a .safetensors file itself, a run folder's, or for None the newest run's.
 
     Raises:
         RunError: there is no such run.
@@ -48,15 +48,13 @@ def find_weights(model: Path | None) -> Path:
     if model is not None and model.is_file():
         if model.suffix.lower() == ".onnx":
             raise ModelFileError(
-                f"{model} can answer but not be looked into; name its run folder or model.safetensors, or draw its "
-                "windows alone with: bearcnn predict --heatmaps DIR"
+                f"{model} has no readable layers; name its run folder or model.safetensors, or draw only the window "
+                "scores with: bearcnn predict --heatmaps DIR"
             )
         return model
     weights = open_run(model).weights_file
     if not weights.is_file():
-        raise ModelFileError(
-            f"{weights} is missing: a run has it when it is finished (bearcnn train --resume {weights.parent})"
-        )
+        raise ModelFileError(f"{weights} is missing; finish the run with: bearcnn train --resume {weights.parent}")
     return weights
 
 

@@ -1,7 +1,7 @@
 """BearCNN: convolution blocks, pooling, dropout, head.
 
-The network takes the pixels as they are in a photo (uint8) and normalizes them itself, so that preprocessing can't
-drift between training and use. Layers take plain numbers; `build_model` turns a configuration into them.
+The network takes a photo's pixels (uint8) and normalizes them itself: training and prediction can't differ in that.
+Layers take plain numbers; `build_model` reads them from a configuration.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ _BODY = "body."
 
 
 class Block(nn.Module):
-    """Convolution, norm, activation; further ones each beside a shortcut; then pooling and dropout.
+    """Convolution, norm and activation; residual convolutions; then pooling and dropout.
 
     With `stride = 2` the convolution halves the map; with `stride = 1` the pooling windows do, unless they are 1 wide.
     """
@@ -57,10 +57,9 @@ class Block(nn.Module):
 class BearCNN(nn.Module):
     """A small convolutional network: pixels uint8 (batch, 3, n, n) in, logits (batch, outputs) out.
 
-    It tells apart subclasses of bear and of something else, as fine as the training photos are sorted; the two classes
-    are their sums (`class_logits`). The head is one linear layer on the pooled features, so that every window of the
-    last map has a bear score of its own: what the head says where that window is all there is
-    (`class_activation_map`; Zhou et al. 2016).
+    The outputs are the subclasses of the training photos; the two classes are their sums (`class_logits`). The head is
+    one linear layer on the pooled features, and gives every window of the last map a score of its own: the head's
+    answer to that window alone (`class_activation_map`; Zhou et al. 2016).
 
     With a pretrained body the blocks look at its maps instead of pixels. The maps of a photo never change, so they can
     be computed once: the network also takes maps (batch, channels, m, m), in any type of float, in place of the pixels.
@@ -110,7 +109,7 @@ class BearCNN(nn.Module):
                 pooling=pooling,
                 pool_size=pool_size,
                 residual=residual,
-                # Between blocks only: what follows the last one is the head's own dropout.
+                # Between blocks only: after the last block comes the head's dropout.
                 dropout=conv_dropout if number < len(widths) else 0.0,
             )
             self.blocks.append(block)
@@ -125,7 +124,7 @@ class BearCNN(nn.Module):
         return self.logits(self.last_map(pixels))
 
     def stem(self, pixels: Tensor) -> Tensor:
-        """What the first block gets: the normalized pixels, or the body's maps, (batch, channels, rows, columns)."""
+        """Compute the first block's input, (batch, channels, rows, columns): normalized pixels, or the body's maps."""
         if self.body is None:
             assert self.normalize is not None
             maps: Tensor = self.normalize(pixels)
@@ -136,39 +135,39 @@ class BearCNN(nn.Module):
         return maps
 
     def last_map(self, pixels: Tensor) -> Tensor:
-        """The features of the last block: (batch, width, rows, columns)."""
+        """Compute the features of the last block: (batch, width, rows, columns)."""
         maps: Tensor = self.blocks(self.input_dropout(self.stem(pixels)))
         return maps
 
     def logits(self, last_map: Tensor) -> Tensor:
-        """Each subclass in the whole picture: (batch, outputs)."""
-        # In full precision, whatever the blocks computed with: rounded answers would rank photos as equal.
+        """Compute the logit of each subclass for the whole picture: (batch, outputs)."""
+        # In full precision, whatever the blocks computed with: rounded answers would give photos equal ranks.
         answer: Tensor = self.head(self.dropout(self.pooling(last_map.float())))
         return answer
 
     def class_activation_map(self, last_map: Tensor) -> Tensor:
-        """Each kind in each window alone: (batch, outputs, rows, columns).
+        """Compute the logit of each subclass in each window alone: (batch, outputs, rows, columns).
 
-        One window's maximum and average are the window itself, so its features stand once for each.
+        The maximum and the average of one window are both the window itself: the weights of the two are added.
         """
         weight = self.head.weight.view(len(self.output_classes), -1, last_map.shape[1]).sum(1)
         return torch.einsum("bchw,kc->bkhw", last_map, weight) + self.head.bias.view(1, -1, 1, 1)
 
 
 def class_logits(logits: Tensor, output_classes: tuple[int, ...]) -> Tensor:
-    """Not-bear and bear, each the sum of its outputs' shares: (batch, outputs, ...) to (batch, 2, ...)."""
+    """Sum the outputs of each class, not-bear and bear: (batch, outputs, ...) to (batch, 2, ...)."""
     parts = logits.split([output_classes.count(0), output_classes.count(1)], 1)
     return torch.stack([part.logsumexp(1) for part in parts], 1)
 
 
 def bear_logit(logits: Tensor, output_classes: tuple[int, ...] = (0, 1)) -> Tensor:
-    """How much more bear than not (log odds): (batch, outputs, ...) to (batch, ...)."""
+    """Compute the log odds of a bear: (batch, outputs, ...) to (batch, ...)."""
     classes = class_logits(logits, output_classes)
     return classes[:, 1] - classes[:, 0]
 
 
 def trained_state(network: nn.Module) -> dict[str, Tensor]:
-    """The tensors that training changes: all but those of a frozen body."""
+    """Select the tensors that training changes: all but those of a frozen body."""
     return {name: tensor for name, tensor in network.state_dict().items() if not name.startswith(_BODY)}
 
 
@@ -185,12 +184,12 @@ def load_trained_state(network: nn.Module, weights: dict[str, Tensor]) -> None:
 def build_model(
     config: ModelConfig, output_classes: Sequence[int] = (0, 1), *, body: FrozenBody | None = None
 ) -> BearCNN:
-    """The network of a configuration, with fresh weights from torch's random numbers.
+    """Build the network of a configuration, with fresh weights from torch's random numbers.
 
     Args:
         config: the network.
         output_classes: the class of each output.
-        body: the configured body, if it is there already; it is loaded with its pretrained weights unless given.
+        body: the configured body, if it is loaded already; by default it is loaded with its pretrained weights.
 
     Raises:
         MissingPackageError, ModelFileError: the body can't be loaded.

@@ -12,9 +12,9 @@ from bearcnn.runs import LayerRow
 
 
 def describe_model(model: BearCNN, image_size: int) -> list[LayerRow]:
-    """Measure each layer's output shape, parameters and multiply-adds by running one picture through.
+    """Measure each layer's output shape, parameters and multiply-adds on one picture.
 
-    Multiply-adds count convolutions and linear layers: each output number is a dot product of one window.
+    Multiply-adds are those of convolutions and linear layers: each output number is a dot product of one window.
     """
     rows: list[LayerRow] = []
 
@@ -45,7 +45,7 @@ def describe_model(model: BearCNN, image_size: int) -> list[LayerRow]:
 
 
 def _list_layers(model: BearCNN) -> Iterator[tuple[str, str, nn.Module]]:
-    """The name, the kind and the module of each layer; the kind of a layer that does nothing is empty."""
+    """List the name, the description and the module of each layer; a layer that does nothing has no description."""
     rate = model.input_dropout.rate
     if model.body is not None:
         yield "body", f"{model.body.about['name']}, pretrained", model.body

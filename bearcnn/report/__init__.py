@@ -1,1 +1,1 @@
-"""A run folder to one HTML page."""
+"""The report: a run folder to one HTML page."""

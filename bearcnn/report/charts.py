@@ -21,7 +21,7 @@ def draw_learning(history: list[EpochRecord], best_epoch: int) -> list[Markup]:
     epochs = [float(record.epoch) for record in history]
     x = Axis("epoch", 1, max(2.0, epochs[-1]))
     train, valid = [record.train_loss for record in history], [record.valid_loss for record in history]
-    # One wild epoch must not flatten all others.
+    # A single wild epoch must not flatten the others.
     usual = float(np.nanquantile([*train, *valid], 0.95)) * 1.2
     losses = Axis("loss", *nice_range([min(*train, *valid), min(usual, max(*train, *valid))], low=0))
     auc, precision = _known([r.roc_auc for r in history]), _known([r.average_precision for r in history])
@@ -48,7 +48,7 @@ def draw_learning(history: list[EpochRecord], best_epoch: int) -> list[Markup]:
 
 
 def precision_recall_curve(predictions: list[LabelledPrediction]) -> tuple[list[float], list[float]]:
-    """Compute recall and precision at each distinct probability, the highest first, thinned to what a chart shows."""
+    """Compute recall and precision at each distinct probability, the highest first, at most 400 points."""
     labels, probabilities = as_arrays(predictions)
     order = np.argsort(-probabilities, kind="stable")
     truth, sorted_scores = labels[order], probabilities[order]
@@ -61,7 +61,7 @@ def precision_recall_curve(predictions: list[LabelledPrediction]) -> tuple[list[
 
 
 def draw_precision_recall(evaluation: Evaluation, predictions: list[LabelledPrediction]) -> Markup:
-    """Draw the curve, with the chosen threshold's point and its intervals."""
+    """Draw the precision-recall curve, and the chosen threshold's point with its intervals."""
     xs, ys = precision_recall_curve(predictions)
     recall, precision = evaluation.estimates["recall"], evaluation.estimates["precision"]
     dots = []

@@ -1,4 +1,4 @@
-"""Several runs on one page, compared on the photos that none of them was trained on."""
+"""Comparison of several runs on one page, on photos that none of them was trained on."""
 
 import json
 from collections.abc import Sequence
@@ -26,8 +26,8 @@ class Comparison:
     runs: list[ReportData]
     split: str
     predictions: list[list[LabelledPrediction]]  # of the shared photos, in the same order for each run
-    unshared: int  # photos that judge some of the runs, but not all
-    values: list[dict[str, float]]  # every metric of each run
+    unshared: int  # photos that only some of the runs have in this split
+    values: list[dict[str, float]]  # every metric, of each run
     differences: list[dict[str, Estimate]]  # to the first run, of each run but the first
     changed: dict[str, list[Any]]  # configuration key -> its value in each run, where they differ
 
@@ -47,7 +47,7 @@ def write_comparison(runs: Sequence[Run], out: Path) -> Path:
 def compare_runs(runs: Sequence[Run]) -> Comparison:
     """Read the runs and compare them on the test photos that all of them have, or else the validation photos.
 
-    A photo is the same if its bytes and its label are; one that any run was trained on is not used.
+    Photos are the same if their bytes and labels are equal. A photo that any run was trained on is not used.
     """
     gathered = [gather(run, thumbnails=False) for run in runs]
     answers = [read_predictions(run) for run in runs]
@@ -56,7 +56,7 @@ def compare_runs(runs: Sequence[Run]) -> Comparison:
     shared = sorted(set.intersection(*(set(photos) for photos in by_photo)))
     if {label for _, label in shared} != {0, 1}:
         names = ", ".join(data.place for data in gathered)
-        raise BearcnnError(f"{names} share no {split} photos of both classes: runs on the same data can be compared")
+        raise BearcnnError(f"{names} share no {split} photos of both classes: compare runs on the same data")
     predictions = [[photos[photo] for photo in shared] for photos in by_photo]
     labels, first = as_arrays(predictions[0])
     thresholds = [data.manifest.threshold for data in gathered]

@@ -1,4 +1,4 @@
-"""A run's report: `gather` reads its files, `render` makes one HTML page that stands alone."""
+"""A run's report: `gather` reads its files, `render` makes one HTML page without other files."""
 
 import shlex
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class ReportData:
     history: list[EpochRecord]
     metrics: dict[str, Any]
     record: dict[str, Any]  # dataset.json
-    predictions: list[LabelledPrediction]  # of the photos that judge it
+    predictions: list[LabelledPrediction]  # of the photos that the page scores
     validation: list[LabelledPrediction]
     assessment: Assessment
     calibration: dict[str, Any]
@@ -55,18 +55,18 @@ def write_report(run: Run, out: Path | None = None) -> Path:
     """Write a run's page, by default as report.html into the run, and return the file.
 
     Raises:
-        RunError: the run isn't finished, or of a version that kept no predictions.
+        RunError: the run isn't finished, or it is from a version without predictions.
         BearcnnError: the file can't be written, or `out` exists already.
     """
     page = render(gather(run))
     file = out or run.report_file
-    # A name in a foreign encoding must not end the report.
+    # A file name in another encoding must not stop the report.
     write_atomically(file, page.encode("utf-8", "backslashreplace"), overwrite=out is None)
     return file
 
 
 def gather(run: Run, thumbnails: bool = True) -> ReportData:
-    """Read all that the page shows from the run, and the worst photos from where they lie."""
+    """Read the page's content from the run, and its worst photos from the data set's folder."""
     metrics, record, predictions = run.metrics(), run.dataset_record(), read_predictions(run)
     manifest = read_manifest(run.onnx_file)
     validation = in_split(predictions, "valid")
@@ -128,7 +128,7 @@ def render(data: ReportData) -> str:
 
 
 def template(name: str) -> Template:
-    """Load a page's template, which escapes every value and fails on a name that doesn't exist."""
+    """Load a page's template, which escapes every value and raises for an unknown name."""
     environment = Environment(
         loader=PackageLoader("bearcnn.report"),
         autoescape=True,
@@ -153,7 +153,7 @@ def template(name: str) -> Template:
 def slider_steps(predictions: list[LabelledPrediction], chosen: float) -> dict[str, Any]:
     """Return the slider's thresholds, and at each the number of bears found and of false alarms.
 
-    The thresholds are spread over the photos, not over 0 to 1, so that every step changes an answer.
+    The thresholds are spread over the photos, not over 0 to 1: every step changes an answer.
     """
     labels, probabilities = as_arrays(predictions)
     places = np.unique(np.quantile(probabilities, np.linspace(0, 1, _SLIDER_STEPS), method="nearest"))
@@ -181,7 +181,7 @@ def _count(record: dict[str, Any]) -> list[tuple[str, int, int]]:
 def _reasons(skipped: list[dict[str, str]]) -> dict[str, list[str]]:
     reasons: dict[str, list[str]] = {}
     for photo in skipped:
-        # A copy's reason names its twin; the copies are counted as one.
+        # The reason of a copy names the other photo; all copies count as one reason.
         sort = photo["reason"].partition(" of ")[0] if photo["reason"].startswith("exact copy") else photo["reason"]
         reasons.setdefault(sort, []).append(photo["path"])
     return dict(sorted(reasons.items(), key=lambda item: -len(item[1])))
@@ -192,5 +192,5 @@ def _whisker(estimate: Estimate) -> Markup:
 
 
 def breakable(path: str) -> Markup:
-    """Return a path that may be broken into lines after each of its folders."""
+    """Return a path with a possible line break after each folder."""
     return Markup("/<wbr>").join(path.split("/"))

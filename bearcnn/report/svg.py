@@ -1,7 +1,7 @@
 """Small SVG charts, coloured by the page's style sheet, light or dark.
 
-Colours are CSS classes (`first`, `second`, ...), whose colours the colour-blind can tell apart; lines differ in their
-dashes, too. A chart's title and description are read out by screen readers.
+Colours are CSS classes (`first`, `second`, ...) that the colour-blind can tell apart; lines differ in their dashes,
+too. Screen readers read a chart's title and description.
 """
 
 import math
@@ -19,7 +19,7 @@ _LABEL = 6.8  # width of a letter, in the chart's units
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """A line with its name in the legend; points that are None are skipped."""
+    """A line with its name for the legend; points that are None are skipped."""
 
     name: str
     xs: Sequence[float]
@@ -29,7 +29,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Dot:
-    """A marked point, with intervals along x and y where given."""
+    """A marked point, with intervals along x and y if given."""
 
     x: float
     y: float
@@ -60,7 +60,7 @@ def draw_lines(
     diagonal: bool = False,
     upright: float | None = None,
 ) -> Markup:
-    """Draw lines and points over two axes; a dashed diagonal, and a dashed vertical at some x, where asked for."""
+    """Draw lines and points over two axes, with a dashed diagonal and a dashed vertical line at `upright` if given."""
     across, up = _scale(x, _LEFT, _RIGHT), _scale(y, _BOTTOM, _TOP)
     parts = [_grid(x, y, across, up)]
     if diagonal:
@@ -90,7 +90,7 @@ def draw_histogram(
     names: tuple[str, str],
     upright: float,
 ) -> Markup:
-    """Draw shares in bins of equal width, of one class above the axis and of the other below it, and a vertical."""
+    """Draw a histogram of two classes, one above and one below the axis, with a vertical line at `upright`."""
     highest = max([*upper, *lower, 0.01])
     y = Axis("share of their photos", -highest, highest, percent=True)
     across, up = _scale(x, _LEFT, _RIGHT), _scale(y, _BOTTOM, _TOP)
@@ -123,7 +123,7 @@ def draw_whisker(value: float | None, low: float | None, high: float | None, des
 
 
 def nice_range(values: Sequence[float], low: float | None = None, high: float | None = None) -> tuple[float, float]:
-    """Return an axis' ends around all values, on round numbers; an end that is given stays where it is."""
+    """Return round ends of an axis around all values; a given end is kept."""
     finite = [value for value in values if math.isfinite(value)] or [0.0, 1.0]
     first, last = (min(finite) if low is None else low), (max(finite) if high is None else high)
     if last - first < 1e-9:

@@ -24,12 +24,12 @@ class Thumbnail:
 
     prediction: LabelledPrediction
     photo: str
-    windows: str  # transparent where the score is low, to be laid over the photo
+    windows: str  # transparent where the score is low; it lies over the photo
     best_window: float | None
 
 
 def make_thumbnails(photos: Sequence[LabelledPrediction], root: Path, model: Path) -> list[Thumbnail]:
-    """Draw photos below `root` small, with the window scores that the model file gives them."""
+    """Draw small pictures of photos below `root`, with the window scores of the model file."""
     try:
         predictor = Predictor(model)
     except ModelFileError:
@@ -52,7 +52,7 @@ def make_thumbnails(photos: Sequence[LabelledPrediction], root: Path, model: Pat
 
 
 def draw_windows(scores: NDArray[np.float32]) -> str:
-    """Draw window scores (rows, columns) as a data URI of a PNG with a pixel each: orange, as opaque as the score."""
+    """Draw window scores (rows, columns) as a PNG data URI, one pixel each: orange, more opaque for a higher score."""
     pixels = np.zeros((*scores.shape, 4), np.uint8)
     pixels[..., :3] = (255, 140, 0)
     pixels[..., 3] = np.clip(scores, 0, 1) * 190

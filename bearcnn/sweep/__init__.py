@@ -1,4 +1,4 @@
-"""Settings x seeds to statistics and a summary; torch is loaded in a trial only.
+"""Sweeps: settings x seeds to statistics and a summary.
 
 `bearcnn.sweep(config, dataset, settings)` is `sweep.run.sweep`.
 """

@@ -25,12 +25,12 @@ from bearcnn.sweep.statistics import (
 from bearcnn.sweep.trial_log import Record
 
 SCORE = "valid.roc_auc"
-"""The score by which settings are ranked."""
+"""The score that ranks the settings."""
 
 COMPARED = (SCORE, "valid.accuracy", "valid.log_loss", "train.roc_auc", "train.accuracy", "train.log_loss")
 
 POINT = 0.01
-"""The difference whose number of seeds is stated: one point of AUC."""
+"""The difference for which the summary states the number of seeds: one point of AUC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +38,20 @@ class Setting:
     """One setting and the numbers of its trials."""
 
     point: GridPoint
-    values: dict[str, dict[int, float]]  # "valid.roc_auc" and so on -> seed -> number
+    values: dict[str, dict[int, float]]  # "valid.roc_auc", ... -> seed -> number
     means: dict[str, Mean]
     failed: int
 
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """Analysis of a sweep."""
+    """The numbers of a sweep, and the conclusions from them."""
 
     plan: Plan
     settings: tuple[Setting, ...]  # those with a finished trial, in the order of the plan
-    comparisons: dict[str, list[Comparison]]  # of each setting but the first with the first, the baseline
+    comparisons: dict[str, list[Comparison]]  # score -> each later setting against the first, the baseline
     best: int  # index of the highest mean of SCORE
-    chosen: int  # index of the first setting within one standard error of it
+    chosen: int  # index of the first setting within one standard error of the best
     deviation: float | None  # of a paired difference in SCORE
     seeds_for_a_point: int | None
     visible: float | None  # the smallest true difference that this sweep detects with a power of 80%
@@ -60,7 +60,7 @@ class Analysis:
     missing: int  # of the plan's trials
     photos: dict[str, int]  # split -> number
     test: dict[str, Estimate] = field(default_factory=dict)  # of the chosen setting; empty without a test split
-    test_looks: tuple[str, ...] = ()  # settings whose test score was ever computed, in that order
+    test_looks: tuple[str, ...] = ()  # labels of the settings whose test score was ever computed, in that order
 
     @property
     def baseline(self) -> Setting:
@@ -69,10 +69,10 @@ class Analysis:
 
 
 def analyse(plan: Plan, records: Mapping[str, Record], trials: Sequence[Trial], photos: dict[str, int]) -> Analysis:
-    """Analyse the finished ones of a plan's trials; `photos` is the number of photos of each split.
+    """Analyse the finished trials of a plan; `photos` is the number of photos of each split.
 
     Raises:
-        ValueError: not one trial is done.
+        ValueError: no trial is done.
     """
     wanted = {trial.id for trial in trials}
     finished = [record for record in records.values() if record.id in wanted]

@@ -1,7 +1,7 @@
-"""Files of a sweep: what was asked for, what is finished, what each trial left.
+"""The files of a sweep: its plan, its log, each trial's files, and the analysis.
 
-    <sweep>/  plan.json  config.toml  dataset.json  trial_log.jsonl        what was asked for, and what is finished
-              trials/<id>/  config.toml  history.jsonl  predictions.npz    what each trial leaves
+    <sweep>/  plan.json  config.toml  dataset.json  trial_log.jsonl        the plan, and the finished trials
+              trials/<id>/  config.toml  history.jsonl  predictions.npz    the files of each trial
               sweep.csv  sweep.json  sweep.png  sweep.svg  summary.txt     the analysis
 
 A sweep of bearcnn 0.1 has ledger.jsonl in place of trial_log.jsonl; it is read and extended under its old name.
@@ -36,7 +36,7 @@ class SweepFolder:
 
     @property
     def plan_file(self) -> Path:
-        """What is varied, over which seeds, on which photos."""
+        """The plan: the varied keys, the seeds, the photos."""
         return self.directory / "plan.json"
 
     @property
@@ -51,7 +51,7 @@ class SweepFolder:
         return old if old.is_file() else self.directory / "trial_log.jsonl"
 
     def trial_folder(self, trial: str) -> Path:
-        """Return the folder in which a trial runs, and whatever it leaves."""
+        """Return the folder of a trial, during the training run and after it."""
         return self.directory / "trials" / trial
 
     def records(self) -> dict[str, Record]:
@@ -92,7 +92,7 @@ class SweepFolder:
         """Check that these are the photos that the sweep began with.
 
         Raises:
-            SweepError: they are others.
+            SweepError: they are different.
         """
         if self._read_plan()["data"] != fingerprint:
             raise SweepError(
@@ -133,7 +133,7 @@ def create_sweep(directory: Path, plan: Plan, dataset: Dataset) -> SweepFolder:
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SweepError(f"can't make the folder {directory}: {error.strerror}; choose another --out") from None
+        raise SweepError(f"can't make the folder {directory}: {error.strerror}; choose another folder") from None
     folder = SweepFolder(directory)
     write_atomically(folder.config_file, dump_config(plan.config, explained=True).encode())
     write_atomically(directory / "dataset.json", json.dumps(dataset.to_json(), indent=1).encode())
@@ -150,17 +150,17 @@ def check_free(directory: Path) -> None:
     """Check that a folder is empty or doesn't exist.
 
     Raises:
-        SweepError: there is something in it.
+        SweepError: the folder has files in it, or is a file.
     """
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise SweepError(
-            f"{directory} exists and is not empty; nothing is ever overwritten: choose another --out, "
-            f"or continue the sweep in it with --resume {directory}"
+            f"{directory} exists and is not empty; nothing is ever overwritten: choose another folder, "
+            f"or continue the sweep in it: bearcnn sweep --resume {directory}"
         )
 
 
 def keep_result(folder: SweepFolder, result: TrialResult, trial: Trial) -> None:
-    """Write a trial's files, then its line of the trial log, then delete what only the training needed."""
+    """Write a trial's files, then its line of the trial log; delete the files that only training needed."""
     place = folder.trial_folder(trial.id)
     place.mkdir(parents=True, exist_ok=True)
     write_atomically(place / "config.toml", dump_config(trial.config).encode(), overwrite=True)
@@ -172,7 +172,7 @@ def keep_result(folder: SweepFolder, result: TrialResult, trial: Trial) -> None:
         np.savez(buffer, allow_pickle=False, **result.predictions)
         write_atomically(place / "predictions.npz", buffer.getvalue(), overwrite=True)
     append_record(folder.log_file, result.record)
-    # Weights are not kept: the seed and config.toml reproduce them, to the bit.
+    # Weights are not kept: the seed and config.toml reproduce them bit for bit.
     shutil.rmtree(place / "checkpoints", ignore_errors=True)
     (place / "dataset.json").unlink(missing_ok=True)
     if result.record.status == "done":
@@ -180,10 +180,10 @@ def keep_result(folder: SweepFolder, result: TrialResult, trial: Trial) -> None:
 
 
 def read_predictions(folder: SweepFolder, trial: str) -> dict[str, NDArray[np.float32]]:
-    """Read the probabilities that a finished trial gave: split -> (photos,).
+    """Read a finished trial's probabilities: split -> (photos,).
 
     Raises:
-        SweepError: they are gone or damaged.
+        SweepError: the file is missing or damaged.
     """
     file = folder.trial_folder(trial) / "predictions.npz"
     try:
@@ -191,5 +191,6 @@ def read_predictions(folder: SweepFolder, trial: str) -> dict[str, NDArray[np.fl
             return {name: arrays[name] for name in arrays.files}
     except (OSError, ValueError, KeyError, EOFError):
         raise SweepError(
-            f"{file} is missing or damaged; delete the trial's line in {folder.log_file.name} and --resume"
+            f"{file} is missing or damaged; delete the trial's line in {folder.log_file.name}, then continue with: "
+            f"bearcnn sweep --resume {folder.directory}"
         ) from None

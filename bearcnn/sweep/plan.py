@@ -1,4 +1,4 @@
-"""Plan of a sweep: values x seeds -> trials, each a training run of its own.
+"""The plan of a sweep: values x seeds -> trials, each a training run of its own.
 
 A sweep is paired: every setting runs with the same seeds. Everything random in a training run follows from its seed
 (first weights, order of the photos, augmentation), so two trials with one seed differ only in the setting. Where the
@@ -24,20 +24,20 @@ DROPOUTS: dict[str, tuple[str, ...]] = {
     "input": ("model.input_dropout",),
     "all": ("model.dropout", "model.conv_dropout", "model.input_dropout"),
 }
-"""Places where dropout can be swept, and the config keys of each."""
+"""The places of dropout in a sweep, and the config keys of each."""
 
 DEFAULT_RATES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 
 _OTHER_PHOTOS = {"data.path", "data.positive", "data.valid_share", "data.test_share", "data.split_seed"}
 _NOT_A_SETTING = {
-    "train.seed": "every setting runs with several seeds anyway; use --seeds",
+    "train.seed": "every setting runs with several seeds anyway; use `seeds`",
     "train.name": "it changes nothing",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class SweptKey:
-    """One thing that is varied: a name for people, the config keys that share its value, and the values."""
+    """One varied quantity: its name, the config keys that share its value, and the values."""
 
     name: str
     keys: tuple[str, ...]
@@ -46,12 +46,12 @@ class SweptKey:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything that decides which trials there are."""
+    """Everything that determines the trials of a sweep."""
 
-    config: Config  # of every trial, before its setting and seed
+    config: Config  # of every trial, without its setting and seed
     swept: tuple[SweptKey, ...]
     seeds: tuple[int, ...]
-    sample: int | None = None  # how many points of the grid; None for all
+    sample: int | None = None  # number of points of the grid; None for all
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +90,13 @@ class Trial:
 
 
 def plan_dropout(config: Config, where: str, rates: Sequence[float], seeds: int, kept: Sequence[str] = ()) -> Plan:
-    """Plan dropout rates in one place or in all; the other dropouts are 0, so rate 0 means no dropout at all.
+    """Plan dropout rates in one place or in all; the other dropouts are 0: rate 0 means no dropout at all.
 
     `kept` are the keys that stay as configured.
 
     Raises:
-        SweepError: a rate that can't be, or no seed.
+        SweepError: there is no seed.
+        ConfigError: a rate is not a share in [0, 1).
     """
     keys = DROPOUTS[where]
     settings = {key: 0.0 for key in DROPOUTS["all"] if key not in keys and key not in kept}
@@ -113,7 +114,7 @@ def parse_vary(texts: Sequence[str]) -> dict[str, list[Any]]:
     for text in texts:
         key, equals, listed = text.partition("=")
         if not equals or not listed.strip():
-            raise SweepError(f"--vary {text}: expected section.key=value,value, such as model.pooling=max,avg")
+            raise SweepError(f"`vary` {text}: expected section.key=value,value, such as model.pooling=max,avg")
         settings.setdefault(key.strip(), []).extend(parse_values(listed))
     return settings
 
@@ -141,7 +142,7 @@ def make_plan(config: Config, swept: Sequence[SweptKey], seeds: int, sample: int
         ConfigError: a setting that can't work.
     """
     if not swept or not all(each.values for each in swept):
-        raise SweepError("nothing to vary: name at least one key and its values, such as --vary model.pooling=max,avg")
+        raise SweepError("nothing to vary: name at least one key and its values, such as model.pooling=max,avg")
     if seeds < 1:
         raise SweepError(f"seeds = {seeds}: a sweep needs at least one seed; 5 are a good start")
     known = {key for key, _ in config_keys()}
@@ -153,7 +154,7 @@ def make_plan(config: Config, swept: Sequence[SweptKey], seeds: int, sample: int
                 f"{key} can't be varied: settings are compared on the same photos; run one sweep for each of its values"
             )
         if key not in known:
-            load_config(None, [f"{key}=0"])  # raises the error that --set gives, with the nearest valid key
+            load_config(None, [f"{key}=0"])  # raises the usual error, with the nearest valid key
     if not any("train.patience" in each.keys for each in swept):
         # Early stopping would compare training runs of different lengths, chosen on the validation photos.
         config = _with(config, {"train.patience": 0})
@@ -171,7 +172,7 @@ def make_plan(config: Config, swept: Sequence[SweptKey], seeds: int, sample: int
 
 
 def extend_plan(before: Plan, asked: Plan) -> Plan:
-    """Merge two plans: all values, seeds and samples of both. Nothing is ever taken away from a sweep.
+    """Merge two plans: all values, seeds and samples of both. Nothing is ever removed from a sweep.
 
     Raises:
         SweepError: the new trials would not be comparable with the finished ones.
@@ -189,12 +190,12 @@ def extend_plan(before: Plan, asked: Plan) -> Plan:
         )
         raise SweepError(f"the configuration differs from the sweep's: {changed}; start a new sweep")
     if asked.sample is not None and before.sample is None:
-        raise SweepError("this sweep runs its whole grid; leave out --sample")
+        raise SweepError("this sweep runs its whole grid; give no `sample`")
     swept = tuple(
         replace(old, values=_sorted(_distinct((*old.values, *new.values))))
         for old, new in zip(before.swept, asked.swept, strict=True)
     )
-    seeds = max(before.seeds, asked.seeds, key=len)  # both begin with the same
+    seeds = max(before.seeds, asked.seeds, key=len)  # both begin with the same seed
     sample = None if before.sample is None else max(before.sample, asked.sample or 0)
     return replace(before, swept=swept, seeds=seeds, sample=sample)
 
@@ -210,7 +211,7 @@ def list_points(plan: Plan) -> list[GridPoint]:
 
 
 def make_trials(plan: Plan, points: Sequence[GridPoint]) -> list[Trial]:
-    """Make the trials of some settings, seed by seed: a sweep that is stopped early has pairs to compare."""
+    """Make the trials of some settings, seed by seed: a sweep stopped early still has pairs to compare."""
     return [
         Trial(trial_id(point, seed), point.settings, seed, _with(plan.config, {**point.settings, "train.seed": seed}))
         for seed in plan.seeds
@@ -219,12 +220,12 @@ def make_trials(plan: Plan, points: Sequence[GridPoint]) -> list[Trial]:
 
 
 def trial_id(point: GridPoint, seed: int) -> str:
-    """Name a trial: always the same for the same setting and seed, and fit for a folder."""
+    """Name a trial: equal for equal settings and seeds, and valid as a folder's name."""
     parts = []
     for name, value in point.labels:
         shown = show_value(value)
         slug = re.sub(r"[^A-Za-z0-9.]+", "-", shown)
-        # Two values must not become one name.
+        # Different values must not have the same name.
         clash = "" if slug == shown else "-" + hashlib.blake2b(shown.encode(), digest_size=3).hexdigest()
         parts.append(f"{re.sub(r'[^A-Za-z0-9.]+', '-', name)}-{slug}{clash}")
     whole = "_".join(parts)
@@ -234,7 +235,7 @@ def trial_id(point: GridPoint, seed: int) -> str:
 
 
 def digest_config(config: Config) -> str:
-    """Hash everything that decides the result of a training run."""
+    """Hash everything that determines the result of a training run."""
     content = config.model_dump(mode="json")
     content["data"]["fit"] = content["data"].pop("resize")  # its name in bearcnn 0.1, whose sweeps can be extended
     if content["model"]["body"] == NO_BODY:  # keys that sweeps before 0.3 don't have
@@ -243,7 +244,7 @@ def digest_config(config: Config) -> str:
 
 
 def parse_values(text: str) -> list[Any]:
-    """Parse TOML values separated by commas; what isn't TOML is a word: `max,avg` needs no quotes in a shell."""
+    """Parse TOML values separated by commas; other text is a string: `max,avg` needs no quotes in a shell."""
     try:
         parsed = tomllib.loads(f"values = [{text}]")
         if parsed.keys() == {"values"}:

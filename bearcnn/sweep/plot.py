@@ -1,4 +1,4 @@
-"""The picture of a sweep: loss, accuracy and AUC of training and validation against what is varied."""
+"""The picture of a sweep: loss, accuracy and AUC of training and validation against the varied key."""
 
 import io
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ from bearcnn.sweep.analysis import Setting
 def draw_sweep(title: str, xlabel: str, settings: Sequence[Setting]) -> dict[str, bytes]:
     """Draw a sweep as PNG and SVG: loss, accuracy and AUC of training and validation, and the gap between the two.
 
-    Each dot is a training run, each larger mark the mean of a setting's runs with its 95% t interval. Numbers are drawn
-    to scale and joined by a line; other settings stand side by side.
+    A dot is a training run; a larger mark is the mean of a setting's runs with its 95% t interval. Numeric settings are
+    drawn to scale and joined by a line; others stand side by side.
     """
     values = [setting.point.labels[0][1] for setting in settings]
     scaled = len(settings[0].point.labels) == 1 and all(isinstance(value, int | float) for value in values)
@@ -63,7 +63,7 @@ def _draw_points(
     axes: Any, places: list[float], settings: Sequence[Setting], name: str, color: str, marker: str, label: str,
     side: int, joined: bool,
 ) -> None:  # fmt: skip
-    """Draw one line of means with intervals, a little to one side, and the single training runs behind it."""
+    """Draw means with intervals, a little to one side, and the single training runs behind them."""
     step = min((right - left for left, right in pairwise(sorted(places))), default=1.0) or 1.0
     at = [place + 0.08 * side * step for place in places]
     for place, setting in zip(at, settings, strict=True):

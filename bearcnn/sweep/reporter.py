@@ -1,4 +1,4 @@
-"""Listener to the progress of a sweep."""
+"""The progress of a sweep: calls that a listener overrides."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -9,7 +9,7 @@ from bearcnn.sweep.trial_log import Record
 
 
 class SweepReporter:
-    """Listener to the progress of a sweep. This one is silent; a subclass overrides what it shows.
+    """A silent listener; a subclass overrides the calls that it shows.
 
     All calls come from one thread.
     """
@@ -27,14 +27,14 @@ class SweepReporter:
         return nullcontext()
 
     def running(self, seconds: float, slots: int) -> AbstractContextManager[object]:
-        """Return a context for the time in which trials run: about so many seconds (0: unknown), `slots` at a time."""
+        """Return a context for the time in which trials run: about `seconds` (0: unknown), `slots` at a time."""
         return nullcontext()
 
     def trial_started(self, trial: str, epochs: int) -> None:
-        """Report that a trial of so many epochs has started."""
+        """Report that a trial of `epochs` epochs has started."""
 
     def epoch_done(self, trial: str, epoch: int) -> None:
-        """Report that a trial has finished so many epochs."""
+        """Report that a trial has finished epoch number `epoch`."""
 
     def trial_finished(self, record: Record) -> None:
         """Report that a trial, done or failed, is in the trial log."""

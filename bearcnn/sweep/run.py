@@ -1,6 +1,6 @@
-"""A sweep from plan to analysis: run the trials that are missing, log each one, write what they show.
+"""A sweep from plan to analysis: run the missing trials, log each one, write the analysis.
 
-`sweep` is the whole of it for Python users; the command line calls `run_sweep` with a reporter that shows progress.
+`sweep` is the Python call; the command line calls `run_sweep` with a reporter that shows progress.
 """
 
 import json
@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import Any
 
 from bearcnn.config import Config
@@ -17,6 +16,7 @@ from bearcnn.data.dataset import Dataset
 from bearcnn.data.splits import SPLITS
 from bearcnn.errors import SweepError
 from bearcnn.files import write_atomically
+from bearcnn.registry import load
 from bearcnn.sweep.analysis import SCORE, Analysis, analyse, score_test, to_csv, to_json
 from bearcnn.sweep.executors import find_executor
 from bearcnn.sweep.executors.base import Executor, Job, Resources
@@ -41,11 +41,12 @@ def sweep(
 ) -> Analysis:
     """Train every combination of the values of some config keys with several seeds each, and analyse the results.
 
-    `settings` is such as {"model.dropout": [0, 0.2, 0.5]}; the first value of each key is the baseline's. `dataset` is
-    the one of `config.data`. Everything is written into the folder `out`, by default sweeps/<time>-sweep.
+    `settings` maps keys to values, such as {"model.dropout": [0, 0.2, 0.5]}; the first value of each key is the
+    baseline's. `dataset` is the data set of `config.data`. All files are written into the folder `out`, by default
+    sweeps/<time>-sweep.
 
     Raises:
-        SweepError: a key that can't be varied, `out` is not empty, or not one trial could be finished.
+        SweepError: a key can't be varied, `out` is not empty, or no trial could be finished.
         ConfigError: a setting that can't work.
     """
     plan = plan_grid(config, {key: list(values) for key, values in settings.items()}, seeds)
@@ -61,10 +62,10 @@ def run_sweep(
     resources: Resources = Resources(),  # noqa: B008  # frozen
     reporter: SweepReporter = SILENT,
 ) -> Analysis:
-    """Run the missing trials of a plan in a sweep's folder, then analyse all of its trials and write the analysis.
+    """Run the missing trials of a plan in a sweep's folder, then analyse all trials and write the analysis.
 
     Raises:
-        SweepError: another process runs this sweep, or not one trial is done.
+        SweepError: another process runs this sweep, or no trial is done.
     """
     with lock_sweep(folder.directory):
         folder.write_plan(plan, dataset.fingerprint)
@@ -86,7 +87,7 @@ def run_sweep(
 
 
 def run_plan(folder: SweepFolder, plan: Plan, executor: Executor, reporter: SweepReporter = SILENT) -> None:
-    """Run every trial of the plan that isn't done: of the whole grid, or of settings that Optuna chooses in rounds."""
+    """Run the plan's missing trials: those of the whole grid, or of settings that Optuna chooses in rounds."""
     if plan.sample is None:
         run_trials(folder, make_trials(plan, list_points(plan)), executor, reporter)
         return
@@ -103,14 +104,16 @@ def run_plan(folder: SweepFolder, plan: Plan, executor: Executor, reporter: Swee
 def run_trials(
     folder: SweepFolder, trials: Sequence[Trial], executor: Executor, reporter: SweepReporter = SILENT
 ) -> None:
-    """Run those of the trials that aren't done, and log each as soon as it is finished.
+    """Run the trials that aren't done, and log each as soon as it is finished.
 
-    A failed trial is logged with its reason, and the others go on.
+    A failed trial is logged with its reason, and the others continue.
     """
     done = {record.id: record for record in folder.records().values() if record.status == "done"}
     for trial in trials:
         if trial.id in done and done[trial.id].config != digest_config(trial.config):
-            raise SweepError(f"the trial {trial.id} in {folder.log_file} was run with another configuration")
+            raise SweepError(
+                f"the trial {trial.id} in {folder.log_file} was run with another configuration; start a new sweep"
+            )
     missing = {trial.id: trial for trial in trials if trial.id not in done}
     for result in executor.run(list(missing.values())) if missing else ():
         keep_result(folder, result, missing[result.record.id])
@@ -123,7 +126,7 @@ def write_analysis(folder: SweepFolder, plan: Plan, dataset: Dataset) -> Analysi
     The test photos are scored here, for the chosen setting only.
 
     Raises:
-        SweepError: not one trial is done.
+        SweepError: no trial is done.
     """
     records = folder.records()
     points = list_points(plan) if plan.sample is None else folder.tried_points(plan)
@@ -134,7 +137,8 @@ def write_analysis(folder: SweepFolder, plan: Plan, dataset: Dataset) -> Analysi
         reasons = {record.reason for record in records.values() if record.reason}
         why = f": {sorted(reasons)[0]}" if reasons else ""
         raise SweepError(
-            f"not one trial of {folder.directory} is done{why}; fix it and continue with --resume"
+            f"not one trial of {folder.directory} is done{why}; fix it and continue with: "
+            f"bearcnn sweep --resume {folder.directory}"
         ) from None
     if photos["test"]:
         analysis = _add_test_scores(analysis, folder, dataset)
@@ -145,7 +149,7 @@ def write_analysis(folder: SweepFolder, plan: Plan, dataset: Dataset) -> Analysi
         f"{photos['train']:,} training photos"
     )
     # By name: matplotlib loads only now.
-    pictures = resolve_name("bearcnn.sweep.plot:draw_sweep")(title, xlabel, analysis.settings)
+    pictures = load("bearcnn.sweep.plot:draw_sweep")(title, xlabel, analysis.settings)
     content = {**to_json(analysis, records), "summary": summary.splitlines()}
     for name, data in (
         ("sweep.csv", to_csv(records).encode()),
@@ -173,12 +177,12 @@ def _add_test_scores(analysis: Analysis, folder: SweepFolder, dataset: Dataset) 
 def _estimate(
     trials: Sequence[Trial], dataset: Dataset, resources: Resources, reporter: SweepReporter
 ) -> tuple[float, float]:
-    """Estimate the seconds that one of these trials takes, and that other processes need to start."""
+    """Estimate the seconds of one of these trials, and the seconds that other processes need to start."""
     if not reporter.wants_estimate:
         return 0.0, 0.0
     start = time.perf_counter()
     with reporter.timing():
-        estimate_seconds = resolve_name("bearcnn.sweep.trial:estimate_seconds")  # loads torch
+        estimate_seconds = load("bearcnn.sweep.trial:estimate_seconds")  # loads torch
         loading = time.perf_counter() - start if resources.own_process else 0.0
         return estimate_seconds(trials, dataset, resources.threads), loading
 

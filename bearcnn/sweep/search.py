@@ -1,8 +1,8 @@
-"""Choice of the settings of a large grid to try next (`pip install "bearcnn[optuna]"`).
+"""Search: the choice of the next settings of a large grid (`pip install "bearcnn[optuna]"`).
 
-Optuna's TPE sampler (Bergstra et al. 2011) learns from the finished settings. Settings are asked for in rounds, and a
-round is finished before the next one is asked for. So a sweep asks for the same settings whatever the order in which
-its trials end, and also after it was stopped and resumed.
+Optuna's TPE sampler (Bergstra et al. 2011) learns from the finished settings. Settings are chosen in rounds; a round is
+finished before the next one is chosen. The chosen settings therefore don't depend on the order in which trials end, or
+on whether the sweep was stopped and resumed.
 """
 
 import warnings
@@ -12,7 +12,7 @@ from bearcnn.sweep.optional import load_optional
 from bearcnn.sweep.plan import GridPoint, Plan, list_points
 
 _ASKS = 50
-"""Number of times the sampler is asked for an untried setting before the first one left is taken."""
+"""The most times that the sampler is asked for an untried setting; then the first untried one is taken."""
 
 
 def choose_points(plan: Plan, tried: Sequence[tuple[GridPoint, float | None]], count: int) -> list[GridPoint]:
@@ -23,9 +23,9 @@ def choose_points(plan: Plan, tried: Sequence[tuple[GridPoint, float | None]], c
     Raises:
         MissingPackageError: Optuna isn't installed.
     """
-    optuna = load_optional("optuna", '--sample needs Optuna: pip install "bearcnn[optuna]"; or run the whole grid')
+    optuna = load_optional("optuna", 'a sample needs Optuna: pip install "bearcnn[optuna]"; or run the whole grid')
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    # Values are named by their position: Optuna takes plain values only, and some of ours are lists.
+    # Values are named by their positions: Optuna takes plain values only, and some values are lists.
     distributions = {
         str(number): optuna.distributions.CategoricalDistribution(range(len(swept.values)))
         for number, swept in enumerate(plan.swept)

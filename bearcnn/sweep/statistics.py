@@ -13,12 +13,12 @@ import scipy
 from numpy.typing import ArrayLike, NDArray
 
 SIGN_FLIPS = 100_000
-"""At most this many choices of signs are tried: all of them up to 16 pairs, random ones beyond."""
+"""The most choices of signs that are tried: all of them up to 16 pairs, random ones beyond."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mean:
-    """A mean over seeds with its t interval; None where so few numbers say nothing."""
+    """A mean over seeds with its t interval; None where there are too few numbers."""
 
     n: int
     mean: float | None
@@ -34,10 +34,10 @@ class Mean:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One setting against the baseline, seed by seed; a positive difference means that the setting's is higher."""
+    """One setting against the baseline, seed by seed; a positive difference means a higher number of the setting."""
 
     difference: Mean
-    low_simultaneous: float | None  # as low and high, but all m comparisons hold at once with the same confidence
+    low_simultaneous: float | None  # as low, but all m comparisons hold at once with the same confidence
     high_simultaneous: float | None
     p_value: float | None  # two-sided, by sign flips
     p_holm: float | None  # corrected for the number of comparisons
@@ -81,7 +81,7 @@ def compare_paired(
 
 
 def sign_flip_test(differences: ArrayLike) -> float | None:
-    """Compute the two-sided p-value that paired differences (n,) have no preferred sign; None without any.
+    """Compute the two-sided p-value of paired differences (n,) by sign flips; None without a difference.
 
     If two settings are alike, each difference could as well have the other sign. The p-value is the share of all 2^n
     choices of signs whose sum is at least as far from 0 as the observed one, itself included: never below 2 / 2^n.
@@ -149,8 +149,8 @@ def paired_power(n: int, deviation: float, difference: float, level: float = 0.0
     critical = float(scipy.special.stdtrit(n - 1, 1 - level / 2))
     if shift - critical > 30:  # where the non-central t underflows
         return 1.0
-    # The wrong side's tail is NaN where it is too small to matter. scipy.stats.nct has the same hole, and statsmodels'
-    # TTestPower inherits it: NaN for 149 of 2000 random cases, and solve_power does not converge from there.
+    # The tail on the wrong side is NaN where it is negligible. scipy.stats.nct and statsmodels' TTestPower have that
+    # gap too: NaN for 149 of 2000 random cases, from which solve_power does not converge.
     tails = [1 - scipy.special.nctdtr(n - 1, shift, critical), scipy.special.nctdtr(n - 1, shift, -critical)]
     return float(np.nansum(tails))
 
@@ -168,10 +168,10 @@ def visible_difference(n: int, deviation: float, power: float = 0.8, level: floa
     if n < 2:
         return None
 
-    def excess(ratio: float) -> float:  # of the power, for a difference of so many standard deviations
+    def excess(ratio: float) -> float:  # of the power, for a difference of `ratio` standard deviations
         return paired_power(n, 1.0, ratio, level) - power
 
-    # Two seeds, the worst case, see 14 standard deviations.
+    # Two seeds, the worst case, detect 14 standard deviations.
     return deviation * float(scipy.optimize.brentq(excess, 0.0, 1000.0))
 
 

@@ -1,36 +1,16 @@
-"""Summary of a sweep in words, as cautious as the numbers are.
-
-A difference counts as shown if the t interval of the paired difference excludes 0 even when it is widened so that the
-intervals of all comparisons hold at once (Bonferroni). An interval that excludes 0 only without that is called a hint.
-"""
+"""The summary of a sweep in words."""
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 from bearcnn.sweep.analysis import POINT, SCORE, Analysis
+from bearcnn.sweep.evidence import find_evidence
 from bearcnn.sweep.plan import DROPOUTS
-from bearcnn.sweep.statistics import Comparison, seeds_for_significance
-
-Evidence = Literal["shown", "hint", "none", "unknown"]
-
-
-@dataclass(frozen=True, slots=True)
-class _Sign:
-    """Evidence and sign of one comparison; a loss improves when it falls."""
-
-    label: str
-    comparison: Comparison
-    evidence: Evidence
-
-    @property
-    def rises(self) -> bool:
-        return (self.comparison.difference.mean or 0.0) > 0
+from bearcnn.sweep.statistics import seeds_for_significance
 
 
 def write_summary(analysis: Analysis) -> str:
-    """Write the summary: one paragraph per line, to be wrapped by whoever shows it."""
+    """Write the summary, one paragraph per line; the caller wraps them."""
     paragraphs = [
         _what_was_done(analysis),
         _validation(analysis),
@@ -50,33 +30,13 @@ def wrap_summary(summary: str, width: int = 79) -> str:
     return "\n\n".join(textwrap.fill(paragraph, width) for paragraph in summary.splitlines()) + "\n"
 
 
-def weigh(comparison: Comparison) -> Evidence:
-    """Weigh the evidence of one comparison."""
-    alone, low, high = comparison.difference, comparison.low_simultaneous, comparison.high_simultaneous
-    if alone.low is None or alone.high is None or low is None or high is None:
-        return "unknown"
-    if alone.deviation == 0:
-        # Without variation the interval has no width: the smallest rounding would count as shown.
-        return "none" if alone.mean == 0 else "unknown"
-    if low > 0 or high < 0:
-        return "shown"
-    return "hint" if alone.low > 0 or alone.high < 0 else "none"
-
-
 def points(value: float | None) -> str:
-    """Format a difference of a share in points of a hundred."""
+    """Format a difference of shares in percentage points."""
     if value is None:
         return "unknown"
     size = abs(100 * value)
     shown = f"{size:.0f}" if size >= 9.95 else f"{size:.1f}" if size >= 0.1 else f"{size:.2f}"
     return ("-" if value < 0 and float(shown) else "") + shown
-
-
-def _signs(analysis: Analysis, score: str) -> list[_Sign]:
-    return [
-        _Sign(setting.point.label, comparison, weigh(comparison))
-        for setting, comparison in zip(analysis.settings[1:], analysis.comparisons[score], strict=True)
-    ]
 
 
 def _subject(analysis: Analysis) -> str:
@@ -115,20 +75,20 @@ def _what_was_done(analysis: Analysis) -> str:
 
 
 def _validation(analysis: Analysis) -> str:
-    signs = _signs(analysis, SCORE)
+    signs = find_evidence(analysis, SCORE)
     base = _name(analysis, analysis.baseline.point.label)
     level = analysis.baseline.means[SCORE]
     start = f"Validation AUC with {base}: {level.mean:.3f}."
     if not signs:
         return f"{start} There is no other setting to compare."
-    if all(sign.evidence == "unknown" for sign in signs):
+    if all(sign.strength == "unknown" for sign in signs):
         if _seeds(analysis) < 2:
             return f"{start} With one seed no difference can be told from chance. Run at least 2 seeds, better 5."
         return f"{start} The trials vary too little for an interval."
     at_once = f"; all {len(signs)} intervals hold at once" if len(signs) > 1 else ""
     parts = []
     for rises, verb in ((True, "raised"), (False, "lowered")):
-        shown = [sign for sign in signs if sign.evidence == "shown" and sign.rises == rises]
+        shown = [sign for sign in signs if sign.strength == "shown" and sign.rises == rises]
         if shown:
             strongest = max(shown, key=lambda sign: abs(sign.comparison.difference.mean or 0))
             others = [sign.label for sign in shown if sign is not strongest]
@@ -139,7 +99,7 @@ def _validation(analysis: Analysis) -> str:
                 f"the change {points(low)} to {points(high)}{at_once})"
             )
             parts.append(part + (f", and so did {_list(others)}." if others else "."))
-        hints = [sign for sign in signs if sign.evidence == "hint" and sign.rises == rises]
+        hints = [sign for sign in signs if sign.strength == "hint" and sign.rises == rises]
         if hints:
             ranges = [
                 f"{sign.label} ({points(sign.comparison.difference.mean)}, {points(sign.comparison.difference.low)} to "
@@ -150,7 +110,7 @@ def _validation(analysis: Analysis) -> str:
             parts.append(f"A hint, not more, that it was {verb} by {_list(ranges)}.{chance}")
     if all(not sign.comparison.difference.deviation for sign in signs):
         return f"{start} Every setting has the same score with every seed: these photos can't tell them apart."
-    none = [sign.label for sign in signs if sign.evidence == "none"]
+    none = [sign.label for sign in signs if sign.strength == "none"]
     if len(none) == len(signs):
         widest = max(
             (max(abs(each.low or 0), abs(each.high or 0)), number)
@@ -166,12 +126,12 @@ def _validation(analysis: Analysis) -> str:
 
 
 def _training(analysis: Analysis) -> str:
-    loss = _signs(analysis, "train.log_loss")
-    if not loss or all(sign.evidence == "unknown" for sign in loss):
+    loss = find_evidence(analysis, "train.log_loss")
+    if not loss or all(sign.strength == "unknown" for sign in loss):
         return ""
-    worse = [sign for sign in loss if sign.evidence == "shown" and sign.rises]
-    better = [sign for sign in loss if sign.evidence == "shown" and not sign.rises]
-    hints = [sign for sign in loss if sign.evidence == "hint"]
+    worse = [sign for sign in loss if sign.strength == "shown" and sign.rises]
+    better = [sign for sign in loss if sign.strength == "shown" and not sign.rises]
+    hints = [sign for sign in loss if sign.strength == "hint"]
     parts = []
     for found, verb in ((worse, "higher"), (better, "lower")):
         if found:
@@ -197,15 +157,15 @@ def _folklore(analysis: Analysis) -> str:
     swept = analysis.plan.swept
     if len(swept) != 1 or swept[0].keys not in DROPOUTS.values() or analysis.baseline.point.labels[0][1] != 0:
         return ""
-    signs, training = _signs(analysis, SCORE), _signs(analysis, "train.log_loss")
-    if not signs or any(sign.evidence == "unknown" for sign in (*signs, *training)):
+    signs, training = find_evidence(analysis, SCORE), find_evidence(analysis, "train.log_loss")
+    if not signs or any(sign.strength == "unknown" for sign in (*signs, *training)):
         return ""
     halves = []
     # A higher training loss is worse, a higher validation AUC is better.
     for name, found in (("worse on training data", training), ("better on unseen data", signs)):
-        right = [sign.label for sign in found if sign.evidence == "shown" and sign.rises]
-        wrong = [sign.label for sign in found if sign.evidence == "shown" and not sign.rises]
-        hinted = any(sign.evidence == "hint" and sign.rises for sign in found)
+        right = [sign.label for sign in found if sign.strength == "shown" and sign.rises]
+        wrong = [sign.label for sign in found if sign.strength == "shown" and not sign.rises]
+        hinted = any(sign.strength == "hint" and sign.rises for sign in found)
         if right and not wrong:
             halves.append(f"{name}: true here with {_list(right)}")
         elif right:

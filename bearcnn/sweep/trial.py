@@ -40,11 +40,11 @@ from bearcnn.training.maps import network_inputs
 METRICS = ("log_loss", "accuracy", "balanced_accuracy", "roc_auc", "average_precision")
 
 TRAINING_PHOTOS = 2000
-"""At most so many training photos are scored after the training, the same ones in every trial."""
+"""The most training photos that are scored after training, the same ones in every trial."""
 
 
 class _Epochs(Reporter):
-    """Pass on the number of finished epochs."""
+    """A reporter that passes on the number of finished epochs."""
 
     def __init__(self, on_epoch: Callable[[int], None]) -> None:
         self._on_epoch = on_epoch
@@ -62,7 +62,7 @@ def run_trial(
 ) -> TrialResult:
     """Train in `folder`, from its last checkpoint if a kill left one, and score the last epoch's network.
 
-    `threads` are torch's; None leaves them as they are. Every error becomes a failed result; only Ctrl-C passes.
+    `threads` is torch's number of threads; None leaves it unchanged. Every error but Ctrl-C becomes a failed result.
     """
     start = time.perf_counter()
     try:
@@ -96,7 +96,7 @@ def time_trial(config: Config, dataset: Dataset, seconds: float = 2.0) -> float:
     network = build_network(config, dataset)
     stopwatch = _Stopwatch(seconds)
     learner = build_learner(config, dataset, model=network, cbs=[stopwatch])
-    learner.remove_cb(learner.seed_epoch)  # all at the last size
+    learner.remove_cb(learner.seed_epoch)  # every step at the last size
     with learner.no_logging():
         learner.fit(1000)  # the stopwatch ends it
     rows, _ = dataset.arrays("valid")
@@ -113,7 +113,7 @@ def time_trial(config: Config, dataset: Dataset, seconds: float = 2.0) -> float:
 
 
 def estimate_seconds(trials: Sequence[Trial], dataset: Dataset, threads: int) -> float:
-    """Estimate the seconds of one of these trials with so many threads, by timing the first and the last setting."""
+    """Estimate the seconds of one of these trials with `threads` threads, from the first and the last setting."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -133,7 +133,7 @@ def _train(
         try:
             return run, _fit(run, dataset, reporter, resume=True)
         except ResumeError:
-            pass  # killed at a bad moment: start again
+            pass  # killed between two files: start again
     shutil.rmtree(folder, ignore_errors=True)
     run = create_run(folder, trial.config)
     run.write_dataset(dataset.to_json())
@@ -155,7 +155,7 @@ def _is_same(run: Run, trial: Trial) -> bool:
 
 
 def _splits(dataset: Dataset) -> dict[Split, tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Return rows and labels of each split that exists: the photos that are predicted after the training."""
+    """Return the rows and labels of each split that exists: the photos to predict after training."""
     splits: dict[Split, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
     for split in ("train", "valid", "test"):
         rows, labels = dataset.arrays(split)
@@ -168,7 +168,7 @@ def _splits(dataset: Dataset) -> dict[Split, tuple[NDArray[np.int64], NDArray[np
 
 
 def choose_evenly(labels: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """Choose positions of about `count` photos, the classes in proportion and each at least once; always the same."""
+    """Choose positions of about `count` photos, classes in proportion, each at least once; always the same ones."""
     random = np.random.default_rng(0)
     chosen = []
     for label in np.unique(labels):
@@ -207,7 +207,7 @@ def _record(
 
 
 class _Stopwatch(Callback):
-    """Time training steps, skip the first ones, and then end the training."""
+    """The duration of a training step after the first ones; it ends the fit when enough are timed."""
 
     order = 60
     warm_up = 3

@@ -1,6 +1,6 @@
-"""Log of the finished trials: one JSON line per trial, on the disk before the trial is reported.
+"""The log of the finished trials: one JSON line per trial, on the disk before the trial is reported.
 
-A kill at any moment leaves whole lines and at most the beginning of one more, which is dropped.
+A kill at any moment leaves whole lines and at most a part of one more, which is dropped.
 """
 
 import json
@@ -44,7 +44,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class TrialResult:
-    """Result of one trial, as an executor hands it back."""
+    """The result of one trial, as an executor returns it."""
 
     record: Record
     history: str  # the lines of history.jsonl
@@ -53,7 +53,7 @@ class TrialResult:
 
 
 def failed_result(trial: Trial, fingerprint: str, reason: str) -> TrialResult:
-    """Make the result of a trial that could not run, or whose process is gone."""
+    """Make the result of a trial that could not run, or whose process ended."""
     record = Record(
         id=trial.id, settings=trial.settings, seed=trial.seed, status="failed", reason=reason,
         config=digest_config(trial.config), data=fingerprint, seconds=0.0, epochs=0, best_epoch=0, scores={},
@@ -83,7 +83,7 @@ def lock_sweep(directory: Path) -> Iterator[None]:
 
 
 def read_trial_log(file: Path) -> dict[str, Record]:
-    """Read the latest record of each trial, by trial id; a torn last line doesn't count.
+    """Read the latest record of each trial, by trial id; an incomplete last line doesn't count.
 
     Raises:
         SweepError: a whole line is damaged.
@@ -92,7 +92,7 @@ def read_trial_log(file: Path) -> dict[str, Record]:
     if not file.is_file():
         return records
     lines = file.read_bytes().split(b"\n")
-    for number, line in enumerate(lines[:-1], 1):  # after the last line's end comes nothing, or half a line
+    for number, line in enumerate(lines[:-1], 1):  # after the last line break comes nothing, or part of a line
         try:
             record = Record(**json.loads(line))
         except (ValueError, TypeError):
@@ -117,7 +117,10 @@ def append_record(file: Path, record: Record) -> None:
             stream.flush()
             os.fsync(stream.fileno())
     except OSError as error:
-        raise BearcnnError(f"{file} can't be written: {error.strerror or error}; then continue with --resume") from None
+        raise BearcnnError(
+            f"{file} can't be written: {error.strerror or error}; fix it, then continue with: "
+            f"bearcnn sweep --resume {file.parent}"
+        ) from None
 
 
 def _whole_length(file: Path) -> int:

@@ -1,4 +1,4 @@
-"""Photos varied at random, a whole batch at a time."""
+"""Random augmentation of photos, a batch at a time."""
 
 import math
 
@@ -15,14 +15,14 @@ def augment_batch(
     config: AugmentConfig,
     random: np.random.Generator,
 ) -> NDArray[np.uint8]:
-    """A varied batch: uint8 (batch, n, n, 3) to uint8 (batch, size, size, 3).
+    """Augment a batch: uint8 (batch, n, n, 3) to uint8 (batch, size, size, 3).
 
-    Crop, stretch, rotation, flip and the new size are one affine map and so one resampling; what it needs from beyond
-    the border is mirrored. Then brightness (a sum) and contrast (a factor around the photo's own mean). OpenCV does
-    both 7 times as fast as torch's own `affine_grid` and `grid_sample`, which took a quarter of a training step.
+    Crop, stretch, rotation, flip and the new size are one affine map, with a single resampling; the photo is mirrored
+    at its border. Then come brightness (a sum) and contrast (a factor around the photo's own mean). OpenCV is 7 times
+    as fast as torch's `affine_grid` and `grid_sample`, which took a quarter of a training step.
     """
     count, old = photos.shape[:2]
-    # A linear interpolation looks at 2 x 2 pixels: it would skip some of a photo that is more than twice as large.
+    # Linear interpolation reads 2 x 2 pixels: it would skip some pixels of a photo more than twice as large.
     old //= max(old // size, 1)
     maps = _in_pixels(_affine_maps(count, config, random), old, size)
     contrasts, brightnesses = _light(count, config, random)
@@ -33,20 +33,20 @@ def augment_batch(
         result, contrast = varied[number], contrasts[number]
         cv2.warpAffine(shrink(photos[number], old), maps[number], (size, size), result, flags, cv2.BORDER_REFLECT)
         mean = sum(cv2.mean(result)) / 3
-        # A sum with nothing: of OpenCV's ways to a x + b it is the one that ends at 0 and 255 on both sides.
+        # A sum with nothing: OpenCV's only a x + b that clips at 0 and at 255.
         cv2.addWeighted(result, contrast, result, 0, (1 - contrast) * mean + 255 * brightnesses[number], result)
     return varied
 
 
 def shrink(photo: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """A photo at another size, averaged over areas: uint8 (n, n, 3) to uint8 (size, size, 3)."""
+    """Shrink a photo by averaging over areas: uint8 (n, n, 3) to uint8 (size, size, 3)."""
     if size == photo.shape[0]:
         return photo
     return np.asarray(cv2.resize(photo, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _affine_maps(count: int, config: AugmentConfig, random: np.random.Generator) -> NDArray[np.float64]:
-    """Where each place of the new photo comes from in the old one, in coordinates of -1 to 1: (count, 2, 3)."""
+    """Draw random affine maps from the new photo to the old one, in coordinates of -1 to 1: (count, 2, 3)."""
     area = random.uniform(config.crop, 1, count)
     aspect = np.exp(random.uniform(-math.log(config.stretch), math.log(config.stretch), count))
     width, height = np.minimum(np.sqrt(area * aspect), 1), np.minimum(np.sqrt(area / aspect), 1)
@@ -59,7 +59,7 @@ def _affine_maps(count: int, config: AugmentConfig, random: np.random.Generator)
 
 
 def _in_pixels(affine: NDArray[np.float64], old: int, new: int) -> NDArray[np.float64]:
-    """The same maps from the pixels of a photo of `new` a side to one of `old`; a pixel's place is its centre."""
+    """Convert the maps to pixels, from a photo of side `new` to one of side `old`; a pixel's place is its centre."""
     linear, across = affine[..., :2], affine[..., 2:]
     shift = (across + 1) * old / 2 - 0.5 + linear.sum(-1, keepdims=True) * (1 / new - 1) * old / 2
     return np.concatenate([linear * (old / new), shift], -1)
@@ -68,6 +68,6 @@ def _in_pixels(affine: NDArray[np.float64], old: int, new: int) -> NDArray[np.fl
 def _light(
     count: int, config: AugmentConfig, random: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Factor of the contrast and sum of the brightness of each photo, each (count,)."""
+    """Draw each photo's factor for the contrast and sum for the brightness, each (count,)."""
     widest = math.log(1 / (1 - config.contrast))
     return np.exp(random.uniform(-widest, widest, count)), random.uniform(-config.brightness, config.brightness, count)

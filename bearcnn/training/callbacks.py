@@ -1,7 +1,7 @@
 """fastai callbacks: seeds, precision, scores, checkpoints, early stopping.
 
-A resumed fit still calls `after_epoch` for the epochs it skips (fastai issue 3780), so whatever acts on an epoch's end
-begins by asking `is_skipped`.
+A resumed fit still calls `after_epoch` for the epochs that it skips (fastai issue 3780): callbacks at an epoch's end
+check `is_skipped` first.
 """
 
 import time
@@ -20,7 +20,7 @@ from bearcnn.training.checkpoint import TrainingState, write_checkpoint
 
 
 class _EpochCallback(Callback):
-    """Acts on the end of an epoch, but not of those that a resumed run finished before."""
+    """A callback for the end of an epoch, except epochs that a resumed run finished before."""
 
     def __init__(self, state: TrainingState) -> None:
         super().__init__()
@@ -28,15 +28,16 @@ class _EpochCallback(Callback):
 
     @property
     def is_skipped(self) -> bool:
-        """Whether this epoch was finished before the run was interrupted."""
+        """Whether this epoch was finished before the interruption."""
         return bool(self.epoch < self.finished)
 
 
 class SeedEpoch(Callback):
-    """Make everything random in an epoch a function of (seed, epoch): the loader's batches, and the dropout masks.
+    """The seed and the picture size of an epoch: all its randomness is a function of (seed, epoch).
 
-    And set the size of its pictures, as `train.sizes` spreads them over the epochs of this fit. Before the last size is
-    reached, validation is no larger than training: it is there to be watched, and would take longer than the training.
+    That is the loader's batches and the dropout masks. The sizes are those of `train.sizes`, spread over the epochs of
+    this fit. Before the last size, validation uses the training size too: at full size it would take longer than the
+    training.
     """
 
     order = -20
@@ -54,9 +55,9 @@ class SeedEpoch(Callback):
 
 
 class BFloat16Blocks(Callback):
-    """Compute the network's blocks in bfloat16 while it is fitted; the head and everything outside a fit stay exact.
+    """bfloat16 in the network's blocks during a fit; the head, and everything outside a fit, stays in float32.
 
-    The blocks are nearly all of the work. fastai's own `MixedPrecision` is for CUDA alone.
+    The blocks are nearly all of the work. fastai's `MixedPrecision` is for CUDA only.
     """
 
     order = -10
@@ -65,7 +66,7 @@ class BFloat16Blocks(Callback):
         self._remove()
         blocks, autocast = self.model.blocks, torch.autocast(self.dls.device.type, torch.bfloat16)
 
-        def enter(*_: Any) -> None:  # what a hook returns would take the place of the maps
+        def enter(*_: Any) -> None:  # a hook's return value would replace the maps
             autocast.__enter__()
 
         def leave(*_: Any) -> None:
@@ -86,7 +87,7 @@ class BFloat16Blocks(Callback):
 
 
 class CountBatches(Callback):
-    """Tell how far an epoch's training is."""
+    """The number of batches done in an epoch, reported to a function."""
 
     run_valid = False
 
@@ -121,7 +122,7 @@ class EpochMetrics(_EpochCallback):
 
     def after_batch(self) -> None:
         if self.training:
-            # Of the two classes, so that it can be compared with validation, whatever the training looks at.
+            # The loss of the two classes, comparable with validation whether or not subclasses are trained.
             self._losses.append(self.loss_func(self.pred.detach(), self.yb[0]))
             self._photos += len(self.pred)
             if not torch.isfinite(self.loss):
@@ -135,13 +136,13 @@ class EpochMetrics(_EpochCallback):
             return
         logits, labels = torch.cat(self._logits).float(), torch.cat(self._labels)
         if not torch.isfinite(logits).all():
-            raise CancelFitException("the network gives no numbers any more")
+            raise CancelFitException("the network's outputs are not finite")
         probabilities = bear_logit(logits, self.loss_func.output_classes).double().sigmoid().cpu().numpy()
         scores = score(labels.cpu().numpy(), probabilities)
         valid_loss = float(self.loss_func(logits, labels))
         reached = -valid_loss if self.monitor == "valid_loss" else scores[self.monitor]
         size = self.dls.train.size
-        # A network that has seen the pictures larger is the better one, though its first score may be lower.
+        # A larger picture size wins, although its first score may be lower.
         best = reached > self.state.best_score or size > self.state.best_size
         if best:
             self.state.best_score, self.state.best_epoch, self.state.best_size = reached, self.epoch + 1, size
@@ -166,7 +167,7 @@ class EpochMetrics(_EpochCallback):
 
 
 class SaveCheckpoint(_EpochCallback):
-    """Write what resuming needs after each epoch, and only then tell that the epoch is finished."""
+    """A checkpoint after each epoch, written before the epoch is reported."""
 
     order = 20
 
@@ -183,9 +184,9 @@ class SaveCheckpoint(_EpochCallback):
 
 
 class EarlyStopping(_EpochCallback):
-    """End the training after `patience` epochs without a better score at the last size of the pictures."""
+    """The end of training after `patience` epochs without a better score at the last picture size."""
 
-    order = 15  # before the checkpoint, which has to know
+    order = 15  # before the checkpoint, which stores the decision
 
     def __init__(self, state: TrainingState, patience: int, last_size: int) -> None:
         super().__init__(state)

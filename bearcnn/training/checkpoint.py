@@ -1,6 +1,6 @@
-"""What resuming needs, in two safetensors files: the last epoch with the optimizer's state, and the best epoch.
+"""Checkpoints in two safetensors files: the last epoch with the optimizer's state, and the best epoch.
 
-A frozen body is in neither. No random state is kept: what is random in an epoch follows from its number alone
+A frozen body is in neither. No random state is kept: all randomness in an epoch follows from the seed and its number
 (`callbacks.SeedEpoch`).
 """
 
@@ -25,7 +25,7 @@ _MODEL, _OPTIMIZER = "model.", "optimizer."
 
 @dataclass(slots=True)
 class TrainingState:
-    """The epochs behind a training run: kept in the checkpoint beside the weights, and so equal after resuming."""
+    """The finished epochs of a training run and the best of them, kept in the checkpoint beside the weights."""
 
     records: list[EpochRecord] = field(default_factory=list)
     best_epoch: int = 0
@@ -35,11 +35,11 @@ class TrainingState:
 
     @property
     def epochs(self) -> int:
-        """Epochs finished."""
+        """The number of finished epochs."""
         return len(self.records)
 
     def summary(self, monitor: str) -> dict[str, Any]:
-        """What metrics.json says about the training."""
+        """Return the training run's part of metrics.json."""
         return {
             "epochs": self.epochs,
             "best_epoch": self.best_epoch,
@@ -57,7 +57,7 @@ class Checkpoint:
     tensors: dict[str, Tensor]
 
     def restore_model(self, model: nn.Module) -> None:
-        """Put the weights, as they were validated, into a model of the same shape.
+        """Put the weights into a model of the same shape.
 
         Raises:
             ResumeError: the model has another shape.
@@ -69,10 +69,10 @@ class Checkpoint:
             raise self._misfit(error) from None
 
     def restore_optimizer(self, optimizer: Any) -> None:
-        """Put the state of fastai's optimizer back, in place.
+        """Restore the state of fastai's optimizer in place.
 
         Raises:
-            ResumeError: the optimizer is of another model.
+            ResumeError: the optimizer belongs to another model.
         """
         state: dict[int, dict[str, Tensor]] = {}
         for name, tensor in self.tensors.items():
@@ -90,17 +90,17 @@ class Checkpoint:
 
 
 def last_file(run: Run) -> Path:
-    """The last epoch's file; there is none before the first epoch is finished."""
+    """Return the path of the last epoch's file; before the end of the first epoch it doesn't exist."""
     return run.checkpoints / "last.safetensors"
 
 
 def best_file(run: Run) -> Path:
-    """The best epoch's weights."""
+    """Return the path of the best epoch's weights."""
     return run.checkpoints / "best.safetensors"
 
 
 def write_checkpoint(run: Run, state: TrainingState, model: nn.Module, optimizer: Any) -> None:
-    """Write the end of an epoch, and its weights once more if it is the best so far."""
+    """Write the end of an epoch, and its weights separately if it is the best so far."""
     run.checkpoints.mkdir(exist_ok=True)
     weights = trained_state(model)
     if state.records[-1].best:
@@ -113,10 +113,10 @@ def write_checkpoint(run: Run, state: TrainingState, model: nn.Module, optimizer
 
 
 def read_checkpoint(run: Run) -> Checkpoint:
-    """The end of the last finished epoch; the file is read once, so that state and weights belong together.
+    """Read the end of the last finished epoch; state and weights come from one reading of the file.
 
     Raises:
-        ResumeError: there is none, or it is damaged.
+        ResumeError: there is no checkpoint, or it is damaged.
     """
     path = last_file(run)
     if not path.is_file():
@@ -128,8 +128,8 @@ def read_checkpoint(run: Run) -> Checkpoint:
         fields["records"] = [EpochRecord(**record) for record in fields["records"]]
         return Checkpoint(path, TrainingState(**fields), tensors)
     except Exception as error:
-        # safetensors raises its own type for a damaged header; whatever it is, the file can't be trusted.
-        raise ResumeError(f"{path} is damaged ({error}); this run can't be continued, start it again") from None
+        # A damaged header raises safetensors' own type, other damage other types: in each case the file is unusable.
+        raise ResumeError(f"{path} is damaged ({error}); this run can't be continued: start a new one") from None
 
 
 def _lay_out_like_parameters(optimizer: torch.optim.Optimizer) -> None:

@@ -1,8 +1,8 @@
 """Decoded pixels -> fastai DataLoaders.
 
 A batch is one slice of the decoded pixels and stays uint8 until it is in the network. Everything random about a batch
-(order, augmentation) is a function of (seed, epoch, batch) and of nothing else: a resumed run sees what an
-uninterrupted one would have seen, and two runs that differ in dropout see the same photos.
+(order, augmentation) is a function of (seed, epoch, batch) alone: a resumed run gets the batches of an uninterrupted
+one, and two runs that differ only in dropout get the same batches.
 """
 
 import math
@@ -25,27 +25,28 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from bearcnn.config import AugmentConfig, Config, ResizeMode
+from bearcnn.config import AugmentConfig, Config
 from bearcnn.data.dataset import Dataset
 from bearcnn.data.photos import load_pixels, resize_photo
 from bearcnn.data.splits import Example, Split
+from bearcnn.geometry import ResizeMode
 from bearcnn.training.augment import augment_batch, shrink
 from bearcnn.training.maps import Maps
 
 Photo = Example | Path | str | bytes | Image.Image | NDArray[np.uint8]
-"""What `test_dl` and `predict` take: an example of the data set, or a photo as a path, bytes, PIL image or array."""
+"""A photo for `test_dl` and `predict`: an example of the data set, a path, bytes, a PIL image or an array."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PixelDataset:
-    """The photos of one split: what fastai calls a `Datasets`, and finds as `dls.train_ds` and `dls.valid_ds`.
+    """The photos of one split, in the role of fastai's `Datasets`: `dls.train_ds` and `dls.valid_ds`.
 
     Args:
-        items: the examples, or for new photos whatever they came as.
+        items: the examples, or new photos as they were given.
         pixels: uint8 (photos, n, n, 3), usually a memory map.
         rows: the row of `pixels` that belongs to each item, (items,).
-        labels: 0 or 1 for each item, (items,); None for photos whose label nobody knows.
-        subclasses: the output of the network that each item belongs to, (items,); None where that isn't trained.
+        labels: 0 or 1 for each item, (items,); None for photos without labels.
+        subclasses: the output of the network that each item belongs to, (items,); None if subclasses aren't trained.
         classes: the names of the negative and the positive class.
         resize: how photos become squares.
         maps: a pretrained body's maps, in the rows of `pixels`, that the network gets instead of them; None for none.
@@ -64,7 +65,7 @@ class PixelDataset:
     def from_split(
         cls, dataset: Dataset, split: Split, resize: ResizeMode, subclasses: bool, maps: Maps | None = None
     ) -> "PixelDataset":
-        """Take the examples of one split, with the subclass of each if asked for (training photos alone have one)."""
+        """Build the data set of one split; training photos have subclasses if `subclasses` is true."""
         rows, labels = dataset.arrays(split)
         of_items = (dataset.subclasses()[1] if subclasses else labels) if split == "train" else None
         return cls(dataset.select(split), dataset.pixels, rows, labels, of_items, dataset.classes, resize, maps)
@@ -73,7 +74,7 @@ class PixelDataset:
         return len(self.items)
 
     def __getitem__(self, index: int) -> tuple[TensorImage, TensorCategory] | tuple[TensorImage]:
-        """One photo, uint8 (3, n, n), and its label where it is known; typed, so that fastai can show it."""
+        """Return one photo, uint8 (3, n, n), and its label if it is known, as types that fastai can show."""
         photo = TensorImage(torch.from_numpy(np.array(self.pixels[self.rows[index]])).permute(2, 0, 1))
         return (photo,) if self.labels is None else (photo, TensorCategory(int(self.labels[index])))
 
@@ -83,7 +84,7 @@ class PixelDataset:
         return CategoryMap(list(self.classes), sort=False)
 
     def with_items(self, items: Sequence[Photo]) -> "PixelDataset":
-        """Other photos, prepared as these are: examples by their pixels and labels, everything else by decoding it.
+        """Build a data set of other photos: examples keep their pixels and labels, all others are decoded.
 
         They have no maps: a network with a body computes them.
 
@@ -102,7 +103,7 @@ class PixelDataset:
         return replace(self, items=items, pixels=pixels, rows=rows, labels=None, subclasses=None, maps=None)
 
     def new_empty(self) -> "PixelDataset":
-        """No photo, but all that is needed to prepare one: what `Learner.export` keeps."""
+        """Build a data set without photos, which can still prepare new ones; `Learner.export` keeps it."""
         return self.with_items([])
 
     def _decode(self, item: Photo, side: int) -> NDArray[np.uint8]:
@@ -118,22 +119,23 @@ class PixelDataset:
 class PixelLoader(DataLoader):
     """Batches of (pixels, labels) from decoded pixels, uint8 (batch, 3, size, size); in training, (..., subclasses).
 
-    Where the data set has a body's maps, these take the place of the pixels, float16 (batch, channels, side, side). Of
-    all augmentation, they leave the flip: the maps of a photo or of its mirror image.
+    If the data set has a body's maps, these take the place of the pixels: float16 (batch, channels, side, side). Of all
+    augmentation, only the flip remains: the maps of a photo or of its mirror image.
 
-    In training (`shuffle` with `augment`): shuffled, augmented, the rest that fills no batch left for another epoch.
-    Else: in order unless shuffled, as they are. `epoch` and `size` are set from outside before each epoch.
+    In training (`shuffle` with `augment`) photos are shuffled and augmented, and a last batch that isn't full is
+    dropped. Otherwise they are unchanged, and in order unless shuffled. `epoch` and `size` are set from outside before
+    each epoch.
 
     Args:
-        dataset: the photos; or, as fastai's `test_dl` gives them, a list of what `PixelDataset.with_items` takes.
-        bs: photos in a batch.
+        dataset: the photos; or a list for `PixelDataset.with_items`, which fastai's `test_dl` gives.
+        bs: number of photos in a batch.
         shuffle: whether to draw a new order for each epoch.
-        drop_last: whether to leave out a last batch that isn't full.
+        drop_last: whether to drop a last batch that isn't full.
         augment: how to vary the photos in training; None for never.
-        sampling: draw the rarer class as often as the other, with replacement.
+        sampling: whether to draw the rarer class as often as the other, with replacement.
         seed: of order and augmentation.
-        size: side of the pictures in a batch; None for that of the pixels.
-        options: fastai's other arguments; processes are of no use here, so `num_workers` is always 0.
+        size: side of the pictures in a batch; None for the side of the pixels.
+        options: fastai's other arguments; `num_workers` is always 0, since worker processes are of no use here.
     """
 
     def __init__(
@@ -157,10 +159,10 @@ class PixelLoader(DataLoader):
         assert dataset is not None
         self.augment, self.sampling, self.seed = augment, sampling, seed
         self.epoch, self.size = 0, size or dataset.pixels.shape[1]
-        self.n_inp = 1  # fastai: what comes first in a batch is the network's, the rest is the loss's
+        self.n_inp = 1  # fastai: the first part of a batch is the network's input, the rest goes to the loss
 
     def new(self, dataset: Any = None, cls: type | None = None, **options: Any) -> "PixelLoader":
-        """The same loader with other options, or for other photos (fastai's `test_dl` and `get_preds` ask for both)."""
+        """Build this loader with other options or other photos, as fastai's `test_dl` and `get_preds` need."""
         if dataset is not None and not isinstance(dataset, PixelDataset):
             dataset = self.dataset.with_items(list(dataset))
         kept = {"augment": self.augment, "sampling": self.sampling, "seed": self.seed, "size": self.size}
@@ -169,11 +171,11 @@ class PixelLoader(DataLoader):
 
     @property
     def trains(self) -> bool:
-        """Whether the photos are varied and come with their subclasses."""
+        """Whether the photos are augmented and come with their subclasses."""
         return self.augment is not None and self.shuffle
 
     def get_idxs(self) -> list[int]:
-        """The order of this epoch, as positions in the data set."""
+        """Draw the order of this epoch, as positions in the data set."""
         photos = len(self.dataset)
         if not self.shuffle:
             return list(range(photos))
@@ -188,9 +190,9 @@ class PixelLoader(DataLoader):
         return list(random.permutation(np.concatenate(parts)).tolist())
 
     def create_batches(self, samples: Iterable[int]) -> Iterator[tuple[Tensor, ...]]:
-        """Slices of the pixels, a batch at a time."""
+        """Yield the batches, each a slice of the pixels."""
         order = np.fromiter(samples, np.int64)
-        # The next batch is prepared while the network computes this one: OpenCV works without Python's lock.
+        # The next batch is prepared while the network computes this one: OpenCV works without the GIL.
         with ThreadPoolExecutor(1) as thread:
             ahead = thread.submit(self._batch, order, 0)
             for number in range(1, len(self) + 1):
@@ -205,7 +207,7 @@ class PixelLoader(DataLoader):
         photos = (
             self._photos(data, chosen, number) if data.maps is None else self._maps(data, data.maps, chosen, number)
         )
-        # (batch, n, n, 3) seen as (batch, 3, n, n): already the channels-last layout that convolutions like.
+        # (batch, n, n, 3) viewed as (batch, 3, n, n): the channels-last layout, fast for convolutions.
         batch = [torch.from_numpy(np.asarray(photos)).permute(0, 3, 1, 2)]
         if data.labels is not None:
             batch.append(torch.from_numpy(data.labels[chosen]))
@@ -232,16 +234,16 @@ class PixelLoader(DataLoader):
         return maps[data.rows[chosen], views]
 
     def one_batch(self) -> tuple[Tensor, ...]:
-        """A batch to look at: of photos, even where the network gets their maps."""
+        """Take a batch to look at: of photos, even if the network gets their maps."""
         if self.dataset.maps is None:
             batch: tuple[Tensor, ...] = super().one_batch()
             return batch
         return self.new(replace(self.dataset, maps=None)).one_batch()
 
-    # What fastai shows comes from here; drawing it is fastai's own.
+    # The content of fastai's displays; fastai draws them.
 
     def decode_batch(self, batch: Sequence[Tensor], max_n: int = 9, full: bool = True) -> L:
-        """Photos and class names of a batch, as fastai's types: at most `max_n` tuples."""
+        """Convert a batch to photos and class names of fastai's types: at most `max_n` tuples."""
         names = [Category(self.dataset.classes[int(label)]) for label in batch[1][:max_n]] if len(batch) > 1 else []
         photos = [TensorImage(photo.cpu()) for photo in batch[0][:max_n]]
         return L(zip(photos, names, strict=True)) if names else L((photo,) for photo in photos)
@@ -255,7 +257,7 @@ class PixelLoader(DataLoader):
 
 
 def build_dataloaders(config: Config, dataset: Dataset, device: torch.device, maps: Maps | None = None) -> DataLoaders:
-    """Make fastai DataLoaders of a data set's train and valid splits, of a body's `maps` where there is one."""
+    """Build fastai's DataLoaders of a data set's train and valid splits, or of a body's `maps` of them."""
     train = PixelDataset.from_split(dataset, "train", config.data.resize, config.train.subclasses, maps)
     valid = PixelDataset.from_split(dataset, "valid", config.data.resize, config.train.subclasses, maps)
     return DataLoaders(
@@ -263,7 +265,7 @@ def build_dataloaders(config: Config, dataset: Dataset, device: torch.device, ma
             train, min(config.train.batch_size, len(train)), shuffle=True, drop_last=True, device=device,
             augment=config.augment, sampling=config.train.balance == "sampling", seed=config.train.seed,
         ),
-        # Without gradients twice as many fit, and larger batches are a little faster.
+        # Without gradients twice as many fit into memory, and larger batches are a little faster.
         PixelLoader(valid, min(2 * config.train.batch_size, len(valid)), device=device, seed=config.train.seed),
         device=device,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Train a configuration in its run folder, from its beginning or from its last checkpoint."""
+"""Training of a configuration in its run folder, from the beginning or from the last checkpoint."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,19 +20,19 @@ from bearcnn.training.checkpoint import TrainingState, best_file, read_checkpoin
 from bearcnn.training.learner import build_learner
 
 Callbacks = Sequence[Callback]
-"""What a Learner gets besides its own callbacks."""
+"""Callbacks for a Learner besides its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainResult:
-    """A training run at its end: what it reached, and its Learner with the last epoch's network."""
+    """The end of a training run: its state, and its Learner with the last epoch's network."""
 
     state: TrainingState
     interrupted: bool
     learner: Learner
 
     def best_network(self, run: Run, config: Config) -> BearCNN:
-        """The network of the best epoch, in evaluation mode."""
+        """Load the network of the best epoch, in evaluation mode."""
         trained = self.learner.model
         network = build_model(config.model, trained.output_classes, body=trained.body).eval()
         load_weights(best_file(run), network)
@@ -47,13 +47,13 @@ def fit(
     cbs: Callbacks = (),
     reporter: Reporter = SILENT,
 ) -> TrainResult:
-    """Train a run's configuration: one cycle (Smith 2018), a checkpoint after each epoch.
+    """Train a run's configuration: one cycle (Smith 2018), with a checkpoint after each epoch.
 
-    Ctrl-C ends it after the last finished epoch.
+    Ctrl-C ends the training run at the last finished epoch.
 
     Raises:
-        ResumeError: `resume` was asked for and can't give what an uninterrupted run would have given.
-        RunError: the training went astray, or was interrupted before there was anything to keep.
+        ResumeError: the run can't be continued to the result of an uninterrupted run.
+        RunError: the loss became infinite or not a number, or Ctrl-C came in the first epoch.
     """
     config = run.config()
     checkpoint = read_checkpoint(run) if resume else None
@@ -87,7 +87,7 @@ def fit(
 
 def _check_reached(run: Run, config: Config, state: TrainingState, interrupted: bool) -> None:
     if interrupted and not state.epochs:
-        raise RunError(f"stopped before the first epoch was finished: there is nothing to keep in {run.directory}")
+        raise RunError(f"stopped before the first epoch was finished: {run.directory} has nothing to keep; start again")
     if not interrupted and not state.stopped_early and state.epochs < config.train.epochs:
         raise RunError(
             f"the loss became infinite or not a number in epoch {state.epochs + 1}; train again with a lower train.lr "

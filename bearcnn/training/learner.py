@@ -1,4 +1,4 @@
-"""A configuration and a data set -> a fastai `Learner`, the one that the command line trains."""
+"""A configuration and a data set -> the fastai `Learner` that the command line trains."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -34,9 +34,9 @@ def build_learner(
 ) -> Learner:
     """Build the Learner of a configuration and a data set; nothing is trained yet.
 
-    All of fastai's calls work on it: `lr_find`, `fit_one_cycle`, `get_preds`, `predict(path)`, `export`, ... Nothing
-    global is in it: its callbacks are those named here and `cbs`. Its network takes uint8 (batch, 3, n, n) and gives
-    logits (batch, outputs); its loss turns them into the probabilities of the two classes.
+    All of fastai's calls work on it: `lr_find`, `fit_one_cycle`, `get_preds`, `predict(path)`, `export`, ... Its
+    callbacks are those named here and `cbs`; fastai's global defaults have no effect. Its network takes uint8 (batch,
+    3, n, n) and gives logits (batch, outputs); its loss turns them into the probabilities of the two classes.
 
     Args:
         config: the network and how it is trained.
@@ -80,27 +80,27 @@ def _check_map(config: Config, side: int) -> None:
 
 
 def build_network(config: Config, dataset: Dataset) -> BearCNN:
-    """The configured network with fresh weights from its seed, and with the outputs that the photos ask for."""
+    """Build the configured network, with fresh weights from its seed and the outputs for these photos."""
     torch.manual_seed(config.train.seed)
     output_classes = [label for label, _ in dataset.subclasses()[0]] if config.train.subclasses else [0, 1]
     return build_model(config.model, output_classes)
 
 
 def choose_device() -> torch.device:
-    """The GPU that torch finds, else the processor."""
+    """Choose the GPU that torch finds, or else the processor."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def lay_out(model: BearCNN, device: torch.device) -> BearCNN:
-    """A network on its device, channels last."""
-    # Convolutions are faster when a pixel's channels lie side by side (163 to 219 images/s at 128 px).
+    """Move a network to its device, in the channels-last layout."""
+    # Convolutions are faster if a pixel's channels lie side by side (219 images/s instead of 163 at 128 px).
     model = model.to(device)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's own types
     return model
 
 
 def computes_in_bfloat16(precision: Precision, device: torch.device) -> bool:
-    """Whether the blocks train in bfloat16: 1.7 to 2.5 times as fast on a processor that has it, slower without."""
+    """Decide whether the blocks train in bfloat16: 1.7 to 2.5 times as fast if the processor has it, else slower."""
     if precision != "auto":
         return precision == "bfloat16"
     if device.type == "cuda":
@@ -110,7 +110,7 @@ def computes_in_bfloat16(precision: Precision, device: torch.device) -> bool:
 
 
 def adamw(parameters: Iterable[nn.Parameter], lr: float, *, weight_decay: float) -> OptimWrapper:
-    """AdamW, fused: one pass over all weights a step. Norms and biases are not decayed: that would only shift them."""
+    """Build a fused AdamW: one pass over all weights per step. Norms and biases have no weight decay."""
     parameters = list(parameters)
     decayed = [parameter for parameter in parameters if parameter.ndim > 1]
     others = [parameter for parameter in parameters if parameter.ndim <= 1]
@@ -119,7 +119,7 @@ def adamw(parameters: Iterable[nn.Parameter], lr: float, *, weight_decay: float)
 
 
 def _class_weights(labels: NDArray[np.int64], settings: TrainConfig) -> torch.Tensor:
-    """How much a photo of each class counts in the loss: (2,), 1 on average over the photos."""
+    """Compute the weight of each class in the loss: (2,), 1 on average over the photos."""
     if settings.balance != "weights":
         return torch.ones(2)
     counts = np.bincount(labels, minlength=2)
@@ -128,7 +128,7 @@ def _class_weights(labels: NDArray[np.int64], settings: TrainConfig) -> torch.Te
 
 @dataclass(frozen=True, slots=True)
 class LearningRates:
-    """A learning-rate range test (Smith 2017): the loss while the rate grows, and the rate it suggests."""
+    """A learning-rate range test (Smith 2017): the loss while the rate grows, and the suggested rate."""
 
     lrs: list[float]
     losses: list[float]  # smoothed
@@ -136,7 +136,7 @@ class LearningRates:
 
 
 class _RangeTest(LRFinder):
-    """fastai's finder without the pickle of the model that it would write to go back to: the model is thrown away."""
+    """fastai's LRFinder without its pickle of the model's first weights: the model is thrown away."""
 
     def before_fit(self) -> None:
         super(LRFinder, self).before_fit()
@@ -149,15 +149,15 @@ class _RangeTest(LRFinder):
 def find_lr(
     config: Config, dataset: Dataset, on_progress: Callable[[int, int], None] = lambda *_: None, steps: int = 100
 ) -> LearningRates:
-    """Train a fresh network for some steps at ever higher rates until the loss explodes; nothing is kept of it.
+    """Train a fresh network for some steps at ever higher rates until the loss explodes; nothing is kept.
 
-    The suggestion is fastai's "valley": inside the longest stretch in which the loss falls.
+    The suggestion is fastai's "valley": a rate within the longest stretch of falling loss.
     """
     counting = CountBatches(lambda *_: on_progress(min(learner.train_iter, steps), steps))
     learner = build_learner(config, dataset, cbs=[counting])
     learner.seed_epoch.config = config.model_copy(update={"train": config.train.model_copy(update={"sizes": ()})})
     with learner.no_logging():
-        learner.fit(steps, cbs=_RangeTest(1e-6, 3.0, steps))  # as many epochs as could be needed; the finder ends it
+        learner.fit(steps, cbs=_RangeTest(1e-6, 3.0, steps))  # more epochs than needed; the finder ends the fit
     lrs, losses = [float(lr) for lr in learner.recorder.lrs], [float(loss) for loss in learner.recorder.losses]
     suggestion, _ = valley(lrs, losses, len(lrs))
     return LearningRates(lrs, losses, float(f"{suggestion:.2g}"))

@@ -1,4 +1,4 @@
-"""Cross-entropy over subclasses, or over the two classes where the subclass isn't known."""
+"""Cross-entropy over subclasses, or over the two classes if the subclass is unknown."""
 
 from collections.abc import Sequence
 
@@ -12,14 +12,14 @@ from bearcnn.model.network import bear_logit, class_logits
 class SubclassCrossEntropy(nn.Module):
     """Cross-entropy with label smoothing (Szegedy et al. 2016), weighted by class.
 
-    fastai reads `reduction`, `activation` and `decodes` of a loss: its `get_preds`, `predict` and `show_results` give
+    fastai uses `reduction`, `activation` and `decodes` of a loss: its `get_preds`, `predict` and `show_results` give
     the two classes, whatever the outputs are.
 
     Args:
         output_classes: the class of each output of the network.
-        weights: how much a photo of each class counts, (2,).
+        weights: weight of a photo of each class, (2,).
         smoothing: how far the targets are moved towards each other.
-        temperature: what `activation` divides the log odds by (Guo et al. 2017); training takes no notice of it.
+        temperature: divisor of the log odds in `activation` (Guo et al. 2017); training ignores it.
     """
 
     weights: Tensor
@@ -35,7 +35,7 @@ class SubclassCrossEntropy(nn.Module):
         self.register_buffer("output_weights", weights[list(output_classes)])
 
     def forward(self, logits: Tensor, labels: Tensor, subclasses: Tensor | None = None) -> Tensor:
-        """Mean loss of logits (batch, outputs) for labels of 0 or 1 (batch,), or for `subclasses` (batch,)."""
+        """Compute the mean loss of logits (batch, outputs) for labels 0 or 1 (batch,), or for `subclasses` (batch,)."""
         if subclasses is None:
             logits, weights = class_logits(logits, self.output_classes), self.weights
         else:
@@ -43,10 +43,10 @@ class SubclassCrossEntropy(nn.Module):
         return F.cross_entropy(logits, labels, weight=weights, label_smoothing=self.smoothing, reduction=self.reduction)
 
     def activation(self, logits: Tensor) -> Tensor:
-        """Probabilities of the two classes: (batch, outputs) to (batch, 2)."""
+        """Compute the probabilities of the two classes: (batch, outputs) to (batch, 2)."""
         bear = (bear_logit(logits, self.output_classes) / self.temperature).sigmoid()
         return torch.stack([1 - bear, bear], 1)
 
     def decodes(self, probabilities: Tensor) -> Tensor:
-        """The more probable class: (batch, 2) to (batch,)."""
+        """Choose the more probable class: (batch, 2) to (batch,)."""
         return probabilities.argmax(1)

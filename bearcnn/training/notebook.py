@@ -1,7 +1,7 @@
-"""The Learner as a notebook wants it: with fastai's own displays, a progress table and scores in it.
+"""The Learner for notebooks, with fastai's displays, a progress table and scores.
 
-fastai draws by dispatch on types, and registers what it can draw when `fastai.vision.learner` is imported; that import
-takes a second, which the command line does without.
+fastai draws by dispatch on types, and registers its drawing functions when `fastai.vision.learner` is imported. That
+import takes a second, which the command line saves.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from bearcnn.training import learner as training_learner
 def build_learner(config: Config, dataset: Dataset, *, cbs: Sequence[Callback] = ()) -> Learner:
     """Build the fastai Learner of a configuration and a data set; nothing is trained yet.
 
-    Every call of fastai's works on it: `lr_find`, `fit_one_cycle`, `fit_flat_cos`, `show_batch`, `show_results`,
+    All of fastai's calls work on it: `lr_find`, `fit_one_cycle`, `fit_flat_cos`, `show_batch`, `show_results`,
     `get_preds`, `predict("photo.jpg")`, `recorder.plot_loss`, `export`, and
     `ClassificationInterpretation.from_learner(learn)`. Its network takes uint8 (batch, 3, n, n); probabilities are of
     the two classes, (batch, 2), in the order of `learn.dls.vocab`. It is the Learner that `bearcnn.train` trains, with

@@ -15,9 +15,9 @@ from rich.console import Console
 
 from bearcnn.cli.display.sweep import SweepDisplay, format_mean
 from bearcnn.cli.options import KNOBS
-from bearcnn.cli.sweep import sweep, sweep_dropout
+from bearcnn.cli.sweep import PLACES, sweep, sweep_dropout
 from bearcnn.cli.train import train
-from bearcnn.sweep.plan import list_points
+from bearcnn.sweep.plan import DROPOUTS, list_points
 from bearcnn.sweep.statistics import mean_interval
 from tests.helpers.commands import bearcnn_command
 from tests.helpers.sweeps import analyse_made_up, dropout
@@ -37,7 +37,7 @@ class TestSweepDisplay:
         assert format_mean(mean_interval(values), least=3) == shown
 
     def test_no_number_is_a_negative_zero(self):
-        assert format_mean(mean_interval([-0.0001]), "+") == "0.000"
+        assert format_mean(mean_interval([-0.0001]), sign=True) == "0.000"
 
     def test_the_live_table_counts_what_is_done_failed_and_running(self):
         plan = dropout(2, (0, 0.4))
@@ -58,17 +58,47 @@ class TestSweepDisplay:
         assert "±" not in text
 
 
-@pytest.mark.parametrize("command", [sweep, sweep_dropout])
-def test_both_commands_have_the_knobs_of_train(command):
+@pytest.mark.parametrize("of", [sweep, sweep_dropout])
+def test_both_commands_have_the_knobs_of_train(of):
     knobs = {name for name, each in inspect.signature(train).parameters.items() if KNOBS in str(vars_of(each))}
     assert len(knobs) >= 9
-    assert knobs - {"seed"} <= set(inspect.signature(command).parameters)
+    assert knobs - {"seed"} <= set(inspect.signature(of).parameters)
 
 
 def vars_of(parameter: inspect.Parameter) -> list[object]:
     return [getattr(each, "rich_help_panel", "") for each in getattr(parameter.annotation, "__metadata__", ())]
 
 
+def test_every_place_of_dropout_can_be_asked_for():
+    assert set(PLACES) == set(DROPOUTS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["sweep-dropout", "--rates", "0,much"], "expected numbers"),
+        (["sweep-dropout", "--rates", "0,1"], "nothing would be left"),
+        (["sweep-dropout", "--resume", "gone"], "is not a sweep"),
+        (["sweep-dropout", "--resume", "gone", "--out", "x"], "omit --out"),
+        (["sweep-dropout", "--out", "."], "nothing is ever overwritten"),
+        (["sweep"], "nothing to vary"),
+        (["sweep", "--vary", "model.pooling"], "expected section.key=value,value"),
+        (["sweep", "--vary", "model.pooling=max", "--engine", "slurm"], "expected local or ray"),
+        (["sweep", "--vary", "model.pooling=max", "--kernel-size", "4"], "not odd"),
+        (["sweep-dropout", "--where", "conv", "--dropout", "1"], "nothing would be left"),
+        (["sweep", "--vary", "model.pooling=max,avg", "--data", "nowhere"], "there is no folder"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_1(command, arguments, said, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("so that the folder is not empty")
+    monkeypatch.chdir(tmp_path)
+    process = command(*arguments, code=1)
+    assert said in process.stderr
+    assert len(process.stderr.strip().splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.slow
 class TestSweepCommands:
     """From the shell, as a user would."""
 
@@ -98,29 +128,6 @@ class TestSweepCommands:
         )  # fmt: skip
         assert "There is no test split" in process.stdout
         assert "With one seed no difference can be told from chance" in " ".join(process.stdout.split())
-
-    @pytest.mark.parametrize(
-        ("arguments", "said"),
-        [
-            (["sweep-dropout", "--rates", "0,much"], "expected numbers"),
-            (["sweep-dropout", "--rates", "0,1"], "nothing would be left"),
-            (["sweep-dropout", "--resume", "gone"], "is not a sweep"),
-            (["sweep-dropout", "--resume", "gone", "--out", "x"], "omit --out"),
-            (["sweep-dropout", "--out", "."], "nothing is ever overwritten"),
-            (["sweep"], "nothing to vary"),
-            (["sweep", "--vary", "model.pooling"], "expected section.key=value,value"),
-            (["sweep", "--vary", "model.pooling=max", "--engine", "slurm"], "choose one of local (this computer)"),
-            (["sweep", "--vary", "model.pooling=max", "--kernel-size", "4"], "not odd"),
-            (["sweep-dropout", "--where", "conv", "--dropout", "1"], "nothing would be left"),
-            (["sweep", "--vary", "model.pooling=max,avg", "--data", "nowhere"], "There is no folder"),
-        ],
-    )
-    def test_bad_input_is_one_line_and_exit_code_1(self, arguments, said, tmp_path):
-        (tmp_path / "file").write_text("so that the folder is not empty")
-        process = self.sweep(*arguments, cwd=tmp_path, code=1)
-        assert said in process.stderr
-        assert len(process.stderr.strip().splitlines()) == 1
-        assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
     def test_a_trial_that_fails_has_its_reason_and_exit_code_1_and_the_others_their_say(self, photos, tmp_path):
         # With this decay every step multiplies the weights by -9 until they are infinite.

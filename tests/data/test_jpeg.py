@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageFile
 
 from bearcnn.data.jpeg import drop_details, has_end
 from bearcnn.data.photos import load_photo
 from bearcnn.errors import PhotoError
+
+ImageFile.MAXBLOCK = 1 << 20  # noise at quality 100 is larger than the buffer that Pillow takes for it
 
 
 def write_jpeg(width: int, height: int, **options: object) -> bytes:

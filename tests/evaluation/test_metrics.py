@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest, norm
 from sklearn import metrics as sk
 
-from bearcnn.evaluation import metrics as evaluation
+from bearcnn.evaluation import resampling
 from bearcnn.evaluation.intervals import Estimate, wilson_interval
 from bearcnn.evaluation.metrics import METRICS, Confusion, Evaluation, compare, evaluate, evaluate_repeats, score
 
@@ -142,9 +142,9 @@ def test_a_single_bear_gives_intervals_from_the_resamples_that_hold_it() -> None
 def test_bootstrap_intervals_equal_a_plain_loop_over_the_same_resamples() -> None:
     labels, probabilities = simulate(np.random.default_rng(5), 60)
     probabilities = probabilities.round(1)
-    ranking = evaluation._rank(labels, probabilities, 0.4)
+    ranking = resampling.rank(labels, probabilities, 0.4)
     order = np.argsort(-probabilities, kind="stable")
-    counts = np.concatenate(list(evaluation._resample(60, 200, seed=3)))
+    counts = np.concatenate(list(resampling.resample(60, 200, seed=3)))
     assert counts.shape == (200, 60) and (counts.sum(axis=1) == 60).all()
     slow = [by_scikit_learn(labels[order], probabilities[order], 0.4, row) for row in counts]
     assert (ranking.labels == labels[order]).all()
@@ -156,7 +156,7 @@ def test_bootstrap_intervals_equal_a_plain_loop_over_the_same_resamples() -> Non
 
 
 def test_each_photo_is_drawn_as_often_as_any_other() -> None:
-    counts = np.concatenate(list(evaluation._resample(20, 5000, seed=0)))
+    counts = np.concatenate(list(resampling.resample(20, 5000, seed=0)))
     # A draw's count is binomial(20, 1/20): mean 1, variance 0.95.
     assert np.abs(counts.mean(axis=0) - 1).max() < 5 * math.sqrt(0.95 / 5000)
     assert counts.var() == pytest.approx(0.95, rel=0.03)
@@ -165,7 +165,7 @@ def test_each_photo_is_drawn_as_often_as_any_other() -> None:
 def test_the_size_of_the_chunks_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     labels, probabilities = simulate(np.random.default_rng(1), 101)
     whole = evaluate(labels, probabilities, resamples=333)
-    monkeypatch.setattr(evaluation, "_CELLS_AT_ONCE", 1000)
+    monkeypatch.setattr(resampling, "_CELLS_AT_ONCE", 1000)
     assert evaluate(labels, probabilities, resamples=333) == whole
 
 
@@ -214,7 +214,7 @@ def test_differences_of_two_models_are_those_of_a_plain_loop_over_paired_resampl
     labels, before = simulate(np.random.default_rng(6), 40)
     after = np.random.default_rng(7).random(40).round(1)
     found = compare(labels, before, after, thresholds=(0.4, 0.6), resamples=60, seed=3)
-    counts = np.concatenate(list(evaluation._resample(40, 60, seed=3)))
+    counts = np.concatenate(list(resampling.resample(40, 60, seed=3)))
     rows = [(by_scikit_learn(labels, before, 0.4, row), by_scikit_learn(labels, after, 0.6, row)) for row in counts]
     whole = score(labels, before, 0.4), score(labels, after, 0.6)
     for name in METRICS:

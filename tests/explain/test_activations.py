@@ -182,6 +182,7 @@ class TestPicture:
     """One picture, whatever the network."""
 
     def test_every_part_can_be_drawn_of_every_network(self, subject, tmp_path):
+        from bearcnn.explain import answer_figures
         from bearcnn.explain import figures as drawing
 
         step = take_step(subject)
@@ -190,8 +191,8 @@ class TestPicture:
             drawing.draw_kernels(subject, kernels(subject.network), find_maps(subject), 16),
             drawing.draw_convolution(subject, step),
             drawing.draw_pooling(subject, step),
-            drawing.draw_windows(subject, score_windows(subject)),
-            drawing.draw_dropout(subject, try_dropout(subject, masks=10)),
+            answer_figures.draw_windows(subject, score_windows(subject)),
+            answer_figures.draw_dropout(subject, try_dropout(subject, masks=10)),
         ]
         for figure in figures:
             width, height = figure.get_size_inches()

@@ -15,3 +15,7 @@ def bearcnn_command(*arguments: object, cwd: Path | None = None, stdin: str = ""
     )  # fmt: skip
     assert process.returncode == code, f"{process.returncode}\n{process.stdout}\n{process.stderr}"
     return process
+
+
+def some_photos(photos: Path, count: int = 4) -> list[Path]:
+    return sorted((photos / "test").rglob("*.jpg"))[:count]

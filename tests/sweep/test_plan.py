@@ -95,7 +95,7 @@ class TestPlan:
         [
             (["model.poling=max,avg"], "did you mean model.pooling"),
             (["model.pooling"], "expected section.key=value,value"),
-            (["train.seed=1,2"], "use --seeds"),
+            (["train.seed=1,2"], "use `seeds`"),
             (["data.path=a,b"], "the same photos"),
             (["model.kernel_size=3,4"], "4: model.kernel_size: 4 is not odd"),
             (["model.dropout=0,1.5"], "nothing would be left"),

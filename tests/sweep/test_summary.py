@@ -5,8 +5,9 @@ import pytest
 
 from bearcnn.config import load_config
 from bearcnn.evaluation.intervals import Estimate
+from bearcnn.sweep.evidence import weigh
 from bearcnn.sweep.plan import plan_grid
-from bearcnn.sweep.summary import points, weigh, wrap_summary, write_summary
+from bearcnn.sweep.summary import points, wrap_summary, write_summary
 from tests.helpers.sweeps import analyse_made_up, dropout, noise
 
 

@@ -11,7 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from bearcnn.cli.display.console import err, note, out
+from bearcnn.cli.display.console import err, make_table, note, out
+from bearcnn.evaluation.formats import decimal, signed
 from bearcnn.sweep.analysis import Analysis
 from bearcnn.sweep.folder import SweepFolder
 from bearcnn.sweep.plan import DROPOUTS, GridPoint, Plan, settings_key
@@ -111,7 +112,7 @@ class SweepDisplay(SweepReporter):
                 what = f"[red]failed: {escape(record.reason)}[/]"
             else:
                 auc = {split: record.scores[split]["roc_auc"] for split in ("valid", "train")}
-                what = f"AUC {auc['valid']:.3f} valid, {auc['train']:.3f} train"
+                what = f"AUC {decimal(auc['valid'])} valid, {decimal(auc['train'])} train"
             left = f"; {self._time_left()} left" if self._before + self._finished < self._total else ""
             note(f"{self._before + self._finished}/{self._total}  {escape(record.id)}: {what}{left}")
         elif record.status == "failed":
@@ -145,10 +146,8 @@ class SweepDisplay(SweepReporter):
         if len(rows) > MOST_ROWS:
             rows.sort(key=lambda row: -(row[3].mean or 0))
             hidden, rows = len(rows) - MOST_ROWS, rows[:MOST_ROWS]
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        table.add_column(self._heading, max_width=40)
-        for heading in ("done", "failed", "validation AUC", "training AUC"):
-            table.add_column(heading, justify="right")
+        table = make_table(self._heading, "done", "failed", "validation AUC", "training AUC", numbers=4)
+        table.columns[0].max_width = 40
         for key, done_here, failed, valid, train in rows:
             # An interval of two seeds spans twelve standard errors: it would only confuse.
             table.add_row(
@@ -176,21 +175,17 @@ def show_analysis(analysis: Analysis, folder: SweepFolder) -> None:
     seeds = len(analysis.plan.seeds)
     over = "one seed" if seeds == 1 else f"means over {seeds} seeds"
     out.print(f"\n[bold]{over}[/]" + (" [dim](± half of the 95% interval)[/]" if seeds > 1 else ""))
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column(", ".join(swept.name for swept in analysis.plan.swept).replace("_", " "), max_width=30)
-    baseline = analysis.baseline.point.label
-    for heading in (
-        "training\nloss",
-        "training\nAUC",
-        "validation\nloss",
-        "validation\nAUC",
-        f"change\nfrom {baseline}",
-    ):
-        table.add_column(heading, justify="right")
+    table = make_table(
+        ", ".join(swept.name for swept in analysis.plan.swept).replace("_", " "),
+        "training\nloss", "training\nAUC", "validation\nloss", "validation\nAUC",
+        f"change\nfrom {escape(analysis.baseline.point.label)}",
+        numbers=5,
+    )  # fmt: skip
+    table.columns[0].max_width = 30
     for number, setting in enumerate(analysis.settings):
         change = ""
         if number:
-            change = format_mean(analysis.comparisons["valid.roc_auc"][number - 1].difference, "+")
+            change = format_mean(analysis.comparisons["valid.roc_auc"][number - 1].difference, sign=True)
         mark = " *" if number == analysis.chosen and len(analysis.settings) > 1 else ""
         means = setting.means
         fewer = f" (n={means['valid.roc_auc'].n})" if means["valid.roc_auc"].n < seeds else ""
@@ -216,9 +211,9 @@ def show_analysis(analysis: Analysis, folder: SweepFolder) -> None:
         out.print(f"  {file:24} [dim]{what}[/]", soft_wrap=True)
 
 
-def format_mean(mean: Mean, sign: str = "", least: int = 2) -> str:
-    """Format a mean, with half of its interval from `least` numbers on."""
+def format_mean(mean: Mean, sign: bool = False, least: int = 2) -> str:
+    """Format a mean, of differences with its sign, with half of its interval from `least` numbers on."""
     if mean.mean is None:
         return ""
-    shown = f"{mean.mean:{sign}.3f}".replace("-0.000", "0.000").replace("+0.000", "0.000")
+    shown = signed(mean.mean) if sign else decimal(mean.mean)
     return shown + (f" ±{mean.high - mean.mean:.3f}" if mean.high is not None and mean.n >= least else "")

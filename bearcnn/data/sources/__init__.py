@@ -1,6 +1,6 @@
 """Sources of labelled photos: an input format is one file in this package and one row in `SOURCES`.
 
-A source turns a path into plain rows (`base.Listing`) and decides the labels. Everything after that (unreadable files,
+A source turns a path into plain rows (`base.Listing`) and decides the labels. The rest (unreadable files,
 contradictions, exact copies, splits, the fingerprint) is the same for all sources, in `dataset.py` and `splits.py`.
 """
 
@@ -13,7 +13,7 @@ from bearcnn.data.sources.base import Listing
 from bearcnn.registry import Registry, load
 
 Lister = Callable[[Path, Sequence[str], OnProgress | None], Listing]
-"""From a path, the names of the positive class and a progress callback to the listing; raises DataError."""
+"""Takes a path, the names of the positive class and a progress callback; returns the listing or raises DataError."""
 
 
 @dataclass(frozen=True, slots=True)

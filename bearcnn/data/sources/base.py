@@ -9,14 +9,14 @@ from bearcnn.data.splits import Split
 
 @dataclass(frozen=True, slots=True)
 class LabelledPhoto:
-    """One photo and what its source says about it."""
+    """One photo, as its source describes it."""
 
     path: Path  # below the listing's root
     label: int  # 1 for the positive class
-    subclass: str  # which bear, or which other thing; UTF-8 can encode it (see `names.readable`)
-    split: Split | None = None  # where the source itself says so
+    subclass: str  # such as "brown" or "wolf"; UTF-8 can encode it (see `names.readable`)
+    split: Split | None = None  # None where the source has no splits
     site: str | None = None  # the camera's place
-    sequence: str | None = None  # photos of one burst share it
+    sequence: str | None = None  # the burst that it belongs to
     taken: datetime | None = None
 
 
@@ -35,4 +35,4 @@ class Listing:
     root: Path  # the folder that all paths are in; a data set is recorded relative to it
     labelled: tuple[LabelledPhoto, ...]
     skipped: tuple[SkippedPhoto, ...] = ()
-    splits: frozenset[Split] = frozenset()  # the splits that the source has, an empty one too; none: they are made
+    splits: frozenset[Split] = frozenset()  # of the source, even empty ones; none: they are made

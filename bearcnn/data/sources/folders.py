@@ -25,9 +25,9 @@ Place = tuple[str, ...]  # the folders that a photo is in, below the root
 def list_folders(root: Path, positive: Sequence[str], on_progress: OnProgress | None = None) -> Listing:
     """Return the photos below a folder, labelled by the folders that they are in.
 
-    A photo is positive if a folder it is in, below `root`, has one of the names in `positive`, in upper or lower case.
-    Folders called train, valid (val, validation) and test at the top are splits, provided that there is a positive
-    folder in one of them: otherwise "train" is a class.
+    A photo is positive if a folder above it, below `root`, has one of the names in `positive`, in upper or lower case.
+    Top folders called train, valid (val, validation) and test are splits if one of them has a positive folder;
+    otherwise "train" is a class.
 
     Raises:
         DataError: no such folder, or not one with photos of both classes.
@@ -58,22 +58,22 @@ def list_folders(root: Path, positive: Sequence[str], on_progress: OnProgress | 
 def _find_photos(root: Path) -> list[Path]:
     try:
         if not root.exists():
-            raise DataError(f"There is no folder {root}: check the path of the data (--data).")
+            raise DataError(f"there is no folder {root}: check the path of the data")
         if not root.is_dir():
-            raise DataError(f"{root} is a file: the data must be a folder with one folder of photos for each class.")
-    except OSError as error:  # too long a name, or a folder that may not be entered
-        raise DataError(f"{root} can't be read: {(error.strerror or str(error)).lower()}.") from error
-    # Every link counts: a folder linked into two classes must show as a contradiction, not as the first of them.
+            raise DataError(f"{root} is a file: name a folder that has a folder of photos for each class")
+    except OSError as error:  # a name that is too long, or a folder without permission
+        raise DataError(f"{root} can't be read: {(error.strerror or str(error)).lower()}") from error
+    # Every link counts: a folder linked into two classes is a contradiction, not a folder of the first class.
     paths = list(find_photos(root, every_link=True))
     if paths == [root]:
-        raise DataError(f"The folder {root} can't be listed: check its permissions.")
+        raise DataError(f"the folder {root} can't be listed: check its permissions")
     if not paths:
-        raise DataError(f"There is no photo (jpg, png, webp, gif, bmp, tiff, ...) in {root}: check the path (--data).")
+        raise DataError(f"there is no photo (jpg, png, webp, gif, bmp, tiff, ...) in {root}: check the path")
     return paths
 
 
 def _drop_shared_folders(places: list[Place], words: Mapping[str, str]) -> list[Place]:
-    """Return the places without the folders that all photos are in, such as the one an archive was unpacked into."""
+    """Remove the folders that all photos are in, such as the folder of an unpacked archive."""
     while all(len(place) > 1 for place in places) and len({place[0] for place in places}) == 1:
         name = places[0][0]
         if name.casefold() in {*_SPLIT_FOLDERS, *words} or _is_wrapper(name, words):
@@ -83,7 +83,7 @@ def _drop_shared_folders(places: list[Place], words: Mapping[str, str]) -> list[
 
 
 def _label(place: Place, words: Mapping[str, str]) -> tuple[int, str]:
-    """Label and subclass of a photo in these folders."""
+    """Return the label and the subclass of a photo in these folders."""
     for depth, name in enumerate(place):
         if name.casefold() in words:
             return 1, place[depth + 1] if depth + 1 < len(place) else words[name.casefold()]
@@ -91,7 +91,7 @@ def _label(place: Place, words: Mapping[str, str]) -> tuple[int, str]:
 
 
 def _is_wrapper(name: str, words: Mapping[str, str]) -> bool:
-    """Whether a folder's name says only that its content is negative: not_bear, no-bear, Not Bear, others, ..."""
+    """Check whether a folder's name only marks its content as negative: not_bear, no-bear, Not Bear, others, ..."""
     plain = re.sub(r"[\s_-]+", "_", name.casefold())
     negation, _, rest = plain.partition("_")
     return plain in ("negative", "negatives", "other", "others") or (negation in ("not", "no", "non") and rest in words)
@@ -101,11 +101,11 @@ def _check_labels(root: Path, labels: set[int], places: list[Place], words: Mapp
     positive = next(iter(words.values()))
     if not labels:
         raise DataError(
-            f"The photos in {root} are in no class folders: put those of a {positive} into {root / positive} "
-            f"and the others into {root / f'not_{positive}'}."
+            f"the photos in {root} are in no class folders: put those with a {positive} into {root / positive} "
+            f"and the others into {root / f'not_{positive}'}"
         )
     if labels == {1}:
-        raise DataError(f"All photos in {root} are in a folder called {positive}: others are needed, too.")
+        raise DataError(f"all photos in {root} are in a folder called {positive}: others are needed in another folder")
     if labels == {0}:
         names = sorted({name for place in places for name in place if name.casefold() not in _SPLIT_FOLDERS})
         shown = ", ".join(map(readable, names[:10])) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
@@ -115,6 +115,6 @@ def _check_labels(root: Path, labels: set[int], places: list[Place], words: Mapp
             near |= set(difflib.get_close_matches(word, candidates, cutoff=0.7))
         example = json.dumps([readable(name) for name in sorted(near)[:5] or candidates[:1]], ensure_ascii=False)
         raise DataError(
-            f"No folder in {root} is called {' or '.join(words.values())} (found: {shown}): say which are positive, "
-            f"such as --set 'data.positive={example}'."
+            f"no folder in {root} is called {' or '.join(words.values())} (found: {shown}): name the positive ones, "
+            f"such as --set 'data.positive={example}'"
         )

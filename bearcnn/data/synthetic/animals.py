@@ -169,7 +169,7 @@ COATS: dict[str, tuple[Color, ...]] = {
     "black": ((48, 44, 46), (58, 52, 50), (42, 42, 48), (70, 64, 60)),
     "pale": ((212, 204, 184), (220, 216, 206), (200, 190, 164), (206, 204, 198)),
 }
-WEARERS = {  # of each coat: the bear, and the others whose kind has such a coat too
+WEARERS = {  # of each coat: the bear, and the other species with such a coat
     "brown": ("brown", ("wolf", "deer", "fox", "boar", "rabbit", "moose")),
     "black": ("black", ("wolf", "boar", "moose", "fox")),
     "pale": ("polar", ("wolf", "deer", "fox", "rabbit")),
@@ -187,7 +187,7 @@ def _polar(x: float, y: float, length: float, angle: float) -> tuple[float, floa
 
 
 def _antlers(kind: str, x: float, y: float, angle: float, tone: float, relief: float) -> list[Part]:
-    """One antler growing from (x, y) at `angle`, as a beam with tines or as a palm with fingers."""
+    """Build one antler from (x, y) at `angle`, as a beam with tines or as a palm with fingers."""
     bone: Color = (int(150 * tone), int(122 * tone), int(88 * tone))
     if kind == "palmate":
         middle, tip = _polar(x, y, 0.16, angle + 0.5), _polar(x, y, 0.42, angle + 0.15)

@@ -1,4 +1,4 @@
-"""The places of the bears in drawn scenes, read from the list that is drawn with them."""
+"""The bears' boxes in drawn scenes, read from scenes.jsonl."""
 
 import json
 from pathlib import Path
@@ -27,7 +27,7 @@ def read_boxes(root: Path) -> dict[Path, Box]:
         bears = {root / scene["path"]: scene["box"] for scene in scenes if scene["is_bear"] and scene["box"]}
         if not bears:
             return {}
-        with Image.open(next(iter(bears))) as image:  # they are all squares of one size
+        with Image.open(next(iter(bears))) as image:  # all are squares of one size
             side = image.width
         return {path: (box[0] / side, box[1] / side, box[2] / side, box[3] / side) for path, box in bears.items()}
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:

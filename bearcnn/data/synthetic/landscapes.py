@@ -32,7 +32,7 @@ SEASONS: dict[str, dict[str, tuple[Color, ...]]] = {
         "leaves": ((94, 98, 66), (112, 104, 72), (76, 78, 58), (130, 116, 84)),
     },
 }
-SEASON_ODDS = {  # the coat, not the species, leans to a season: polar bears and snow hares live in the same snow
+SEASON_ODDS = {  # by coat, not by species: polar bears and snow hares live in the same snow
     "brown": (0.40, 0.25, 0.15, 0.20),
     "black": (0.40, 0.25, 0.15, 0.20),
     "pale": (0.12, 0.13, 0.55, 0.20),
@@ -50,7 +50,7 @@ def vary_color(color: Color, rng: np.random.Generator, spread: float = 0.12) -> 
 
 
 def draw_backdrop(side: int, horizon: int, season: str, light: str, rng: np.random.Generator) -> Image.Image:
-    """Sky, far ridges, ground, now and then water."""
+    """Draw sky, far ridges, ground and sometimes water."""
     tints = SEASONS[season]
     sky = [vary_color(color, rng) for color in tints["sky"]]
     if light == "dusk":
@@ -222,7 +222,7 @@ def grade_light(pixels: Floats32, light: str, season: str, rng: np.random.Genera
 
 
 def scatter_plants(canvas: Image.Image, horizon: int, season: str, clutter: float, rng: np.random.Generator) -> None:
-    """Trees, bushes and grass on the ground, the farther ones first."""
+    """Draw trees, bushes and grass on the ground, the farther ones first."""
     side = canvas.width
     draw = ImageDraw.Draw(canvas)
     leaves = SEASONS[season]["leaves"]

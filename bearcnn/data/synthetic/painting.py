@@ -1,4 +1,4 @@
-"""Shaded, furry pixels from rows of circles: the painting of animals and rocks on a canvas."""
+"""Shaded, furry pixels from rows of circles, which paint animals and rocks on a canvas."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -16,7 +16,7 @@ Circle = tuple[float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One chain of circles: its brightness beside the coat, height towards the viewer, colour if not the coat's."""
+    """One chain of circles, with its brightness relative to the coat, its height towards the viewer and its colour."""
 
     chain: Floats  # (circles, 3): x, y, radius
     tone: float = 1.0
@@ -30,7 +30,7 @@ def make_part(*circles: Circle, tone: float = 1.0, relief: float = 0.6, color: C
 
 
 def to_bytes(pixels: Floats32) -> NDArray[np.uint8]:
-    """Any numbers as pixels of 0 to 255."""
+    """Convert any numbers to pixels of 0 to 255."""
     return np.clip(pixels, 0, 255).astype(np.uint8)
 
 
@@ -46,12 +46,12 @@ class Stamp:
 
     @property
     def mask(self) -> Image.Image:
-        """255 where there is a part."""
+        """Pixels of 255 where there is a part."""
         return self.numbers.point([0] + [255] * 255)
 
     @property
     def area(self) -> int:
-        """How many pixels the parts cover."""
+        """The number of pixels that the parts cover."""
         return self.width * self.height - self.numbers.histogram()[0]
 
 
@@ -108,7 +108,7 @@ def press_stamp(
         soft = np.asarray(height.filter(ImageFilter.GaussianBlur(blur)), dtype=np.float32)
         slope = soft[2:, 1:-1] - soft[:-2, 1:-1] + 0.5 * (soft[1:-1, 2:] - soft[1:-1, :-2])
         bumps[1:-1, 1:-1] += (strength * blur / 255) * slope
-    # Hair hangs in strands, stone is mottled: as many light and dark pixels, in another pattern.
+    # Hair has strands, stone has spots: as many light and dark pixels, in another pattern.
     if stamp.shag:
         strand, grid_shag = span / 28, stamp.shag
         grid = (int(stamp.height / strand / 3.0) + 2, int(stamp.width / strand) + 2)

@@ -1,7 +1,7 @@
 """One drawn scene: a bear, another animal or none, in a landscape.
 
-Bears and other animals share coats, places, sizes, light and scenery, and rocks wear the same coats: shape and fur tell
-a bear, and colours hardly do.
+Bears and other animals share coats, places, sizes, light and scenery, and rocks have the same colours: a bear is
+recognized by its shape and fur, hardly by its colour.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from bearcnn.errors import DataError
 
 SUBCLASSES = (*BEARS, *OTHERS, "empty")
 
-DRAWING_VERSION = 1  # raise it whenever the same seed gives another picture: cached sets are named by it
+DRAWING_VERSION = 1  # raised whenever the same seed gives another picture; cached sets are named by it
 DEFAULT_SIZE = 96
 DEFAULT_SCALE = (0.5, 0.6)
 DEFAULT_CLUTTER = 0.25

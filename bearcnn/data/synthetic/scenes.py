@@ -81,7 +81,7 @@ def write_scenes(
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise DataError(f"{directory} exists and is not empty; nothing is ever overwritten: choose another folder")
     directory = directory.resolve()
-    # An empty folder that is there already may be the current one or a mount point, so it is filled, not replaced.
+    # An existing empty folder may be the current one or a mount point: it is filled, not replaced.
     fills = directory.exists()
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
@@ -91,7 +91,7 @@ def write_scenes(
     try:
         orders = [_Order(building, number, _split(number), size, seed, bear_scale, clutter) for number in range(count)]
         rows = []
-        # No worker outlives an interruption, and a termination removes the half-written folder like one.
+        # No worker outlives an interruption. SIGTERM, like Ctrl-C, removes the half-written folder.
         with exit_on_sigterm(), closing(_draw_all(orders, workers or usable_cpus())) as drawn:
             for row in drawn:
                 rows.append(row)
@@ -122,7 +122,7 @@ def builtin_scenes(cache_root: Path, on_progress: OnProgress | None = None) -> P
         cache_root.mkdir(parents=True, exist_ok=True)
         with FileLock(cache_root / f"{name}.lock"):
             if not (directory / INDEX).is_file():
-                for unfinished in (directory, *cache_root.glob(f".{name}-*")):  # ours alone, and not whole
+                for unfinished in (directory, *cache_root.glob(f".{name}-*")):  # only bearcnn's own, unfinished ones
                     shutil.rmtree(unfinished, ignore_errors=True)
                 write_scenes(directory, on_progress=on_progress)
     except OSError as error:
@@ -133,7 +133,7 @@ def builtin_scenes(cache_root: Path, on_progress: OnProgress | None = None) -> P
 
 
 def _split(number: int) -> str:
-    # By pairs, because pictures are bear and not in turn.
+    # By pairs: bears and others alternate.
     return ("train", "train", "train", "valid", "test")[number // 2 % 5]
 
 
@@ -145,7 +145,7 @@ def _draw_all(orders: list[_Order], workers: int) -> Generator[dict[str, Any], N
 
 
 def _draw_file(order: _Order) -> dict[str, Any]:
-    """Draw one picture into its file; returns its line of scenes.jsonl."""
+    """Draw one picture into its file, and return its line of scenes.jsonl."""
     scene = draw_scene(
         order.seed, order.number, size=order.size, is_bear=order.number % 2 == 0,
         bear_scale=order.bear_scale, clutter=order.clutter,

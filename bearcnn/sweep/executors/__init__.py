@@ -1,4 +1,4 @@
-"""Executors: what runs the trials of a sweep, one module each, and the registry of them.
+"""Executors, which run the trials of a sweep: one module each, and their registry.
 
 To add one, write a module with a context manager like the ones here and add a row to `EXECUTORS`: the choices of
 `--engine`, their help and the error for an unknown name follow. A module is imported when its executor is used.
@@ -17,14 +17,13 @@ from bearcnn.registry import Registry, load
 class ExecutorRow:
     """One way to run trials.
 
-    A path is that of a context manager that takes a `base.Job` and gives a `base.Executor`, which knows how many trials
-    it runs at a time.
+    A path names a context manager that takes a `base.Job` and gives a `base.Executor`.
     """
 
     name: str
     help: str
     path: str
-    path_for_workers: str = ""  # for several workers, where that is another module
+    path_for_workers: str = ""  # for several workers, if that is another module
 
 
 EXECUTORS: Registry[ExecutorRow] = Registry(
@@ -45,7 +44,7 @@ def find_executor(name: str, workers: int = 1) -> Callable[..., AbstractContextM
     """Import an executor's context manager.
 
     Raises:
-        SweepError: there is none of this name.
+        SweepError: there is no executor of this name.
     """
     if name not in EXECUTORS:
         raise SweepError(EXECUTORS.explain(name))

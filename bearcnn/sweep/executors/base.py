@@ -1,19 +1,19 @@
-"""Shared parts of the executors: the job they get, the photos they open, and a trial in the present process.
+"""Shared parts of the executors: the job, the photos, and a trial in this process.
 
-The executor hands results back in the order in which trials end; the caller alone writes the trial log. Results don't
-depend on the executor, up to the rounding that another number of torch threads brings.
+An executor returns results in the order in which trials end; only the caller writes the trial log. Results don't depend
+on the executor, up to rounding differences from another number of torch threads.
 """
 
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from pkgutil import resolve_name
 
 from bearcnn.config import DataConfig
 from bearcnn.data.dataset import Dataset
 from bearcnn.errors import DataError
 from bearcnn.machine import usable_cpus
+from bearcnn.registry import load
 from bearcnn.sweep.folder import SweepFolder
 from bearcnn.sweep.plan import Trial
 from bearcnn.sweep.reporter import SweepReporter
@@ -22,11 +22,11 @@ from bearcnn.sweep.trial_log import TrialResult, failed_result
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """Which executor runs the trials, and what it may use."""
+    """The executor of the trials, and the resources that it may use."""
 
     executor: str = "local"  # a name in EXECUTORS
     workers: int = 1  # trials at a time on this computer
-    ray_address: str = ""  # empty: a cluster that is started on this computer, and stopped at the end
+    ray_address: str = ""  # empty: a new cluster on this computer, stopped at the end
     cpus: int = 1  # of a trial on Ray
     gpus: float = 0.0  # of a trial on Ray
 
@@ -61,13 +61,13 @@ class Job:
 class Executor:
     """A running executor."""
 
-    run: Callable[[Sequence[Trial]], Iterator[TrialResult]]  # in any order, each result as soon as it is there
+    run: Callable[[Sequence[Trial]], Iterator[TrialResult]]  # in any order, each result as soon as it is ready
     slots: int  # trials at a time
 
 
 @dataclass(frozen=True, slots=True)
 class Photos:
-    """The sweep's photos, opened once for each data section that trials use: their pixels are memory-mapped."""
+    """The sweep's photos, opened once for each data section of the trials, with memory-mapped pixels."""
 
     fingerprint: str
     opened: dict[DataConfig, Dataset] = field(default_factory=dict)
@@ -91,24 +91,24 @@ def run_here(
 ) -> TrialResult:
     """Run a trial in this process, with `threads` torch threads unless None.
 
-    A trial whose photos can't be opened is a failed one.
+    If its photos can't be opened, the trial fails.
     """
     try:
         dataset = photos.open(trial.config.data)
     except DataError as error:
         return failed_result(trial, photos.fingerprint, str(error))
     # By name: torch and fastai load with the first trial, and only in the process that runs it.
-    result: TrialResult = resolve_name("bearcnn.sweep.trial:run_trial")(trial, dataset, place, on_epoch, threads)
+    result: TrialResult = load("bearcnn.sweep.trial:run_trial")(trial, dataset, place, on_epoch, threads)
     return result
 
 
 def share_threads(threads: int, workers: int) -> list[int]:
-    """Divide threads among workers: the shares differ by one at most, and each is at least one."""
+    """Divide threads among workers: shares differ by at most one, and each is at least one."""
     each, left = divmod(threads, workers)
     return [max(1, each + (number < left)) for number in range(workers)]
 
 
 def usable_threads() -> int:
-    """Count the cores that this process may use, or fewer if OMP_NUM_THREADS says so."""
+    """Count the cores that this process may use, or return OMP_NUM_THREADS if that is less."""
     wanted = os.environ.get("OMP_NUM_THREADS", "")
     return min(usable_cpus(), int(wanted)) if wanted.isdigit() and int(wanted) else usable_cpus()

@@ -1,4 +1,4 @@
-"""Several trials at a time on this computer, each in a process of its own that stays for the next trial."""
+"""Several trials at a time on this computer, in processes that each run one trial after another."""
 
 import multiprocessing
 import signal
@@ -15,25 +15,25 @@ from bearcnn.sweep.plan import Trial
 from bearcnn.sweep.trial_log import TrialResult, failed_result
 from bearcnn.workers import prepare_worker, safe_path
 
-# Why not concurrent.futures.ProcessPoolExecutor: tried with one spawn pool of one process per worker, so that a death
-# breaks one pool alone. Ctrl-C then hangs: an 8-second task kept the interpreter alive for its 8 seconds, because
-# there is no way to end a busy worker before Python 3.14 (kill_workers). BrokenProcessPool hides the exit code, and so
-# "out of memory". And the pipe for epochs and the watch over the parent process would still be ours.
+# Why not concurrent.futures.ProcessPoolExecutor: tried with one spawn pool per worker, so that a dead process breaks
+# only its own pool. Ctrl-C then hangs: an 8-second task kept the interpreter alive for 8 seconds, because a busy worker
+# can't be ended before Python 3.14 (kill_workers). BrokenProcessPool hides the exit code, and with it "out of memory".
+# The pipe for epochs and the watch over the parent process would still be our own code.
 
 
 @dataclass(slots=True)
 class _Worker:
     process: SpawnProcess
     pipe: Connection
-    trial: Trial | None = None  # what it is busy with
+    trial: Trial | None = None  # the trial that it runs now
 
 
 @contextmanager
 def run_in_processes(job: Job) -> Iterator[Executor]:
     """Run trials in as many processes as there are workers.
 
-    torch's threads are shared out among them, and the decoded pixels are in memory once for all. A process that dies
-    makes its trial a failed one, and another process takes its place.
+    torch's threads are divided among them, and the decoded pixels are in memory once. If a process dies, its trial
+    fails and another process takes its place.
     """
     shares = share_threads(usable_threads(), job.resources.workers)
     workers: list[_Worker] = []
@@ -46,14 +46,14 @@ def run_in_processes(job: Job) -> Iterator[Executor]:
             for worker in workers:
                 if worker.trial is None and waiting:
                     worker.trial = waiting.popleft()
-                    with suppress(OSError):  # dead: noticed below
+                    with suppress(OSError):  # a dead process is noticed below
                         worker.pipe.send(worker.trial)
                     job.reporter.trial_started(worker.trial.id, worker.trial.config.train.epochs)
             busy = {worker.pipe: number for number, worker in enumerate(workers) if worker.trial}
             if not busy:
                 return
             for pipe in wait(list(busy)):
-                number = busy[pipe]  # type: ignore[index]  # only our own pipes were waited for
+                number = busy[pipe]  # type: ignore[index]  # only our own pipes are waited for
                 worker = workers[number]
                 trial = worker.trial
                 assert trial is not None
@@ -81,26 +81,26 @@ def run_in_processes(job: Job) -> Iterator[Executor]:
 
 
 def _start_worker(folder: SweepFolder, fingerprint: str, threads: int) -> _Worker:
-    # Spawned: a forked child would inherit torch's threads in whatever state they are.
+    # Spawned: a forked child would inherit torch's threads in any state.
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
     process = context.Process(target=_work, args=(there, folder, fingerprint, threads), daemon=True)
     with safe_path():
         process.start()
-    there.close()  # so that its death ends the pipe
+    there.close()  # then the pipe ends with the process
     return _Worker(process, here)
 
 
 def _explain_exit(code: int | None) -> str:
     if code is not None and code < 0:
         name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
-        hint = " (out of memory? try fewer --workers)" if name == "SIGKILL" else ""
+        hint = " (out of memory? try fewer `workers`)" if name == "SIGKILL" else ""
         return f"its process was ended by {name}{hint}"
     return f"its process ended with exit code {code}"
 
 
 def _work(pipe: Connection, folder: SweepFolder, fingerprint: str, threads: int) -> None:
-    """Run trials in a worker process: trials in, epochs and results out, until the sweep's own process is gone."""
+    """Run trials in a worker process: trials in, epochs and results out, until the sweep's process ends."""
     prepare_worker()
     photos = Photos(fingerprint)
     while True:

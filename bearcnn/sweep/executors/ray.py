@@ -1,8 +1,8 @@
 """The trials of a sweep on a Ray cluster (`pip install "bearcnn[ray]"`).
 
-Every node must have bearcnn and see the photos at the same path; each node is asked for that before anything runs. Each
-keeps its own cache of decoded pixels. Results travel back to the sweep's own process, which alone writes the trial log.
-Ray's usage statistics are turned off: bearcnn sends no data to anyone.
+Every node must have bearcnn and see the photos at the same path; this is checked on each node before any trial runs.
+Each node keeps its own cache of decoded pixels. Results return to the sweep's process, which alone writes the trial
+log. Ray's usage statistics are turned off: bearcnn sends no data to anyone.
 """
 
 import os
@@ -24,17 +24,17 @@ from bearcnn.sweep.plan import Trial
 from bearcnn.sweep.trial_log import TrialResult, failed_result
 
 RETRIES = 3
-"""Number of times a trial runs again when its process or its whole node is lost."""
+"""The number of times that a trial runs again after the loss of its process or node."""
 
 _CHECK_SECONDS = 1800.0
-"""Time a node may take to open the photos; the first time it has to decode them."""
+"""The time limit of a node for opening the photos; the first time it decodes them."""
 
 
 @contextmanager
 def run_on_ray(job: Job) -> Iterator[Executor]:
     """Run as many trials at a time as the cluster has room for; a lost worker's trial runs again elsewhere.
 
-    Ray decides which trial runs when: the reporter hears of a trial only when it is finished.
+    Ray decides when a trial runs: the reporter is called only when a trial is finished.
 
     Raises:
         MissingPackageError: Ray isn't installed.
@@ -65,7 +65,9 @@ def run_on_ray(job: Job) -> Iterator[Executor]:
 def _connect(resources: Resources) -> Any:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # the coming default; without it Ray warns
-    ray: Any = load_optional("ray", '--engine ray needs Ray: pip install "bearcnn[ray]", on every node of the cluster')
+    ray: Any = load_optional(
+        "ray", 'the executor ray needs Ray: pip install "bearcnn[ray]", on every node of the cluster'
+    )
     _check_address(resources.ray_address)
     try:
         ray.init(
@@ -77,12 +79,12 @@ def _connect(resources: Resources) -> Any:
             f"the Ray cluster at {resources.ray_address}" if resources.ray_address else "a Ray cluster on this computer"
         )
         reason = " ".join(str(error).split())[:200]
-        raise SweepError(f"can't connect to {where}: {reason}; check --ray-address") from None
+        raise SweepError(f"can't connect to {where}: {reason}; check `ray_address`") from None
     return ray
 
 
 def _check_address(address: str) -> None:
-    """Check that someone answers at host:port; Ray itself would try for many minutes."""
+    """Check that a server answers at host:port; Ray itself would try for many minutes."""
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if not colon or not port.isdigit():
         return  # a name such as "auto", which Ray looks up
@@ -90,7 +92,7 @@ def _check_address(address: str) -> None:
         socket.create_connection((host, int(port)), 5).close()
     except OSError as error:
         reason = error.strerror or error
-        raise SweepError(f"no Ray cluster answers at {address} ({reason}); check --ray-address") from None
+        raise SweepError(f"no Ray cluster answers at {address} ({reason}); check `ray_address`") from None
 
 
 def _slots(node: dict[str, Any], resources: Resources) -> int:
@@ -100,11 +102,11 @@ def _slots(node: dict[str, Any], resources: Resources) -> int:
 
 
 def _check_nodes(ray: Any, resources: Resources, data: DataConfig, fingerprint: str) -> None:
-    """Let every node that can run a trial open the photos, which also decodes them there."""
+    """Open the photos on every node that can run a trial, which also decodes them there."""
     nodes = [node for node in ray.nodes() if node["Alive"] and _slots(node, resources)]
     if not nodes:
         wanted = f"{resources.cpus} CPUs" + (f" and {resources.gpus:g} GPUs" if resources.gpus else "")
-        raise SweepError(f"no node of the Ray cluster has {wanted} for a trial; ask for less")
+        raise SweepError(f"no node of the Ray cluster has {wanted} for a trial; give a trial fewer CPUs or GPUs")
     check = ray.remote(_check_here)
     answers = {}
     for node in nodes:
@@ -125,9 +127,9 @@ def _check_nodes(ray: Any, resources: Resources, data: DataConfig, fingerprint: 
 
 
 def _check_here(data: DataConfig, fingerprint: str) -> str:
-    """Return what keeps this node from running trials; empty if nothing does."""
+    """Return the reason why this node can't run trials, or an empty text."""
     if data.path and not Path(data.path).is_dir():
-        return f"the photos are not at {data.path}; put them there, or share the folder with every node"
+        return f"the photos are not at {data.path}; copy them there, or share the folder with every node"
     try:
         photos = Photos(fingerprint)
         photos.open(data)

@@ -1,4 +1,4 @@
-"""One trial after another, in this process."""
+"""One trial after another in this process."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

@@ -112,7 +112,7 @@ def test_a_folder_that_cannot_be_used_says_what_where_and_how(tmp_path: Path, lo
         assert str(root) in str(error.value)
         return str(error.value)
 
-    assert "There is no folder" in message(tmp_path / "none")
+    assert "there is no folder" in message(tmp_path / "none")
     (tmp_path / "file").write_text("x")
     assert "is a file" in message(tmp_path / "file")
     (tmp_path / "empty" / "bear").mkdir(parents=True)

@@ -1,0 +1,47 @@
+"""Display of photos: their numbers by split and class, those that were skipped, and the pixels that are kept."""
+
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+
+from bearcnn.cli.display.console import err, make_table, note, out
+
+if TYPE_CHECKING:
+    from bearcnn.data.cache_folder import CacheEntry
+    from bearcnn.data.dataset import Dataset
+
+MOST_SKIPPED = 5
+"""Skipped photos that are named; all of them are in dataset.json."""
+
+
+def show_dataset(dataset: "Dataset", builtin: bool = False) -> None:
+    """Show the number of photos by split and class, and the skipped ones; `builtin` for the built-in scenes."""
+    if builtin:
+        note("using the built-in drawn scenes, not real photos; for your own: [bold]--data FOLDER[/]")
+    negative, positive = dataset.classes
+    table = make_table("photos", escape(positive), escape(negative), "total", numbers=3)
+    for split in ("train", "valid", "test"):
+        labels = [example.label for example in dataset.select(split)]
+        if labels:
+            counts = (sum(labels), len(labels) - sum(labels), len(labels))
+            table.add_row(split, *(f"{count:,}" for count in counts))
+    err.print(table)
+    if dataset.skipped:
+        note(f"[yellow]skipped: {len(dataset.skipped):,} photos[/]")
+        for skipped in dataset.skipped[:MOST_SKIPPED]:
+            note(f"  {escape(str(skipped.path))}: {escape(skipped.reason)}")
+        if len(dataset.skipped) > MOST_SKIPPED:
+            more = len(dataset.skipped) - MOST_SKIPPED
+            note(f"  and {more:,} more, each listed with its reason in the run's dataset.json")
+
+
+def show_caches(entries: "list[CacheEntry]") -> None:
+    """Show what is cached: decoded pixels, and pretrained bodies' maps of them."""
+    table = make_table("folder", "what", "last used", "photos", "side", "MB", numbers=3)
+    table.columns[0].overflow = "fold"  # a path that is cut short is of no use
+    for entry in entries:
+        table.add_row(
+            escape(str(entry.source or "damaged")), entry.kind, f"{entry.last_used:%Y-%m-%d %H:%M}",
+            f"{entry.photos:,}", f"{entry.size} px", f"{entry.bytes / 1e6:.1f}",
+        )  # fmt: skip
+    out.print(table)

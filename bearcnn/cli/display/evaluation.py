@@ -1,0 +1,90 @@
+"""Display of an evaluation: scores, confusion matrix, costs of the threshold, groups of photos, worst mistakes."""
+
+from rich.markup import escape
+
+from bearcnn.cli.display.console import make_table, note, out
+from bearcnn.evaluation.assessment import Assessment
+from bearcnn.evaluation.formats import decimal, percent, target_percent
+from bearcnn.evaluation.metrics import Evaluation
+from bearcnn.evaluation.wording import interval, metric_words, threshold_origin
+
+Classes = tuple[str, str]
+"""Names of the negative and the positive class."""
+
+
+def show_assessment(assessment: Assessment, title: str, classes: Classes) -> None:
+    """Show the scores, the threshold's costs, the errors by group of photos, and the worst mistakes."""
+    show_scores(assessment.evaluation, title, classes)
+    _show_costs(assessment, classes[1])
+    _show_groups(assessment, classes)
+    _show_mistakes(assessment, classes[1])
+    for remark in assessment.notes:
+        note(f"[yellow]{escape(remark)}[/]")
+
+
+def show_scores(evaluation: Evaluation, title: str, classes: Classes) -> None:
+    """Show every score with its interval, and the confusion matrix."""
+    negative, positive = map(escape, classes)
+    out.print(
+        f"[bold]{escape(title)}[/]: {evaluation.n:,} photos, {evaluation.positives:,} {positive}; "
+        f"threshold {evaluation.threshold:.3f}",
+        soft_wrap=True,
+    )
+    table = make_table("score", "value", f"{evaluation.confidence:.0%} interval", numbers=2)
+    for name, estimate in evaluation.estimates.items():
+        table.add_row(metric_words(name), decimal(estimate.value), interval(estimate))
+    out.print(table)
+    confusion = evaluation.confusion
+    matrix = make_table("confusion", f"called {positive}", f"called {negative}", numbers=2)
+    matrix.add_row(f"is {positive}", f"{confusion.true_positive:,}", f"{confusion.false_negative:,}")
+    matrix.add_row(f"is {negative}", f"{confusion.false_positive:,}", f"{confusion.true_negative:,}")
+    out.print()
+    out.print(matrix)
+
+
+def _show_costs(assessment: Assessment, positive: str) -> None:
+    """Show where the threshold comes from, and what it costs per day."""
+    choice, point = assessment.choice, assessment.point
+    origin = threshold_origin(choice, positive)
+    out.print(f"\nThe threshold is [bold]{choice.threshold:.4g}[/]. {escape(origin)}", soft_wrap=True)
+    prevalence = target_percent(point.prevalence)
+    out.print(
+        f"Of {point.photos_per_day:,.0f} photos per day, if {prevalence} have a {escape(positive)}:", soft_wrap=True
+    )
+    table = make_table("in use", "value", f"{assessment.evaluation.confidence:.0%} interval", numbers=2)
+    for name, estimate, text in (
+        (f"{positive}s found", point.recall, percent),
+        ("false alarms, of other photos", point.false_positive_rate, percent),
+        ("photos left to look at", point.photos_to_look_at, percent),
+        ("alerts per day", point.alerts_per_day, _count),
+        ("false alarms per day", point.false_alarms_per_day, _count),
+        (f"alerts that are {positive}s", point.precision, percent),
+    ):
+        table.add_row(escape(name), text(estimate.value), interval(estimate, text))
+    out.print(table)
+
+
+def _show_groups(assessment: Assessment, classes: Classes) -> None:
+    confidence = f"{assessment.evaluation.confidence:.0%} interval"
+    table = make_table("errors by group of photos", "photos", "errors", "share", confidence, numbers=4)
+    for row in assessment.groups:
+        name = f"{classes[row.label]}: {row.name}" if row.name != classes[row.label] else row.name
+        table.add_row(
+            escape(name), f"{row.photos:,}", f"{row.wrong:,}", percent(row.rate.value), interval(row.rate, percent)
+        )
+    out.print()
+    out.print(table)
+
+
+def _show_mistakes(assessment: Assessment, positive: str) -> None:
+    if not assessment.mistakes:
+        return
+    out.print("\n[bold]worst mistakes[/]")
+    width = len(max(f"missed {positive}", "false alarm", key=len))
+    for photo in assessment.mistakes:
+        mistake = f"missed {positive}" if photo.label else "false alarm"
+        out.print(f"{escape(f'{mistake:{width}}')}  {photo.probability:5.3f}  {escape(photo.path)}", soft_wrap=True)
+
+
+def _count(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:,.1f}"

@@ -1,0 +1,37 @@
+"""Display of an export: the file, and what the format changed."""
+
+import math
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+
+from bearcnn.cli.display.console import note, out
+from bearcnn.evaluation.formats import decimal, signed
+
+if TYPE_CHECKING:  # the module loads torch
+    from bearcnn.export.run import ExportReport
+
+
+def show_export(report: "ExportReport") -> None:
+    """Show where the file is, and how far its answers are from those of the trained network."""
+    out.print(f"{escape(str(report.file))}: {report.format}, {report.bytes / 1e6:.2f} MB", soft_wrap=True)
+    difference = f"{report.largest_difference:.1e}" if report.largest_difference else "0"
+    out.print(
+        f"on {report.photos:,} validation photos, beside the trained network:\n"
+        f"  probability  differs by {difference} at most\n"
+        f"  ROC AUC      {decimal(report.roc_auc)} ({signed(report.roc_auc - report.roc_auc_trained)})"
+    )
+    if not math.isnan(report.speed):
+        out.print(
+            f"beside the float ONNX file:\n"
+            f"  size         {report.bytes / report.bytes_onnx:.2f} x (float: {report.bytes_onnx / 1e6:.2f} MB)\n"
+            f"  speed        {report.speed:.2f} x the photos per second"
+        )
+        if report.speed < 1:
+            note("[yellow]on this computer the float file is faster: so small a network gains nothing from 8 bits[/]")
+    if report.format == "fastai":
+        note("fastai resizes photos in its own way and doesn't turn them upright, so its answers can differ")
+        note(
+            "[yellow]this file is a pickle: loading one can run any code in it. Load only your own, "
+            "and give others the .onnx file[/]"
+        )

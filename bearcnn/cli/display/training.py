@@ -1,0 +1,128 @@
+"""Display of a training run: the network, a line per epoch, the result and its files, a suggested learning rate."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.markup import escape
+from rich.progress import Progress, TaskID
+
+from bearcnn.cli.display.console import err, make_table, note, out, progress
+from bearcnn.evaluation.formats import decimal
+from bearcnn.evaluation.metrics import Evaluation
+from bearcnn.evaluation.wording import interval, metric_words
+from bearcnn.reporter import Reporter
+from bearcnn.runs import EpochRecord, LayerRow, Run
+
+
+class TrainingDisplay(Reporter):
+    """A training run as it goes: the network as a table, a line per epoch, a bar for what is under way."""
+
+    HEADER = (
+        "       ---- loss ----  ------ validation -------           (* the best so far)\n"
+        "epoch   train   valid  accuracy  ROC AUC  avg prec       lr  seconds  images/s"
+    )
+
+    def __init__(self, bars: Progress, epochs: int, finished: int) -> None:
+        self._bars, self._epochs, self._finished = bars, epochs, finished
+        self._task: TaskID | None = None
+
+    def preparing(self, what: str, done: int, total: int) -> None:
+        """Show how far the maps are; they are computed once."""
+        if self._task is None:
+            note(f"[dim]computing {escape(what)} once for {total:,} photos ...[/]")
+            self._task = self._bars.add_task(what, total=total)
+        self._bars.update(self._task, completed=done, visible=done < total)
+
+    def model_built(self, layers: list[LayerRow]) -> None:
+        """Show the network layer by layer."""
+        self._task = None
+        show_network(layers)
+        err.print()
+        err.print(self.HEADER, style="bold", soft_wrap=True)
+
+    def batch_done(self, done: int, total: int) -> None:
+        """Move the bar."""
+        if self._task is None:
+            self._task = self._bars.add_task("training", total=self._epochs * total)
+        self._bars.update(
+            self._task,
+            completed=self._finished * total + done,
+            description=f"epoch {self._finished + 1} of {self._epochs}",
+        )
+
+    def epoch_done(self, record: EpochRecord) -> None:
+        """Show an epoch's scores."""
+        self._finished = record.epoch
+        line = (
+            f"{record.epoch:5d}  {record.train_loss:6.4f}  {record.valid_loss:6.4f}  {decimal(record.accuracy):>8}  "
+            f"{decimal(record.roc_auc):>7}  {decimal(record.average_precision):>8}  {record.lr:7.1e}  "
+            f"{record.seconds:7.1f}  {record.images_per_second:8,.0f}"
+        )
+        err.print(escape(line) + (" [green]*[/]" if record.best else ""), soft_wrap=True)
+
+    def stage(self, what: str) -> None:
+        """Show a step that follows the epochs."""
+        if self._task is not None:
+            self._bars.update(self._task, visible=False)
+            self._task = None
+        note(f"[dim]{escape(what)} ...[/]")
+
+
+@contextmanager
+def training_display(epochs: int, finished: int = 0) -> Iterator[TrainingDisplay]:
+    """Give a display whose bar goes away on Ctrl-C and errors too; so many epochs are `finished` already."""
+    with progress() as bars:
+        yield TrainingDisplay(bars, epochs, finished)
+
+
+def show_network(layers: list[LayerRow]) -> None:
+    """Show each layer's output, parameters and multiply-adds."""
+    table = make_table("layer", "", "output", "parameters", "multiply-adds", numbers=3)
+    for layer in layers:
+        shape = " x ".join(str(side) for side in layer.output_shape)
+        table.add_row(
+            layer.name, escape(layer.layer), shape, f"{layer.parameters:,}" if layer.parameters else "",
+            f"{layer.multiply_adds:,}" if layer.multiply_adds else "",
+        )  # fmt: skip
+    parameters = sum(layer.parameters for layer in layers)
+    multiply_adds = sum(layer.multiply_adds for layer in layers)
+    table.add_row("total", "", "", f"{parameters:,}", f"{multiply_adds:,}", style="bold")
+    err.print(table)
+    note("[dim]each convolution is followed by batch norm and ReLU[/]")
+
+
+def show_finished(run: Run, metrics: dict[str, Any]) -> None:
+    """Show the scores of a finished training run, its files, and what to try next."""
+    split = "test" if "test" in metrics["evaluations"] else "valid"
+    evaluation = Evaluation.from_json(metrics["evaluations"][split])
+    out.print(f"\n{evaluation.n:,} {split} photos, best epoch {metrics['best_epoch']}:")
+    table = make_table("score", "value", f"{evaluation.confidence:.0%} interval", numbers=2)
+    for name in ("accuracy", "recall", "precision", "roc_auc"):
+        estimate = evaluation.estimates[name]
+        table.add_row(metric_words(name), decimal(estimate.value), interval(estimate))
+    out.print(table)
+    if split == "valid":
+        note("[yellow]there are no test photos: these chose the best epoch as well, so the scores flatter a little[/]")
+    confusion = evaluation.confusion
+    if confusion.true_positive + confusion.false_positive in (0, evaluation.n):
+        note(f"[yellow]it gives all {evaluation.n:,} photos the same answer: train longer, or on more photos[/]")
+    out.print(f"\nin {escape(str(run.directory))}:", soft_wrap=True)
+    for file, what in (
+        (run.report_file, "the report: open it in a browser"),
+        (run.onnx_file, "the model: predict needs this file alone"),
+        (run.weights_file, "its weights, for training code"),
+        (run.metrics_file, "every score with its interval"),
+        (run.predictions_file, "its answer to each validation and test photo"),
+        (run.history_file, "one line per epoch"),
+        (run.dataset_file, "each photo's split; what was skipped, and why"),
+        (run.config_file, "the configuration, explained"),
+    ):
+        out.print(f"  {file.name:18} [dim]{what}[/]", soft_wrap=True)
+    out.print("\nnext: [bold]bearcnn predict PHOTOS...[/]  or  [bold]bearcnn evaluate[/]")
+
+
+def show_lr(suggestion: float, plot: str) -> None:
+    """Show the suggested learning rate and where its plot is."""
+    out.print(f"suggested learning rate: [bold]{suggestion:g}[/]  (plot: {escape(plot)})", soft_wrap=True)
+    out.print(f"add it to your command: [bold]--lr {suggestion:g}[/]")

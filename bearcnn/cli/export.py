@@ -1,0 +1,47 @@
+"""`bearcnn export`: a model in another format."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bearcnn.cli.display import console
+from bearcnn.cli.options import AsJson, RunFolder, choice, reopen_with_progress
+from bearcnn.formats import EXPORT_FORMATS
+
+_WORDS = "; ".join(f"{row.name}: {row.words}" for row in EXPORT_FORMATS)
+
+
+def export(
+    run_folder: RunFolder = None,
+    target: Annotated[
+        str, choice(EXPORT_FORMATS.what, EXPORT_FORMATS.names(), "--format", metavar="FORMAT", help=f"{_WORDS}.")
+    ] = EXPORT_FORMATS.names()[0],
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="File to write. Default: the model's name and the format's suffix."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a run's model in another format, and measure on validation photos what that changed.
+
+    No file is ever overwritten.
+
+    Examples:
+        bearcnn export --format int8 --out bear-int8.onnx
+
+        bearcnn export runs/20260131-101500-bear --format fastai
+    """
+    from bearcnn.runs import open_run
+
+    run = open_run(run_folder)
+    dataset = reopen_with_progress(run)
+    from bearcnn.cli.display.export import show_export
+    from bearcnn.export.run import export as export_run
+
+    report = export_run(run, target, out, dataset=dataset)
+    if as_json:
+        console.print_json(asdict(report))
+    else:
+        show_export(report)

@@ -1,0 +1,174 @@
+"""The sections of `explain` about the answer: the windows' scores, and dropout."""
+
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from bearcnn.explain.activations import (
+    SHOWN_RATE,
+    DropoutTrial,
+    Subject,
+    WindowScores,
+    most_active,
+)
+from bearcnn.explain.canvas import (
+    GREY,
+    MAP_COLORS,
+    MARGIN,
+    PLATE,
+    new_axes,
+    new_page,
+    show_map,
+    show_picture,
+    tile,
+    write,
+)
+from bearcnn.inference import heatmaps
+from bearcnn.plotting import BLUE, ORANGE
+from bearcnn.pooling import POOLING_MODES
+
+
+def draw_windows(subject: Subject, found: WindowScores) -> Figure:
+    """Draw each window's score over the photo, and the way from the windows to one answer."""
+    rows, columns = found.scores.shape
+    positive, pooling = subject.positive, subject.model.pooling
+    figure, top = new_page(
+        f"“Is there a {positive} in this window?”",
+        f"The last map has {rows} × {columns} places. Each is a window on the photo: it sees {found.field.size} × "
+        f"{found.field.size} pixels around its centre; windows overlap. The last layer (the head) can score each "
+        "window alone: 1 is a sure yes, 0 a sure no. Each score is drawn around its window's centre. The frame "
+        "marks the best window.",
+        4.8,
+    )
+    show_picture(figure, MARGIN, top, 2.2, subject.pixels, "the photo")
+    scale = -(-720 // len(subject.pixels))
+    large = np.repeat(np.repeat(subject.pixels, scale, 0), scale, 1)
+    axes = show_picture(
+        figure, MARGIN + 2.7, top, 4.4, np.asarray(heatmaps.draw_windows(large, found.scores, found.centres)),
+        "each window's score: a darker orange is a higher score",
+    )  # fmt: skip
+    if rows <= 8:
+        places = found.centres * large.shape[0] - 0.5
+        between = (places[1:] + places[:-1]) / 2
+        edges = np.concatenate([[0], between, [large.shape[0]]])
+        middles = (edges[1:] + edges[:-1]) / 2
+        for row in range(rows):
+            for column in range(columns):
+                axes.text(
+                    middles[column], middles[row], f"{found.scores[row, column]:.2f}", size=11 if rows <= 5 else 8,
+                    ha="center", va="center", color="black",
+                    bbox=PLATE,
+                )  # fmt: skip
+    left = MARGIN + 7.6
+    explanation = {
+        "avg": f"The head gets the average over all windows of each of the {found.features} features. Every window "
+        f"counts the same: a small {positive} in one of many windows changes little.",
+        "max": f"The head gets, for each of the {found.features} features, its largest value in any window. The answer "
+        "isn't an average of the scores: it is the score of a window that has the largest value of every feature.",
+        "concat": f"The head gets each of the {found.features} features twice: its largest value in any window, and "
+        "its average over all windows. The answer isn't an average of the scores: one window can decide it.",
+    }.get(pooling, f"The head gets the {POOLING_MODES[pooling].words} of each of the {found.features} features.")
+    write(figure, left, top - 0.23, "from the windows to one answer", size=10.5)
+    write(figure, left, top + 0.05, textwrap.fill(explanation, 54), size=9.5, color=GREY, linespacing=1.35)
+    bars = [("the photo's answer", found.answer, BLUE)]
+    if pooling == "avg":
+        bars.append(("a window with every average feature (the same)", found.mean_window, BLUE))
+    if pooling == "max":
+        bars.append(("a window with every largest feature (the same)", found.strongest, BLUE))
+    bars.append(("the best real window", float(found.scores.max()), ORANGE))
+    bars.append(("the average of all windows' scores", float(found.scores.mean()), GREY))
+    axes = new_axes(figure, left, top + 1.55, 3.45, 0.62 * len(bars))
+    axes.set(xlim=(0, 1), ylim=(len(bars) - 0.4, -0.6), yticks=[], xticks=[0, 0.5, 1])
+    axes.spines[["top", "right", "left", "bottom"]].set_visible(False)
+    axes.tick_params(length=0, labelsize=8.5, colors=GREY)
+    axes.axvline(0.5, color="#BBBBBB", linewidth=1, zorder=0)
+    for number, (name, value, color) in enumerate(bars):
+        axes.barh(number + 0.12, value, 0.3, color=color)
+        axes.text(0, number - 0.1, f"{name}: {value:.2f}", size=9.5, va="bottom", bbox=PLATE)
+    if pooling != "avg":
+        axes = show_map(figure, MARGIN, top + 2.85, 1.75, found.winners, colors="Blues")
+        axes.set_title(f"number of the {found.features} features\nthat are largest in each window", size=9, loc="left")
+        if rows <= 5:
+            for (row, column), features in np.ndenumerate(found.winners):
+                color = "white" if features > 0.6 * found.winners.max() else "black"
+                axes.text(int(column), int(row), f"{features}", size=8.5, ha="center", va="center", color=color)
+    return figure
+
+
+def draw_dropout(subject: Subject, trials: Sequence[DropoutTrial]) -> Figure:
+    """Draw three masks of each dropout, and the answers under many masks."""
+    count = len(trials[0].answers)
+    figure, top = new_page(
+        "Dropout: random parts set to zero",
+        "In training, dropout sets random parts of the network's input or features to zero, with a new mask for every "
+        "batch: the network can't rely on a single detail. The rest is scaled up to keep the mean. After training, "
+        f"nothing is dropped. Below are three masks, and the answers for this photo under {count} masks (a dot each).",
+        0.3 + 1.95 * len(trials),
+    )
+    answer = float(subject.probability(subject.network(subject.batch())).detach())
+    words = {
+        "pixels": (
+            "input dropout",
+            "pixels of the photo" if subject.network.body is None else "places of the body's map",
+            "input_dropout",
+        ),
+        "channels": ("convolution dropout", "maps between blocks\n(16 of the first are shown)", "conv_dropout"),
+        "features": ("dropout", "features before the head", "dropout"),
+    }
+    for row, trial in enumerate(trials):
+        line = top + row * 1.95
+        title, of_what, key = words[trial.what]
+        write(figure, MARGIN, line + 0.1, title, weight="bold")
+        rate = f"{trial.rate:.0%} of the\n{of_what}"
+        note = (
+            ""
+            if trial.configured
+            else f"\n\nThis network was trained\nwithout it ({key} = 0);\nshown with {SHOWN_RATE:g}."
+        )
+        write(figure, MARGIN, line + 0.35, rate + note, size=9, color=GREY, linespacing=1.35)
+        panels = _dropout_panels(subject, trial)
+        for number, (image, colors) in enumerate(panels):
+            left = MARGIN + 1.95 + number * 1.55
+            name = f"without: {answer:.2f}" if number == 0 else f"mask {number}: {trial.answers[number - 1]:.2f}"
+            if colors is None:
+                show_picture(figure, left, line + 0.1, 1.4, image, name)
+            else:
+                show_map(figure, left, line + 0.1, 1.4, image, name, colors=colors)
+        axes = new_axes(figure, MARGIN + 8.5, line + 0.35, 2.7, 0.95)
+        jitter = np.random.default_rng(0).uniform(-0.35, 0.35, count)
+        axes.plot(trial.answers, jitter, "o", color=BLUE, alpha=0.4, markersize=4, markeredgewidth=0)
+        axes.axvline(answer, color=ORANGE, linewidth=2.5)
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.6, 0.6), yticks=[], xticks=[0, 0.5, 1])
+        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.tick_params(labelsize=8.5, colors=GREY)
+        low, high = np.quantile(trial.answers, [0.05, 0.95])
+        axes.set_title(f"90% of the answers: {low:.2f} to {high:.2f}", size=9.5, loc="left")
+        if row == len(trials) - 1:
+            axes.set_xlabel(f"probability of {subject.positive} (orange: without dropout)", size=9, color=GREY)
+    return figure
+
+
+def _dropout_panels(subject: Subject, trial: DropoutTrial) -> list[tuple[NDArray[Any], str | None]]:
+    """Build the panels without dropout and under each mask, each with its colour map (None for a photo)."""
+    if trial.what == "pixels":
+        grey = round(subject.mean) if subject.network.body is None else 128
+        masks = [_enlarge(mask, len(subject.pixels)) for mask in trial.kept]  # a place of a body's map is many pixels
+        left = [np.where(mask[:, :, None], subject.pixels, np.uint8(grey)) for mask in masks]
+        return [(subject.pixels, None), *((image, None) for image in left)]
+    if trial.what == "channels":
+        chosen = np.sort(most_active(trial.before, 16))
+        scaled = trial.before[chosen] / np.maximum(trial.before[chosen].max((1, 2), keepdims=True), 1e-9)
+        masks = [np.ones(len(chosen), bool), *(mask[chosen] for mask in trial.kept)]
+        return [(tile(np.where(mask[:, None, None], scaled, np.nan)), MAP_COLORS) for mask in masks]
+    masks = [np.ones(len(trial.before), bool), *trial.kept]
+    return [(tile(np.where(mask, trial.before, np.nan)[:, None, None], gap=0), MAP_COLORS) for mask in masks]
+
+
+def _enlarge(mask: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
+    """Enlarge a mask (n, n) to (size, size)."""
+    places = np.arange(size) * len(mask) // size
+    return mask[places][:, places]

@@ -1,0 +1,92 @@
+import json
+import shutil
+
+import pytest
+
+from bearcnn.cli.evaluate import SPLITS
+from bearcnn.data import splits
+from tests.helpers.commands import bearcnn_command, some_photos
+
+pytestmark = pytest.mark.slow
+
+
+def test_evaluate_shows_every_score_with_its_interval(work):
+    process = bearcnn_command("evaluate", cwd=work)
+    for name in ("ROC AUC", "average precision", "Brier score", "recall", "called bear"):
+        assert name in process.stdout
+    content = json.loads(bearcnn_command("evaluate", "--json", cwd=work).stdout)
+    assert content["split"] == "test"
+    again = json.loads((work / "run" / "metrics.json").read_text())["evaluations"]["test"]
+    assert content["estimates"] == again["estimates"]
+
+
+def test_evaluate_judges_other_photos_and_other_splits(work, photos):
+    valid = json.loads(bearcnn_command("evaluate", "--split", "valid", "--json", cwd=work).stdout)
+    assert valid["split"] == "valid"
+    other = json.loads(bearcnn_command("evaluate", "--data", photos / "train", "--json", cwd=work).stdout)
+    assert other["n"] == len(list((photos / "train").rglob("*.jpg")))
+    assert other["split"] == "test"
+
+
+def test_evaluate_refuses_a_split_that_is_not_there(work, photos):
+    process = bearcnn_command("evaluate", "--data", photos / "train", "--split", "valid", cwd=work, code=1)
+    assert "has no valid photos" in process.stderr
+
+
+def test_evaluate_can_require_a_score(work):
+    bearcnn_command("evaluate", "--at-least", "accuracy=0.01", cwd=work)
+    process = bearcnn_command("evaluate", "--at-least", "accuracy=1.01", cwd=work, code=1)
+    assert "less than 1.01" in process.stderr
+
+
+def test_a_threshold_is_chosen_on_validation_judged_on_test_and_kept_for_predict(work, photos, tmp_path):
+    shutil.copytree(work / "run", tmp_path / "run")
+    process = bearcnn_command(
+        "evaluate", "run", "--target-recall", "0.9", "--prevalence", "0.02", "--photos-per-day", "400",
+        "--save-threshold", cwd=tmp_path,
+    )  # fmt: skip
+    for said in (
+        "chosen on 12 validation photos",
+        "Of 400 photos per day, if 2% have a bear",
+        "alerts per day",
+        "by group",
+    ):
+        assert said in process.stdout
+    assert "90% recall is not shown: " in process.stderr
+    assert " of 6 test bears found, " in process.stderr
+    assert "; 29 test bears, all found, would show it" in process.stderr
+    content = json.loads(bearcnn_command("evaluate", "run", "--json", cwd=tmp_path).stdout)
+    valid = [
+        json.loads(line) for line in (tmp_path / "run" / "predictions.jsonl").read_text().splitlines()
+        if json.loads(line)["split"] == "valid"
+    ]  # fmt: skip
+    found = [row["probability"] >= content["threshold"] for row in valid if row["label"]]
+    assert sum(found) / len(found) >= 0.9
+    files = some_photos(photos)
+    rows = json.loads(bearcnn_command("predict", *files, "--model", tmp_path / "run" / "model.onnx", "--json").stdout)
+    assert [row["label"] for row in rows] == [
+        ("not_bear", "bear")[row["probability"] >= content["threshold"]] for row in rows
+    ]
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "chosen on 12 validation photos to find at least 90% of" in page
+
+
+def test_a_threshold_of_few_false_alarms_on_other_photos(work, photos):
+    process = bearcnn_command(
+        "evaluate", "--data", photos / "train", "--max-false-alarms-per-day", "5", "--photos-per-day", "100",
+        "--prevalence", "0", "--json", cwd=work,
+    )  # fmt: skip
+    choice = json.loads(process.stdout)["choice"]
+    assert choice["rule"] == "max_false_alarms_per_day" and choice["reached"] <= 5
+
+
+def test_the_tables_fit_80_columns(work):
+    said = bearcnn_command("evaluate", "--prevalence", "0.02", cwd=work).stdout
+    tables = [line for line in said.splitlines() if not line.startswith("The threshold is ") and "/" not in line]
+    assert all(len(line) <= 80 for line in tables)
+    for words in ("false alarms, of other photos", "alerts that are bears", "errors by group of photos"):
+        assert words in said
+
+
+def test_every_split_can_be_asked_for():
+    assert SPLITS == splits.SPLITS
