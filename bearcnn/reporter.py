@@ -1,6 +1,11 @@
 """The progress of a training run. A `Reporter` is silent; the command line has one that shows everything."""
 
+from collections.abc import Callable
+
 from bearcnn.runs import EpochRecord, LayerRow
+
+OnMaps = Callable[[str, int, int], None]
+"""Gets the progress of a pretrained body's maps: what they are and their size, the photos done, and their total."""
 
 
 class Reporter:

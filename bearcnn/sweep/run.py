@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from bearcnn.bodies import NO_BODY
 from bearcnn.config import Config
 from bearcnn.data.dataset import Dataset
 from bearcnn.data.splits import SPLITS
@@ -19,7 +20,7 @@ from bearcnn.files import write_atomically
 from bearcnn.registry import load
 from bearcnn.sweep.analysis import SCORE, Analysis, analyse, score_test, to_csv, to_json
 from bearcnn.sweep.executors import find_executor
-from bearcnn.sweep.executors.base import Executor, Job, Resources
+from bearcnn.sweep.executors.base import Executor, Job, Photos, Resources
 from bearcnn.sweep.folder import SweepFolder, choose_folder, create_sweep, keep_result, read_predictions
 from bearcnn.sweep.plan import GridPoint, Plan, Trial, digest_config, list_points, make_trials, plan_grid
 from bearcnn.sweep.reporter import SILENT, SweepReporter
@@ -77,6 +78,7 @@ def run_sweep(
         reporter.sweep_planned(folder.directory, plan, points, done, total)
         if len(done) < total:
             missing = [trial for trial in make_trials(plan, points) if trial.id not in done]
+            _prepare(missing, dataset, plan, reporter)
             seconds, loading = _estimate(missing, dataset, resources, reporter)
             job = Job(folder, dataset, plan.config.data, resources, reporter)
             with find_executor(resources.executor, resources.workers)(job) as executor:
@@ -172,6 +174,15 @@ def _add_test_scores(analysis: Analysis, folder: SweepFolder, dataset: Dataset) 
     looks = [str(label) for label in folder.results().get("test_looks", ())]
     looks += [chosen.label] * (chosen.label not in looks)
     return replace(analysis, test=scores, test_looks=tuple(looks))
+
+
+def _prepare(trials: Sequence[Trial], dataset: Dataset, plan: Plan, reporter: SweepReporter) -> None:
+    """Compute pretrained bodies' maps before any trial starts: no trial waits for another's, and it can be seen."""
+    if all(trial.config.model.body == NO_BODY for trial in trials):
+        return
+    photos = Photos(dataset.fingerprint, {plan.config.data: dataset})
+    with reporter.preparing() as on_progress:
+        load("bearcnn.sweep.trial:prepare_maps")(trials, photos.open, on_progress)  # loads torch
 
 
 def _estimate(

@@ -12,7 +12,7 @@ import shutil
 import socket
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,21 +21,23 @@ import torch
 from fastai.callback.core import Callback, CancelFitException, CancelValidException
 from numpy.typing import NDArray
 
-from bearcnn.config import Config
+from bearcnn.bodies import NO_BODY
+from bearcnn.config import Config, DataConfig
 from bearcnn.data.dataset import Dataset
 from bearcnn.data.splits import Split
 from bearcnn.errors import BearcnnError, ResumeError
 from bearcnn.evaluation.metrics import score
+from bearcnn.model.bodies import load_body
 from bearcnn.model.network import BearCNN
 from bearcnn.model.predict import predict_logits
-from bearcnn.reporter import Reporter
+from bearcnn.reporter import OnMaps, Reporter
 from bearcnn.runs import EpochRecord, Run, create_run
 from bearcnn.sweep.plan import Trial, digest_config
 from bearcnn.sweep.trial_log import Record, Scores, TrialResult
 from bearcnn.training.checkpoint import last_file
 from bearcnn.training.fit import TrainResult, fit
-from bearcnn.training.learner import build_learner, build_network
-from bearcnn.training.maps import network_inputs
+from bearcnn.training.learner import build_learner, build_network, choose_device
+from bearcnn.training.maps import network_inputs, open_maps
 
 METRICS = ("log_loss", "accuracy", "balanced_accuracy", "roc_auc", "average_precision")
 
@@ -110,6 +112,26 @@ def time_trial(config: Config, dataset: Dataset, seconds: float = 2.0) -> float:
     # An epoch's time is proportional to the pixels of its pictures.
     sizes = [config.training_size(number) / config.data.image_size for number in range(config.train.epochs)]
     return epoch * sum(size**2 for size in sizes) + sum(photos.values()) * photo
+
+
+def prepare_maps(
+    trials: Iterable[Trial], open_photos: Callable[[DataConfig], Dataset], on_progress: OnMaps = lambda *_: None
+) -> None:
+    """Compute the maps of pretrained bodies that the trials need and the cache lacks, once for all trials.
+
+    Raises:
+        DataError: the cache folder can't be written.
+        MissingPackageError, ModelFileError: a body can't be loaded.
+    """
+    prepared = set()
+    for trial in trials:
+        model, data = trial.config.model, trial.config.data
+        if model.body == NO_BODY or (model.body, model.body_stage, data) in prepared:
+            continue
+        prepared.add((model.body, model.body_stage, data))
+        body = load_body(model)
+        assert body is not None
+        open_maps(body.to(choose_device()), open_photos(data), data, on_progress)
 
 
 def estimate_seconds(trials: Sequence[Trial], dataset: Dataset, threads: int) -> float:

@@ -18,10 +18,11 @@ from bearcnn.data.dataset import Dataset
 from bearcnn.errors import ConfigError
 from bearcnn.geometry import map_sizes
 from bearcnn.model.network import BearCNN, build_model
+from bearcnn.reporter import OnMaps
 from bearcnn.training.callbacks import BFloat16Blocks, CountBatches, SeedEpoch
 from bearcnn.training.dataloaders import build_dataloaders
 from bearcnn.training.losses import SubclassCrossEntropy
-from bearcnn.training.maps import OnMaps, open_maps
+from bearcnn.training.maps import open_maps
 
 
 def build_learner(

@@ -39,6 +39,7 @@ from bearcnn.data.dataset import Dataset
 from bearcnn.errors import DataError
 from bearcnn.model.bodies import FrozenBody
 from bearcnn.model.network import BearCNN
+from bearcnn.reporter import OnMaps
 
 VIEWS = 2  # upright, mirrored
 _BATCH = 4  # photos: larger batches outgrow the processor's own memory, 98 against 58 photos/s
@@ -46,9 +47,6 @@ _VERSION = 1  # raised when this module writes other maps
 
 Maps = NDArray[np.float16]
 """(rows, VIEWS, side, side, channels), in the rows of the data set's pixels; 0 for a row that is no example."""
-
-OnMaps = Callable[[str, int, int], None]
-"""Takes what is being made and how large it is, the number of photos done, and their total."""
 
 
 def open_maps(

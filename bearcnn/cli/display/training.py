@@ -33,10 +33,11 @@ class TrainingDisplay(Reporter):
             note(f"[dim]computing {escape(what)} once for {total:,} photos ...[/]")
             self._task = self._bars.add_task(what, total=total)
         self._bars.update(self._task, completed=done, visible=done < total)
+        if done == total:
+            self._task = None
 
     def model_built(self, layers: list[LayerRow]) -> None:
         """Show the network layer by layer."""
-        self._task = None
         show_network(layers)
         err.print()
         err.print(self.HEADER, style="bold", soft_wrap=True)
