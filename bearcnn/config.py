@@ -61,7 +61,9 @@ Rate = Annotated[float, AfterValidator(_rate_below_one)]
 Pooling = Annotated[str, AfterValidator(_known_pooling)]
 BodyName = Annotated[str, AfterValidator(_known_body)]
 Precision = Literal["auto", "float32", "bfloat16"]
-Monitor = Literal["average_precision", "roc_auc", "accuracy", "balanced_accuracy", "f1", "valid_loss"]
+Monitor = Literal["average_precision", "roc_auc", "accuracy", "balanced_accuracy", "f1", "valid_loss", "last"]
+LAST_EPOCH: Literal["last"] = "last"
+"""The value of `train.monitor` that keeps the last epoch: no validation photo decides anything about it."""
 
 
 class Section(BaseModel):
@@ -238,7 +240,8 @@ class TrainConfig(Section):
     balance: Literal["weights", "sampling", "none"] = "weights"
     """Treatment of a rarer class: weights in the loss, sampling (both classes drawn equally often), or none."""
     monitor: Monitor = "average_precision"
-    """Validation score that decides the best epoch and early stopping."""
+    """Validation score that decides the best epoch and early stopping. last: the last epoch is kept whatever its score,
+    for few validation photos, whose scores are mostly chance."""
     patience: int = Field(0, ge=0)
     """Early stopping: epochs without a better monitor before training ends; 0 for never."""
     seed: int = Field(0, ge=0, lt=2**32)
@@ -288,6 +291,12 @@ class Config(Section):
             )
         if self.training_sizes != (self.data.image_size,):
             raise ValueError("a body's maps are computed at data.image_size alone: set train.sizes = []")
+        return self
+
+    @model_validator(mode="after")
+    def _patience_needs_a_score(self) -> "Config":
+        if self.train.patience and self.train.monitor == LAST_EPOCH:
+            raise ValueError("train.patience waits for a better score: set train.monitor to one, or train.patience = 0")
         return self
 
     @model_validator(mode="after")

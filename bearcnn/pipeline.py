@@ -75,9 +75,9 @@ def resume(run: Run, dataset: Dataset, *, cbs: Callbacks = (), reporter: Reporte
 
 
 def finish(run: Run, dataset: Dataset, result: TrainResult, reporter: Reporter = SILENT) -> Run:
-    """Export the best epoch, score the exported file on the validation and test photos, and write the report."""
+    """Export the kept epoch, score the exported file on the validation and test photos, and write the report."""
     config = run.config()
-    reporter.stage("exporting the best epoch")
+    reporter.stage(f"exporting the network of epoch {result.state.best_epoch}")
     network = result.best_network(run, config)
     temperature = calibrate(network, dataset, config.data)
     manifest = describe(config, dataset, result.state.best_epoch, temperature=temperature, body=network.body)

@@ -28,7 +28,7 @@ class Reporter:
         """Report a finished epoch."""
 
     def stage(self, what: str) -> None:
-        """Report the start of a longer step, such as "exporting the best epoch"."""
+        """Report the start of a longer step, such as "writing the report"."""
 
 
 SILENT = Reporter()
