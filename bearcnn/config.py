@@ -93,6 +93,22 @@ class DataConfig(Section):
     split_seed: int = Field(0, ge=0)
     """Seed of the split. It is separate from train.seed: several training seeds use the same photos."""
 
+    photos: int = Field(0, ge=0)
+    """Most photos to train on, classes in proportion; 0 for all. train.seed decides which, and fewer are a part of
+    more; the photos of valid/ and test/ stay."""
+
+    @field_validator("photos")
+    @classmethod
+    def _one_of_each_class(cls, value: int) -> int:
+        if value == 1:
+            raise ValueError("1 photo can't be of both classes: 2 or more, or 0 for all")
+        return value
+
+    @property
+    def with_all_photos(self) -> "DataConfig":
+        """This configuration without a limit of its training photos, for the data set to draw them from."""
+        return self.model_copy(update={"photos": 0})
+
     @model_validator(mode="after")
     def _leaves_photos_to_train_on(self) -> "DataConfig":
         if self.valid_share + self.test_share > 0.8:
@@ -218,6 +234,8 @@ class TrainConfig(Section):
 
     epochs: int = Field(60, ge=1, le=100_000)
     """Number of times that every training photo is used."""
+    min_steps: int = Field(0, ge=0, le=10_000_000)
+    """Fewest steps of the training run: with few photos, an epoch goes through them as often as that takes."""
     sizes: Literal["auto"] | tuple[Annotated[int, Field(ge=8)], ...] = "auto"
     """Sides of the training pictures, one after the other, up to data.image_size: training starts faster on small
     pictures (progressive resizing; Howard 2018). auto: a half, three quarters and all of data.image_size, if that is 64

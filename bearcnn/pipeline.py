@@ -53,6 +53,7 @@ def train(
         RunError: the folder isn't empty, the loss became infinite or not a number, or Ctrl-C came in the first epoch.
     """
     run = create_run(choose_directory(config, datetime.now(), out=Path(out) if out else None), config)
+    dataset = dataset.limit(config.data.photos, config.train.seed)
     run.write_dataset(dataset.to_json())
     return finish(run, dataset, fit(run, dataset, cbs=cbs, reporter=reporter), reporter)
 

@@ -73,7 +73,7 @@ def _open(config: "Config", purpose: str, out: Path | None) -> "tuple[Path, Data
     from bearcnn.runs import choose_directory
 
     directory = choose_directory(config, datetime.now(), purpose, out)
-    dataset = open_with_progress(config)
+    dataset = open_with_progress(config).limit(config.data.photos, config.train.seed)
     show_dataset(dataset, builtin=not config.data.path)
     return directory, dataset
 

@@ -69,23 +69,30 @@ def run_sweep(
         SweepError: another process runs this sweep, or no trial is done.
     """
     with lock_sweep(folder.directory):
-        folder.write_plan(plan, dataset.fingerprint)
-        points = list_points(plan)
-        tried = points if plan.sample is None else folder.tried_points(plan)
-        wanted = {trial.id for trial in make_trials(plan, tried)}
-        done = {name: record for name, record in folder.records().items() if record.status == "done" and name in wanted}
-        total = len(plan.seeds) * min(len(points), plan.sample or len(points))
-        reporter.sweep_planned(folder.directory, plan, points, done, total)
-        if len(done) < total:
-            missing = [trial for trial in make_trials(plan, points) if trial.id not in done]
-            _prepare(missing, dataset, plan, reporter)
-            seconds, loading = _estimate(missing, dataset, resources, reporter)
-            job = Job(folder, dataset, plan.config.data, resources, reporter)
-            with find_executor(resources.executor, resources.workers)(job) as executor:
-                rounds = -(-(total - len(done)) // executor.slots)
-                with reporter.running(loading + seconds * rounds, executor.slots):
-                    run_plan(folder, plan, executor, reporter)
+        run_missing(folder, plan, dataset, resources, reporter)
         return write_analysis(folder, plan, dataset)
+
+
+def run_missing(
+    folder: SweepFolder, plan: Plan, dataset: Dataset, resources: Resources, reporter: SweepReporter = SILENT
+) -> None:
+    """Write the plan, and run the trials that are missing. The caller holds the sweep's lock."""
+    folder.write_plan(plan, dataset.fingerprint)
+    points = list_points(plan)
+    tried = points if plan.sample is None else folder.tried_points(plan)
+    wanted = {trial.id for trial in make_trials(plan, tried)}
+    done = {name: record for name, record in folder.records().items() if record.status == "done" and name in wanted}
+    total = len(plan.seeds) * min(len(points), plan.sample or len(points))
+    reporter.sweep_planned(folder.directory, plan, points, done, total)
+    if len(done) < total:
+        missing = [trial for trial in make_trials(plan, points) if trial.id not in done]
+        _prepare(missing, dataset, plan, reporter)
+        seconds, loading = _estimate(missing, dataset, resources, reporter)
+        job = Job(folder, dataset, plan.config.data, resources, reporter)
+        with find_executor(resources.executor, resources.workers)(job) as executor:
+            rounds = -(-(total - len(done)) // executor.slots)
+            with reporter.running(loading + seconds * rounds, executor.slots):
+                run_plan(folder, plan, executor, reporter)
 
 
 def run_plan(folder: SweepFolder, plan: Plan, executor: Executor, reporter: SweepReporter = SILENT) -> None:
@@ -132,7 +139,8 @@ def write_analysis(folder: SweepFolder, plan: Plan, dataset: Dataset) -> Analysi
     """
     records = folder.records()
     points = list_points(plan) if plan.sample is None else folder.tried_points(plan)
-    photos = {str(split): len(dataset.select(split)) for split in SPLITS}
+    limited = dataset.limit(plan.config.data.photos, plan.config.train.seed)
+    photos = {str(split): len(limited.select(split)) for split in SPLITS}
     try:
         analysis = analyse(plan, records, make_trials(plan, points), photos)
     except ValueError:

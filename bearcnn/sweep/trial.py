@@ -70,6 +70,7 @@ def run_trial(
     try:
         if threads is not None:
             torch.set_num_threads(threads)
+        dataset = dataset.limit(trial.config.data.photos, trial.seed)
         run, result = _train(trial, dataset, folder, on_epoch)
         trained = time.perf_counter()
         state, network = result.state, result.learner.model
@@ -95,6 +96,7 @@ def run_trial(
 
 def time_trial(config: Config, dataset: Dataset, seconds: float = 2.0) -> float:
     """Estimate a trial's seconds from a few real training steps after a warm-up and one batch of evaluation."""
+    dataset = dataset.limit(config.data.photos, config.train.seed)
     network = build_network(config, dataset)
     stopwatch = _Stopwatch(seconds)
     learner = build_learner(config, dataset, model=network, cbs=[stopwatch])
@@ -140,7 +142,8 @@ def estimate_seconds(trials: Sequence[Trial], dataset: Dataset, threads: int) ->
     torch.set_num_threads(threads)
     try:
         first, last = trials[0].config, trials[-1].config
-        other = dataset if last.data == first.data else Dataset.from_config(last.data)
+        same = last.data.with_all_photos == first.data.with_all_photos
+        other = dataset if same else Dataset.from_config(last.data)
         return (time_trial(first, dataset) + time_trial(last, other)) / 2
     finally:
         torch.set_num_threads(before)
