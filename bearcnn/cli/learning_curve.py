@@ -63,7 +63,7 @@ def learning_curve(
     if options.as_json:
         console.print_json({"sweep": str(folder.directory), **curve.to_json()})
     else:
-        show_curve(curve, plan, folder.directory)
+        show_curve(curve, plan, folder.directory, dataset)
     missing = len(plan.seeds) * len(plan.swept[0].values) - sum(point.runs for point in curve.points)
     if missing:
         console.note(f"[yellow]failed trials: {missing} (see trials/*/error.txt).[/] Run them again with: {again}")

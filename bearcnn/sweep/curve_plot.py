@@ -31,11 +31,14 @@ def draw_curve(curve: LearningCurve) -> bytes:
             at, line, low, high = zip(*guess.band, strict=True)
             left.plot(at, line, color=ORANGE, linewidth=1.4, zorder=1)
             left.fill_between(at, low, high, color=ORANGE, alpha=0.15, linewidth=0, label="power law, 95% band")
-            _draw(left, [guess.photos], [guess.roc_auc], ORANGE, "D", "a guess: twice as many")
-            left.annotate(
-                f"about {decimal(guess.roc_auc.value)}", (guess.photos, guess.roc_auc.value or 0.0), (-8, -14),
-                textcoords="offset points", ha="right", va="top", color=ORANGE,
-            )  # fmt: skip
+            _draw(
+                left,
+                [guess.photos],
+                [guess.roc_auc],
+                ORANGE,
+                "D",
+                f"a guess for twice as many: {decimal(guess.roc_auc.value)}",
+            )
         left.set(title="ROC AUC", xlabel="training photos")
         left.legend(frameon=False, loc="lower right")
         _draw(right, photos, [point.recall for point in points], BLACK, "s", "")

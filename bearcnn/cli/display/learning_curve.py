@@ -11,30 +11,30 @@ from bearcnn.evaluation.learning_curve import FALSE_ALARMS, RECALL, LearningCurv
 from bearcnn.evaluation.wording import share
 
 if TYPE_CHECKING:
+    from bearcnn.data.dataset import Dataset
     from bearcnn.sweep.plan import Plan
 
 
-def show_curve(curve: LearningCurve, plan: "Plan", directory: Path) -> None:
+def show_curve(curve: LearningCurve, plan: "Plan", directory: Path, dataset: "Dataset") -> None:
     """Show the answer first, then the table, the rules and the files."""
     out.print(f"\n[bold]{escape(answer(curve))}[/]\n")
     seeds = len(plan.seeds)
     table = make_table(
         "photos",
-        "runs",
         "validation AUC\n(95% interval)",
         f"recall at {target_percent(FALSE_ALARMS)}\nfalse alarms",
         f"false alarms at\n{target_percent(RECALL)} recall",
-        numbers=5,
+        numbers=4,
     )
     for point in curve.points:
         auc = point.roc_auc
         table.add_row(
-            f"{point.photos:,}", f"{point.runs}",
+            f"{point.photos:,}" + (f" (n={point.runs})" if point.runs < seeds else ""),
             f"{decimal(auc.value)} ({decimal(auc.low)} to {decimal(auc.high)})", share(point.recall),
             share(point.false_alarms),
         )  # fmt: skip
     out.print(table)
-    for remark in _remarks(curve, plan, seeds):
+    for remark in _remarks(curve, plan, dataset):
         out.print(f"[dim]{escape(remark)}[/]")
     out.print(f"\nin {escape(str(directory))}:", soft_wrap=True)
     for file, what in (
@@ -45,12 +45,16 @@ def show_curve(curve: LearningCurve, plan: "Plan", directory: Path) -> None:
         out.print(f"  {file:20} [dim]{what}[/]", soft_wrap=True)
 
 
-def _remarks(curve: LearningCurve, plan: "Plan", seeds: int) -> list[str]:
+def _remarks(curve: LearningCurve, plan: "Plan", dataset: "Dataset") -> list[str]:
     train, others = plan.config.train, curve.validation_photos - curve.validation_positives
+    means = "One seed" if len(plan.seeds) == 1 else f"Means over {len(plan.seeds)} seeds"
+    same = (
+        "; with all photos only the training differs" if curve.points[-1].photos == len(dataset.select("train")) else ""
+    )
     remarks = [
-        f"Means over {seeds} seeds, each with its own draw of the photos; with all photos only the training differs. "
-        f"Scored on {curve.validation_photos:,} validation photos ({curve.validation_positives:,} with a bear, "
-        f"{others:,} others); the intervals cover other such photos and other seeds.",
+        f"{means}, each with its own draw of the photos{same}. Scored on {curve.validation_photos:,} validation photos "
+        f"({curve.validation_positives:,} {dataset.classes[1]}, {others:,} others); the intervals cover other such "
+        "photos and other seeds.",
         f"Every run had {train.epochs:,} epochs and at least {train.min_steps:,} steps (train.min_steps): few photos "
         "are gone through more often in each epoch.",
     ]
