@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bearcnn.evaluation.formats import decimal, signed
-from bearcnn.evaluation.intervals import Estimate, estimate
+from bearcnn.evaluation.intervals import Estimate, auc_interval, estimate, wilson_interval
 from bearcnn.evaluation.power_law import fit_power_laws
 from bearcnn.evaluation.resampling import Ranking, percentile_interval, rank, resample
-from bearcnn.evaluation.wording import interval
+from bearcnn.evaluation.wording import FEW_OF_A_CLASS, FEW_PHOTOS, interval
 
 FALSE_ALARMS = 0.05
 """The share of false alarms at which the recall is given."""
@@ -42,6 +42,8 @@ SMALL = 0.005
 """The gain of AUC below which more photos hardly help: half a point."""
 
 _RESAMPLES = 1000
+
+_UNKNOWN = "These runs can't say whether more photos would help"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,7 @@ def measure_curve(
     points = []
     for place, photos in enumerate(sizes):
         auc, recall, false_alarms = (
-            estimate(float(whole[name][place].mean()), *percentile_interval(drawn[name][:, place], 0.95))
+            _with_width(name, float(whole[name][place].mean()), drawn[name][:, place], labels)
             for name in ("roc_auc", "recall", "false_alarms")
         )
         single = tuple(float(value) for value in whole["roc_auc"][place])
@@ -135,16 +137,39 @@ def measure_curve(
     aucs = drawn["roc_auc"]
     aucs = aucs[np.isfinite(aucs).all(axis=1)]  # (rows, sizes)
     check = _check(points, aucs)
-    reason = find_objection(points, aucs, check)
+    positives = int(labels.sum())
+    reason = _object_to_photos(len(labels), positives) or find_objection(points, aucs, check)
     return LearningCurve(
         points=tuple(points),
         validation_photos=len(labels),
-        validation_positives=int(labels.sum()),
+        validation_positives=positives,
         rise=_difference(points, aucs, 0),
         last_rise=_difference(points, aucs, max(0, len(points) - 2)),
         check=check,
         extrapolation=None if reason else extrapolate(points, aucs),
         reason=reason,
+    )
+
+
+def _with_width(name: str, value: float, drawn: NDArray[np.float64], labels: NDArray[np.int64]) -> Estimate:
+    """Return a mean with its interval: a formula's where all resamples agree, as on perfect scores."""
+    low, high = percentile_interval(drawn, 0.95)
+    if low == high:
+        positives, negatives = int(labels.sum()), int(len(labels) - labels.sum())
+        if name == "roc_auc":
+            low, high = auc_interval(value, positives, negatives)
+        else:
+            trials = positives if name == "recall" else negatives
+            low, high = wilson_interval(value * trials, trials)
+    return estimate(value, low, high)
+
+
+def _object_to_photos(photos: int, positives: int) -> str:
+    if photos >= FEW_PHOTOS and min(positives, photos - positives) >= FEW_OF_A_CLASS:
+        return ""
+    return (
+        f"{photos} validation photos ({positives} positive) are too few to measure a difference: set aside more "
+        "(data.valid_share)"
     )
 
 
@@ -234,7 +259,10 @@ def answer(curve: LearningCurve) -> str:
             f"a guess, not a measurement.{underfitted}"
         )
     step = ""
-    if len(curve.points) > 1 and curve.last_rise.value is not None:
+    few = _object_to_photos(curve.validation_photos, curve.validation_positives)
+    if few:
+        underfitted = ""  # a comparison with training photos would be as uncertain
+    elif len(curve.points) > 1 and curve.last_rise.value is not None:
         rise = curve.last_rise
         step = (
             f" The step from {curve.points[-2].photos:,} to {last.photos:,} photos changed it by {signed(rise.value)}"
@@ -257,6 +285,8 @@ def _verdict_by_guess(guess: Extrapolation) -> str:
 
 def _verdict_by_step(curve: LearningCurve, underfitted: bool) -> str:
     rise = curve.last_rise
+    if _object_to_photos(curve.validation_photos, curve.validation_positives):
+        return _UNKNOWN
     if (curve.points[-1].roc_auc.value or 0.0) >= SATURATED:
         return "More photos of this kind would hardly help"
     if underfitted:
@@ -265,7 +295,7 @@ def _verdict_by_step(curve: LearningCurve, underfitted: bool) -> str:
         return "More photos seem to help"
     if len(curve.points) > 1 and rise.high is not None and rise.high < 2 * SMALL:
         return "The last photos hardly helped"
-    return "These runs can't say whether more photos would help"
+    return _UNKNOWN
 
 
 def _ends(value: Estimate, text: Callable[[float | None], str] = decimal) -> str:

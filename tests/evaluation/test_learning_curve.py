@@ -134,6 +134,18 @@ class TestExtrapolation:
         assert curve.points[-1].roc_auc.value > SATURATED
         assert answer(curve).startswith("More photos of this kind would hardly help")
 
+    def test_a_perfect_score_on_six_validation_photos_says_nothing(self):
+        labels = np.array([0, 1] * 3)
+        curve = measure_curve(labels, draw(lambda photos: 9.0, labels=labels), resamples=50)
+        last = curve.points[-1]
+        assert last.roc_auc.value == last.recall.value == 1
+        assert last.roc_auc.low < 0.8
+        assert last.recall.low < 0.5
+        assert last.false_alarms.high > 0.5
+        assert answer(curve).startswith("These runs can't say")
+        assert "6 validation photos (3 positive) are too few" in answer(curve)
+        assert curve.extrapolation is None
+
     def test_the_json_is_plain(self):
         import json
 
