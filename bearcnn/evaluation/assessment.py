@@ -21,6 +21,7 @@ from bearcnn.evaluation.thresholds import (
     explain_proof,
     operating_point,
 )
+from bearcnn.evaluation.wording import explain_few_photos
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +210,7 @@ def _count_errors(name: str, label: int, photos: list[LabelledPrediction], thres
 def _find_caveats(
     choice: Choice, policy: ThresholdPolicy, evaluation: Evaluation, trained_on: str | None, monitor: str
 ) -> list[str]:
-    notes = []
+    notes = list(filter(None, [explain_few_photos(evaluation)]))
     if trained_on == "train":
         notes.append("the model was trained on these very photos: the scores say nothing about others")
     elif trained_on == "valid" and policy.chooses:

@@ -109,7 +109,7 @@ def test_validation_photos_that_chose_no_epoch_need_no_remark() -> None:
 
 
 def test_photos_the_training_never_saw_need_no_remark() -> None:
-    photos = [photo(1, 0.9), photo(0, 0.3)]
+    photos = [photo(1, 0.9), photo(0, 0.3)] * 25
     assert (
         assess(photos, "test", choose_threshold(ThresholdPolicy(), [], 0.5), ThresholdPolicy(), trained_on=None).notes
         == []

@@ -11,7 +11,7 @@ from bearcnn.cli.display.console import err, make_table, note, out, progress
 from bearcnn.config import LAST_EPOCH
 from bearcnn.evaluation.formats import decimal
 from bearcnn.evaluation.metrics import Evaluation
-from bearcnn.evaluation.wording import interval, metric_words
+from bearcnn.evaluation.wording import explain_few_photos, interval, metric_words
 from bearcnn.reporter import Reporter
 from bearcnn.runs import EpochRecord, LayerRow, Run
 
@@ -108,6 +108,9 @@ def show_finished(run: Run, metrics: dict[str, Any]) -> None:
     out.print(table)
     if split == "valid" and not last:
         note("[yellow]there are no test photos: these chose the best epoch as well, so the scores flatter a little[/]")
+    if few := explain_few_photos(evaluation):
+        note(f"[yellow]{few}[/]")
+        note("to see whether more photos would help: [bold]bearcnn learning-curve[/]")
     confusion = evaluation.confusion
     if confusion.true_positive + confusion.false_positive in (0, evaluation.n):
         note(f"[yellow]it gives all {evaluation.n:,} photos the same answer: train longer, or on more photos[/]")
