@@ -239,7 +239,7 @@ def is_underfitted(point: CurvePoint) -> bool:
     """Check whether the networks are hardly better on their own training photos than on others."""
     if point.training_auc is None or point.roc_auc.value is None:
         return False
-    return point.training_auc - point.roc_auc.value < UNDERFITTED and point.roc_auc.value < SATURATED
+    return point.training_auc < SATURATED and point.training_auc - point.roc_auc.value < UNDERFITTED
 
 
 def answer(curve: LearningCurve) -> str:

@@ -103,8 +103,11 @@ class TestExtrapolation:
     def test_a_network_no_better_on_its_own_photos_needs_training_first(self):
         runs, training = draw(lambda photos: 1.0), dict.fromkeys(SIZES, 0.78)
         assert answer(measure_curve(LABELS, runs, training, resamples=50)).startswith("Train longer before you add")
-        training[512] = 0.99
+        training[512] = 1.0
         assert "longer training" not in answer(measure_curve(LABELS, runs, training, resamples=50))
+        near = measure_curve(LABELS, draw(lambda photos: 3.5), dict.fromkeys(SIZES, 1.0), resamples=50)
+        assert 0.99 < near.points[-1].roc_auc.value < SATURATED
+        assert "longer training" not in answer(near), "nothing is left to learn from these photos"
 
     @pytest.mark.parametrize(
         ("runs", "why"),
