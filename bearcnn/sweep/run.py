@@ -188,7 +188,7 @@ def _prepare(trials: Sequence[Trial], dataset: Dataset, plan: Plan, reporter: Sw
     """Compute pretrained bodies' maps before any trial starts: no trial waits for another's, and it can be seen."""
     if all(trial.config.model.body == NO_BODY for trial in trials):
         return
-    photos = Photos(dataset.fingerprint, {plan.config.data: dataset})
+    photos = Photos(dataset.fingerprint, {plan.config.data.with_all_photos: dataset})
     with reporter.preparing() as on_progress:
         load("bearcnn.sweep.trial:prepare_maps")(trials, photos.open, on_progress)  # loads torch
 

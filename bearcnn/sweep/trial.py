@@ -127,7 +127,7 @@ def prepare_maps(
     """
     prepared = set()
     for trial in trials:
-        model, data = trial.config.model, trial.config.data
+        model, data = trial.config.model, trial.config.data.with_all_photos
         if model.body == NO_BODY or (model.body, model.body_stage, data) in prepared:
             continue
         prepared.add((model.body, model.body_stage, data))
