@@ -103,7 +103,7 @@ def test_it_says_what_the_numbers_cant(policy: ThresholdPolicy, trained_on: str,
 
 
 def test_validation_photos_that_chose_no_epoch_need_no_remark() -> None:
-    photos = [photo(1, 0.9), photo(0, 0.3)]
+    photos = [photo(1, 0.9), photo(0, 0.3)] * 25
     choice = choose_threshold(ThresholdPolicy(), [], 0.5)
     assert not assess(photos, "valid", choice, ThresholdPolicy(), trained_on="valid", monitor="last").notes
 
