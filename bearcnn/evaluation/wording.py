@@ -68,7 +68,7 @@ def explain_few_photos(evaluation: Evaluation) -> str | None:
     if evaluation.n >= FEW_PHOTOS and min(bears, others) >= FEW_OF_A_CLASS:
         return None
     auc = evaluation.estimates["roc_auc"]
-    start = f"{evaluation.n} photos ({bears} positive, {others} other) are few to be judged on"
+    start = f"{evaluation.n} photos ({bears} positive) are few"
     if auc.low is None or auc.high is None:
         return f"{start}: they can't tell a good model from a bad one"
-    return f"{start}: they can't tell an AUC of {auc.low:.2f} from one of {auc.high:.2f}"
+    return f"{start}: they can't tell an AUC of {auc.low:.2f} from {auc.high:.2f}"
