@@ -65,6 +65,9 @@ Monitor = Literal["average_precision", "roc_auc", "accuracy", "balanced_accuracy
 LAST_EPOCH: Literal["last"] = "last"
 """The value of `train.monitor` that keeps the last epoch: no validation photo decides anything about it."""
 
+DEFAULTS_WITH_FOLDS: dict[str, dict[str, Any]] = {"data": {"test_share": 0.0}, "train": {"monitor": LAST_EPOCH}}
+"""What a configuration with `train.folds` needs, and has where nobody says otherwise: every photo is used."""
+
 
 class Section(BaseModel):
     """A table of the TOML file."""
@@ -262,10 +265,21 @@ class TrainConfig(Section):
     for few validation photos, whose scores are mostly chance."""
     patience: int = Field(0, ge=0)
     """Early stopping: epochs without a better monitor before training ends; 0 for never."""
+    folds: int = Field(0, ge=0, le=20)
+    """Cross-validation for few photos, 0 for none: all photos but a test/ folder's are cut into so many folds, each is
+    judged by a network trained on the others, and the model is trained on all. With it, data.test_share is 0 and
+    train.monitor is last."""
     seed: int = Field(0, ge=0, lt=2**32)
     """Seed of the first weights, the order of the photos, the augmentation and the dropout masks."""
     name: str = Field("bear", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)
     """Name of the model, in the run folder's name and in the model file."""
+
+    @field_validator("folds")
+    @classmethod
+    def _more_than_one(cls, value: int) -> int:
+        if value == 1:
+            raise ValueError("1 fold would leave no photo to train on: 2 or more, or 0 for none")
+        return value
 
 
 class Config(Section):
@@ -288,6 +302,29 @@ class Config(Section):
             given = filled.get(section, {})
             filled[section] = defaults | given if isinstance(given, dict) else given
         return filled
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_for_folds(cls, values: Any) -> Any:
+        """With folds, other defaults."""
+        train = values.get("train") if isinstance(values, dict) else None
+        if not isinstance(train, dict) or not train.get("folds"):
+            return values
+        given = {section: values.get(section, {}) for section in DEFAULTS_WITH_FOLDS}
+        filled = {
+            section: DEFAULTS_WITH_FOLDS[section] | table if isinstance(table, dict) else table
+            for section, table in given.items()
+        }
+        return {**values, **filled}
+
+    @model_validator(mode="after")
+    def _folds_use_every_photo(self) -> "Config":
+        if self.train.folds and (self.data.test_share or self.train.monitor != LAST_EPOCH):
+            raise ValueError(
+                f"train.folds = {self.train.folds} trains on every photo; none is left to test or choose an epoch on: "
+                f'set data.test_share = 0 and train.monitor = "{LAST_EPOCH}"'
+            )
+        return self
 
     @model_validator(mode="after")
     def _map_never_shrinks_away(self) -> "Config":

@@ -1,4 +1,7 @@
-"""The whole pipeline, top down: photos -> fit -> calibrate -> export -> score -> report, in one run folder."""
+"""The whole pipeline, top down: photos -> fit -> calibrate -> export -> score -> report, in one run folder.
+
+With `train.folds`, cross-validation comes first: it gives the scores, and all its photos train the network that ships.
+"""
 
 import json
 from collections.abc import Sequence
@@ -11,8 +14,9 @@ from bearcnn.config import Config
 from bearcnn.data.dataset import Dataset
 from bearcnn.errors import ResumeError
 from bearcnn.evaluation.assessment import assess_calibration, group_errors
+from bearcnn.evaluation.calibration import fit_temperature, log_odds
 from bearcnn.evaluation.metrics import evaluate
-from bearcnn.evaluation.predictions import HELD_OUT, LabelledPrediction, as_arrays, in_split
+from bearcnn.evaluation.predictions import SCORED, LabelledPrediction, as_arrays, in_split, read_folds
 from bearcnn.export.base import calibrate, describe
 from bearcnn.export.onnx import to_onnx
 from bearcnn.export.safetensors import to_safetensors
@@ -26,7 +30,9 @@ from bearcnn.model.summary import describe_model
 from bearcnn.report.page import write_report
 from bearcnn.reporter import SILENT, Reporter
 from bearcnn.runs import Run, choose_directory, create_run
+from bearcnn.training.checkpoint import last_file
 from bearcnn.training.fit import Callbacks, TrainResult, fit
+from bearcnn.training.folds import cross_validate
 
 
 def train(
@@ -42,20 +48,25 @@ def train(
     Ctrl-C ends the training run at the last finished epoch and exports the best epoch so far.
     `Run.metrics()["complete"]` is then false, and `resume` continues the run.
 
+    With `config.train.folds` the train and valid splits are cross-validated, and the network is trained on both; a test
+    split stays out and has the scores that count. Ctrl-C then ends everything, for `resume` to continue.
+
     Args:
         config: the network and how it is trained.
         dataset: photos with a train and a valid split, of `config.data.image_size`.
         out: the run folder; runs/<time>-<name> unless given.
-        cbs: further fastai callbacks for the Learner.
+        cbs: further fastai callbacks for the Learner, and for those of the folds.
         reporter: gets the progress; silent unless given.
 
     Raises:
         RunError: the folder isn't empty, the loss became infinite or not a number, or Ctrl-C came in the first epoch.
+        DataError: a class has fewer distinct photos than `config.train.folds`.
+        KeyboardInterrupt: Ctrl-C, with `config.train.folds`.
     """
+    dataset = dataset.for_training(config)
     run = create_run(choose_directory(config, datetime.now(), out=Path(out) if out else None), config)
-    dataset = dataset.limit(config.data.photos, config.train.seed)
     run.write_dataset(dataset.to_json())
-    return finish(run, dataset, fit(run, dataset, cbs=cbs, reporter=reporter), reporter)
+    return finish(run, dataset, _fit(run, dataset, False, cbs, reporter), reporter)
 
 
 def resume(run: Run, dataset: Dataset, *, cbs: Callbacks = (), reporter: Reporter = SILENT) -> Run:
@@ -72,15 +83,32 @@ def resume(run: Run, dataset: Dataset, *, cbs: Callbacks = (), reporter: Reporte
             f"the photos in {dataset.root} have changed since {run.directory} was started, and it can't be continued "
             "to the same result; put them back or start a new run"
         )
-    return finish(run, dataset, fit(run, dataset, resume=True, cbs=cbs, reporter=reporter), reporter)
+    return finish(run, dataset, _fit(run, dataset, True, cbs, reporter), reporter)
+
+
+def _fit(run: Run, dataset: Dataset, resume: bool, cbs: Callbacks, reporter: Reporter) -> TrainResult:
+    if not run.config().train.folds:
+        return fit(run, dataset, resume=resume, cbs=cbs, reporter=reporter)
+    cross_validate(run, dataset, cbs=cbs, reporter=reporter)
+    result = fit(run, dataset, resume=resume and last_file(run).is_file(), cbs=cbs, reporter=reporter)
+    if result.interrupted:  # the scores of whole training runs say nothing about half a one
+        raise KeyboardInterrupt
+    return result
 
 
 def finish(run: Run, dataset: Dataset, result: TrainResult, reporter: Reporter = SILENT) -> Run:
-    """Export the kept epoch, score the exported file on the validation and test photos, and write the report."""
+    """Export the kept epoch, score the exported file on the validation and test photos, and write the report.
+
+    With `train.folds` the scores of the training photos, and the temperature, are those of cross-validation.
+    """
     config = run.config()
     reporter.stage(f"exporting the network of epoch {result.state.best_epoch}")
     network = result.best_network(run, config)
-    temperature = calibrate(network, dataset, config.data)
+    if config.train.folds:
+        labels, probabilities = as_arrays(read_folds(run))
+        temperature = fit_temperature(labels, log_odds(probabilities))
+    else:
+        temperature = calibrate(network, dataset, config.data)
     manifest = describe(config, dataset, result.state.best_epoch, temperature=temperature, body=network.body)
     write_atomically(run.onnx_file, to_onnx(network, manifest), overwrite=True)
     reporter.stage("evaluating the exported model")
@@ -92,7 +120,10 @@ def finish(run: Run, dataset: Dataset, result: TrainResult, reporter: Reporter =
         **_measure(predictions, manifest),
         "layers": [asdict(row) for row in describe_model(network, config.data.image_size)],
     }
-    if games := point_at_bears(predictor, dataset, dataset.evaluation_split()):
+    if config.train.folds:
+        metrics["folds"] = config.train.folds
+    split = dataset.evaluation_split()
+    if split != "train" and (games := point_at_bears(predictor, dataset, split)):
         metrics["pointing_game"] = {which: asdict(game) for which, game in games.items()}
     # The model file carries its scores, for whoever gets a copy of it alone.
     manifest = manifest.model_copy(update={"metrics": manifest_metrics(metrics)})
@@ -108,7 +139,7 @@ def finish(run: Run, dataset: Dataset, result: TrainResult, reporter: Reporter =
 
 def _measure(predictions: Sequence[LabelledPrediction], manifest: Manifest) -> dict[str, Any]:
     """Measure every score of each split, its groups of photos, and the calibration."""
-    splits = {split: photos for split in HELD_OUT if (photos := in_split(predictions, split))}
+    splits = {split: photos for split in SCORED if (photos := in_split(predictions, split))}
     threshold = manifest.threshold
     return {
         "evaluations": {

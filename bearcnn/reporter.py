@@ -11,12 +11,19 @@ OnMaps = Callable[[str, int, int], None]
 class Reporter:
     """A silent listener; a subclass overrides the calls that it shows.
 
-    Calls come from the thread that trains: `preparing` many times or never; `model_built` once; for each epoch
-    `batch_done` many times and `epoch_done` once; then `stage` for each step after the training run.
+    Calls come from the thread that trains: `preparing` many times or never; with `train.folds`, for each fold
+    `fold_epoch_done` many times and `fold_done` once; `model_built` once; for each epoch `batch_done` many times and
+    `epoch_done` once; then `stage` for each step after the training run.
     """
 
     def preparing(self, what: str, done: int, total: int) -> None:
         """So many photos of something that is made once, such as a pretrained body's maps, are done; 0 at its start."""
+
+    def fold_epoch_done(self, fold: int, epoch: int) -> None:
+        """Report a finished epoch of a fold's network; both count from 1."""
+
+    def fold_done(self, fold: int, roc_auc: float) -> None:
+        """Report a finished fold, from 1, and the ROC AUC of its photos."""
 
     def model_built(self, layers: list[LayerRow]) -> None:
         """Report that the network is built, with its layers."""

@@ -14,7 +14,10 @@ from bearcnn.latest import MODEL_FILE, RUNS, latest_directory
 
 @dataclass(frozen=True, slots=True)
 class EpochRecord:
-    """One line of history.jsonl. Scores are of the validation photos; a score without both classes is NaN."""
+    """One line of history.jsonl. Scores are of the validation photos; a score without both classes is NaN.
+
+    Without validation photos, as with `train.folds`, the validation loss is NaN, too.
+    """
 
     epoch: int  # 1 for the first
     size: int  # side of the training pictures
@@ -70,7 +73,11 @@ class Run:
 
     @property
     def predictions_file(self) -> Path:
-        """The exported model's answer to each validation and test photo, one JSON line each."""
+        """The answer to each photo that scores are computed from, one JSON line each.
+
+        It is the exported model's to each validation and test photo, and with `train.folds` that of a fold's network to
+        each photo of the fold.
+        """
         return self.directory / "predictions.jsonl"
 
     @property
@@ -97,6 +104,10 @@ class Run:
     def plots(self) -> Path:
         """The folder of the pictures."""
         return self.directory / "plots"
+
+    def fold(self, number: int) -> "Run":
+        """Return the run of a fold's network, from 1."""
+        return Run(self.directory / "folds" / str(number))
 
     def config(self) -> Config:
         """Read the configuration that the run was started with."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bearcnn.evaluation.assessment import Assessment, ThresholdPolicy
     from bearcnn.runs import Run
 
-SPLITS = ("train", "valid", "test")
+SPLITS = ("train", "valid", "test", "folds")
 
 
 def evaluate(
@@ -25,7 +25,7 @@ def evaluate(
         typer.Option(metavar="DIR", help="Other labelled photos than the run's own.", callback=refuse_empty),
     ] = None,
     split: Annotated[
-        str | None, choice("split", SPLITS, help="Photos to evaluate on. Default: test, or valid without one.")
+        str | None, choice("split", SPLITS, help="Photos to evaluate on. Default: test, else folds or valid.")
     ] = None,
     target_recall: Annotated[
         float | None, typer.Option(metavar="SHARE", help="Choose the threshold that finds this share of the bears.")
@@ -51,6 +51,8 @@ def evaluate(
     """Evaluate a run's exported model, the file that predict uses; every score has an interval.
 
     A threshold is chosen on the validation photos and evaluated on the test photos.
+    After `train --folds` both are the cross-validated photos, unless there is a test
+    folder: each was judged by a network that never saw it.
 
     Examples:
         bearcnn evaluate
@@ -69,7 +71,7 @@ def evaluate(
     policy.check(saving=save_threshold)
     run = open_run(run_folder)
     dataset = open_folder(data, run.config()) if data else reopen_with_progress(run)
-    chosen = cast("Split | None", split) or dataset.evaluation_split()
+    chosen = split or _default_split(run, dataset, own=not data)
     assessment = _assess(run, dataset, chosen, policy, own=not data)
     _keep(run, assessment, save_threshold, own=not data)
     _show(run, dataset, assessment, as_json)
@@ -93,20 +95,37 @@ def _parse_requirement(text: str) -> tuple[str, float]:
     return name, number
 
 
-def _assess(run: "Run", dataset: "Dataset", split: "Split", policy: "ThresholdPolicy", own: bool) -> "Assessment":
+def _default_split(run: "Run", dataset: "Dataset", own: bool) -> str:
+    from bearcnn.data.splits import FOLDS
+
+    split = dataset.evaluation_split()
+    return FOLDS if own and split == "train" and run.config().train.folds else split
+
+
+def _assess(run: "Run", dataset: "Dataset", split: str, policy: "ThresholdPolicy", own: bool) -> "Assessment":
     """Assess the model file on a split, at a threshold chosen on the validation photos of the run."""
+    from bearcnn.data.splits import FOLDS
     from bearcnn.evaluation.assessment import assess, choose_threshold
-    from bearcnn.evaluation.predictions import validation_predictions
+    from bearcnn.evaluation.predictions import in_split, read_predictions, validation_predictions
     from bearcnn.inference.predictor import Predictor
     from bearcnn.inference.score import keep_predictions, predict_split
 
-    if not dataset.select(split):
+    cross_validated = split == FOLDS
+    if cross_validated and not (own and run.config().train.folds):
+        raise BearcnnError(
+            f"{dataset.root} has no photos that {run.directory} cross-validated (bearcnn train --folds 5)"
+        )
+    if not cross_validated and not dataset.select(cast("Split", split)):
         raise BearcnnError(f"{dataset.root} has no {split} photos; omit --split, or name another one")
     predictor = Predictor(run.onnx_file)
     with console.tracking() as track:
-        predictions = predict_split(predictor, dataset, split, track("evaluating"))
+        predictions = (
+            [] if cross_validated else predict_split(predictor, dataset, cast("Split", split), track("evaluating"))
+        )
         if own and not run.predictions_file.is_file():  # a run of a version that didn't keep them
             keep_predictions(run, predictor, dataset, predictions)
+    if cross_validated:
+        predictions = in_split(read_predictions(run), FOLDS)
     validation = validation_predictions(run) if policy.chooses else []
     choice = choose_threshold(policy, validation, predictor.manifest.threshold)
     return assess(

@@ -1,6 +1,7 @@
 """`bearcnn train`: a folder of photos to a model."""
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 def train(
     options: ConfigOptions,
     seed: Annotated[str | None, knob("Seed of everything random in the training.")] = None,
+    folds: Annotated[
+        str | None, knob("Cross-validation for few photos: parts that each photo is judged in, such as 5.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Run folder to write. Default: runs/<time>-<name>.")
     ] = None,
@@ -46,23 +50,25 @@ def train(
 
         bearcnn train --data photos --body efficientnet_lite0
 
+        bearcnn train --data few-photos --body efficientnet_lite0 --folds 5
+
         bearcnn train --data photos --set 'data.positive=["bear", "cub"]' --lr-find
 
         bearcnn train --resume runs/20260131-101500-bear
     """
     if resume is not None:
-        if options.given or seed is not None or out or lr_find:
+        if options.given or seed is not None or folds is not None or out or lr_find:
             raise BearcnnError("--resume continues a run as it was configured; omit the other options")
         _resume(resume, as_json)
         return
-    config = options.load(seed=seed)
+    config = options.load(seed=seed, folds=folds)
     directory, dataset = _open(config, "lr-find" if lr_find else "", out)
     if lr_find:
         _find_lr(directory, config, dataset, as_json)
         return
     from bearcnn import pipeline
 
-    with _showing(config) as reporter:
+    with _naming_the_rest(directory), _showing(config) as reporter:
         run = pipeline.train(config, dataset, directory, reporter=reporter)
     _show(run, as_json)
 
@@ -73,7 +79,7 @@ def _open(config: "Config", purpose: str, out: Path | None) -> "tuple[Path, Data
     from bearcnn.runs import choose_directory
 
     directory = choose_directory(config, datetime.now(), purpose, out)
-    dataset = open_with_progress(config).limit(config.data.photos, config.train.seed)
+    dataset = open_with_progress(config).for_training(config)
     show_dataset(dataset, builtin=not config.data.path)
     return directory, dataset
 
@@ -85,7 +91,7 @@ def _resume(folder: Path, as_json: bool) -> None:
     dataset = reopen_with_progress(run)
     from bearcnn import pipeline
 
-    with _showing(run.config(), len(run.history())) as reporter:
+    with _naming_the_rest(folder), _showing(run.config(), len(run.history())) as reporter:
         pipeline.resume(run, dataset, reporter=reporter)
     _show(run, as_json)
 
@@ -93,7 +99,18 @@ def _resume(folder: Path, as_json: bool) -> None:
 def _showing(config: "Config", finished: int = 0) -> "AbstractContextManager[Reporter]":
     from bearcnn.cli.display.training import training_display
 
-    return training_display(config.train.epochs, finished, config.train.monitor)
+    return training_display(config.train.epochs, finished, config.train.monitor, config.train.folds)
+
+
+@contextmanager
+def _naming_the_rest(directory: Path) -> Iterator[None]:
+    """Name the command that continues a run which Ctrl-C has ended without a model."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        again = f"[bold]bearcnn train --resume {console.plain(str(directory))}[/]"
+        console.note(f"[yellow]stopped.[/] Continue with: {again}")
+        raise typer.Exit(130) from None
 
 
 def _show(run: "Run", as_json: bool) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bearcnn.config import DataConfig
+from bearcnn.config import Config, DataConfig
 from bearcnn.data import OnProgress
 from bearcnn.data.cache import build_cache
 from bearcnn.data.names import readable
@@ -27,6 +27,7 @@ from bearcnn.data.splits import (
     Example,
     Split,
     check_splits,
+    cut_folds,
     draw_training,
     find_contradictions,
     find_copies,
@@ -136,6 +137,41 @@ class Dataset:
         is.
         """
         return replace(self, examples=draw_training(self.examples, photos, seed)) if photos else self
+
+    def for_training(self, config: Config) -> Self:
+        """Return this data set as a configuration trains on it.
+
+        With `train.folds`, validation photos are training photos: cross-validation judges each of them. Of the training
+        photos, those above `data.photos` are unused. Where all that is done already, nothing changes.
+
+        Raises:
+            DataError: a class has fewer distinct training photos than `train.folds`.
+        """
+        dataset = self
+        if config.train.folds:
+            pooled = (replace(each, split="train") if each.split == "valid" else each for each in self.examples)
+            dataset = replace(self, examples=tuple(pooled))
+        dataset = dataset.limit(config.data.photos, config.train.seed)
+        if config.train.folds:
+            dataset.cut_folds(config.train.folds, config.data.split_seed)  # what can't be cut is an error before all
+        return dataset
+
+    def cut_folds(self, folds: int, seed: int) -> tuple[Self, ...]:
+        """Return this data set once for each fold of its training photos, with that fold as its validation photos.
+
+        Raises:
+            DataError: a class has fewer distinct training photos than there are folds.
+        """
+        fold = cut_folds(self.select("train"), folds, seed, self.classes)
+        return tuple(
+            replace(
+                self,
+                examples=tuple(
+                    replace(each, split="valid") if fold.get(each.row) == number else each for each in self.examples
+                ),
+            )
+            for number in range(folds)
+        )
 
     def select(self, split: Split) -> tuple[Example, ...]:
         """Return the examples of one split, in the order of their paths."""

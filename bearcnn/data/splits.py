@@ -14,6 +14,9 @@ Split = Literal["train", "valid", "test", "unused"]
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 """The splits that are used; unused are training photos that a run with few of them didn't draw."""
 
+FOLDS = "folds"
+"""The name, beside those of the splits, for training photos that are scored by cross-validation (`cut_folds`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Example:
@@ -34,22 +37,55 @@ def split_examples(examples: Iterable[Example], shares: Mapping[Split, float], s
     photo added later moves few others, and none between valid and test. Shares count distinct pictures. Every split
     gets a part of a stratum of three or more; smaller strata are merged within their label.
     """
+    copies, strata = _stratify(examples, seed)
+    for stratum in [stratum for stratum, digests in strata.items() if len(digests) < 3]:
+        merged = strata[stratum[0], ""] + strata.pop(stratum)
+        strata[stratum[0], ""] = _in_order(merged, seed)
+    made: dict[int, Split] = {}
+    for digests in strata.values():
+        test, valid = _share_out(len(digests), shares.get("test", 0), shares.get("valid", 0))
+        for place, digest in enumerate(digests):
+            split: Split = "valid" if place < valid else "test" if place >= len(digests) - test else "train"
+            made |= {example.row: split for example in copies[digest]}
+    return made
+
+
+def cut_folds(examples: Iterable[Example], folds: int, seed: int, classes: tuple[str, str]) -> dict[int, int]:
+    """Assign rows to folds, 0 to `folds` - 1, stratified by label and subclass, with exact copies in one fold.
+
+    The distinct pictures are dealt out in turn, a stratum after the other, each in the order of `split_examples`. Of
+    all pictures, of each label's and of each subclass's, no fold gets two more than another.
+
+    Raises:
+        DataError: a class has fewer distinct pictures than there are folds.
+    """
+    copies, strata = _stratify(examples, seed)
+    for label, name in enumerate(classes):
+        distinct = sum(len(digests) for (of, _), digests in strata.items() if of == label)
+        if distinct < folds:
+            most = f"at most {distinct} folds are possible" if distinct > 1 else "cross-validation isn't possible"
+            raise DataError(
+                f"{folds} folds need {folds} different photos of each class, and {name} has {distinct}: {most}"
+            )
+    dealt = [digest for stratum in sorted(strata) for digest in strata[stratum]]
+    return {example.row: place % folds for place, digest in enumerate(dealt) for example in copies[digest]}
+
+
+def _stratify(
+    examples: Iterable[Example], seed: int
+) -> tuple[dict[str, list[Example]], dict[tuple[int, str], list[str]]]:
+    """Return the exact copies of each digest, and the digests of each label and subclass in the seed's order."""
     copies: dict[str, list[Example]] = defaultdict(list)
     for example in examples:
         copies[example.digest].append(example)
     strata: dict[tuple[int, str], list[str]] = defaultdict(list)
     for digest, same in copies.items():
         strata[min((example.label, example.subclass) for example in same)].append(digest)
-    for stratum in [stratum for stratum, digests in strata.items() if len(digests) < 3]:
-        strata[stratum[0], ""] += strata.pop(stratum)
-    made: dict[int, Split] = {}
-    for digests in strata.values():
-        digests.sort(key=lambda digest: hashlib.blake2b(f"{seed} {digest}".encode()).digest())
-        test, valid = _share_out(len(digests), shares.get("test", 0), shares.get("valid", 0))
-        for place, digest in enumerate(digests):
-            split: Split = "valid" if place < valid else "test" if place >= len(digests) - test else "train"
-            made |= {example.row: split for example in copies[digest]}
-    return made
+    return copies, defaultdict(list, {stratum: _in_order(digests, seed) for stratum, digests in strata.items()})
+
+
+def _in_order(digests: list[str], seed: int) -> list[str]:
+    return sorted(digests, key=lambda digest: hashlib.blake2b(f"{seed} {digest}".encode()).digest())
 
 
 def _share_out(number: int, *shares: float) -> tuple[int, ...]:

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from bearcnn.config import LAST_EPOCH
+from bearcnn.data.splits import FOLDS
 from bearcnn.errors import BearcnnError
 from bearcnn.evaluation.calibration import apply_temperature, cross_fit, log_odds, measure_reliability
 from bearcnn.evaluation.intervals import Estimate, proportion
 from bearcnn.evaluation.metrics import Evaluation, evaluate
-from bearcnn.evaluation.predictions import LabelledPrediction, as_arrays, in_split
+from bearcnn.evaluation.predictions import LabelledPrediction, as_arrays, for_scores
 from bearcnn.evaluation.thresholds import (
     Choice,
     OperatingPoint,
@@ -21,7 +22,7 @@ from bearcnn.evaluation.thresholds import (
     explain_proof,
     operating_point,
 )
-from bearcnn.evaluation.wording import explain_few_photos
+from bearcnn.evaluation.wording import EXPLAIN_FOLDS, explain_few_photos
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,8 @@ def assess(
 ) -> Assessment:
     """Assess predictions at the chosen threshold.
 
-    `trained_on` is the photos' split in the run's training, and `monitor` the validation score that chose its epoch.
+    `trained_on` is the photos' split in the run's training ("folds" for cross-validated training photos), and `monitor`
+    the validation score that chose its epoch.
     """
     labels, probabilities = as_arrays(predictions)
     evaluation = evaluate(labels, probabilities, threshold=choice.threshold)
@@ -182,19 +184,19 @@ def worst_mistakes(
 def assess_calibration(predictions: Iterable[LabelledPrediction], temperature: float) -> dict[str, Any]:
     """Measure the reliability without and with the temperature, on photos that it wasn't fitted on.
 
-    Those are the test photos. Without test photos they are the validation photos, each with a temperature fitted
-    without it. The `predictions` are the model file's, and therefore calibrated.
+    Those are the test photos. Without test photos they are the photos of the folds or the validation photos, each with
+    a temperature fitted without it. The `predictions` are those that a run keeps, and therefore calibrated.
     """
-    predictions = list(predictions)
-    test = in_split(predictions, "test")
-    judged = test or in_split(predictions, "valid")
+    judged = for_scores(list(predictions))
+    split = judged[0].split
+    test = split == "test"
     labels, after = as_arrays(judged)
     before = apply_temperature(after, 1 / temperature)
     if not test:
         after = cross_fit(labels, log_odds(before))
     return {
         "temperature": temperature,
-        "judged_on": "test" if test else "valid",
+        "judged_on": split,
         "cross_fitted": not test,
         "photos": len(judged),
         "before": measure_reliability(labels, before).to_json(),
@@ -213,13 +215,15 @@ def _find_caveats(
     notes = list(filter(None, [explain_few_photos(evaluation)]))
     if trained_on == "train":
         notes.append("the model was trained on these very photos: the scores say nothing about others")
-    elif trained_on == "valid" and policy.chooses:
+    elif trained_on in (FOLDS, "valid") and policy.chooses:
         notes.append(
             "the threshold was chosen on these very photos, so the numbers flatter it; "
             "test photos, best of other days and places, are needed for a fair judgement"
         )
     elif trained_on == "valid" and monitor != LAST_EPOCH:
         notes.append("the best epoch was chosen on these photos, so the scores flatter the model a little")
+    if trained_on == FOLDS:
+        notes.append(EXPLAIN_FOLDS)
     if policy.target_recall is not None:
         found = evaluation.confusion.true_positive
         notes += filter(None, [explain_proof(policy.target_recall, found, evaluation.positives)])

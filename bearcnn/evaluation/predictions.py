@@ -1,23 +1,28 @@
-"""The model's answer to each labelled photo, which a run keeps in predictions.jsonl.
+"""The answer to each labelled photo, which a run keeps in predictions.jsonl.
 
 Every score of a run is computed from these lines: thresholds, reports and comparisons need neither the model nor the
-photos.
+photos. The answers are the model's to photos that it wasn't trained on. With `train.folds` it was trained on all but a
+given test part: each of the others has the answer of a network of the same kind that wasn't trained on it.
 """
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bearcnn.data.splits import Split
+from bearcnn.data.splits import FOLDS, Split
 from bearcnn.errors import RunError
+from bearcnn.evaluation.calibration import apply_temperature
 from bearcnn.files import write_atomically
 from bearcnn.runs import Run
 
 HELD_OUT: tuple[Split, ...] = ("valid", "test")
 """The splits that a model isn't trained on."""
+
+SCORED = (FOLDS, *HELD_OUT)
+"""All that predictions are kept of; the last one that there is has the scores that count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +59,40 @@ def read_predictions(run: Run) -> list[LabelledPrediction]:
         raise RunError(f"{file} is damaged; delete it and run: bearcnn evaluate {run.directory}") from None
 
 
+def read_folds(run: Run, temperature: float = 1.0) -> list[LabelledPrediction]:
+    """Read the answers of the folds' networks, in the order of the paths, with their log odds divided by a temperature.
+
+    There are none where the run is not cross-validated.
+
+    Raises:
+        RunError: a fold's file is missing or damaged.
+    """
+    found = [each for number in range(run.config().train.folds) for each in read_predictions(run.fold(number + 1))]
+    calibrated = apply_temperature([each.probability for each in found], temperature).tolist()
+    predictions = [replace(each, probability=value) for each, value in zip(found, calibrated, strict=True)]
+    return sorted(predictions, key=lambda each: each.path.split("/"))
+
+
 def validation_predictions(run: Run) -> list[LabelledPrediction]:
     """Read the predictions on which a threshold is chosen.
 
     Raises:
         RunError: the run has none.
     """
-    predictions = in_split(read_predictions(run), "valid")
+    predictions = for_threshold(read_predictions(run))
     if not predictions:
         raise RunError(f"{run.directory} has no validation photos to choose a threshold on; give `threshold` itself")
     return predictions
+
+
+def for_threshold(predictions: Sequence[LabelledPrediction]) -> list[LabelledPrediction]:
+    """Return those on which a threshold is chosen: of the folds, else of the validation photos."""
+    return in_split(predictions, FOLDS) or in_split(predictions, "valid")
+
+
+def for_scores(predictions: Sequence[LabelledPrediction]) -> list[LabelledPrediction]:
+    """Return those that the scores are computed from: of the test photos, else as `for_threshold`."""
+    return in_split(predictions, "test") or for_threshold(predictions)
 
 
 def in_split(predictions: Iterable[LabelledPrediction], split: str) -> list[LabelledPrediction]:

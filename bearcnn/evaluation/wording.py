@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from bearcnn.data.splits import FOLDS
 from bearcnn.evaluation.formats import decimal, percent, signed, target_percent
 from bearcnn.evaluation.intervals import Estimate
 from bearcnn.evaluation.metrics import METRICS, Evaluation
@@ -12,6 +13,17 @@ DEFAULT_THRESHOLD = 0.5
 
 FEW_PHOTOS, FEW_OF_A_CLASS = 50, 10
 """Below either of these numbers, scores are shown with a sentence on what so few photos can tell."""
+
+EXPLAIN_FOLDS = (
+    "the scores are of networks made like the model, each trained on most of these photos and judged on the others; "
+    "the model itself has seen all of them, and may be a little better"
+)
+"""The difference between the networks of cross-validation and the model, in one sentence."""
+
+PHOTOS = {
+    "train": "training photos", FOLDS: "cross-validated photos", "valid": "validation photos", "test": "test photos",
+}  # fmt: skip
+"""The words for the photos of a split."""
 
 _LOSSES = {"valid_loss": "validation loss", "train_loss": "training loss"}
 

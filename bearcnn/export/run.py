@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bearcnn.data.dataset import Dataset
+from bearcnn.data.splits import Split
 from bearcnn.errors import BearcnnError
 from bearcnn.evaluation.metrics import score
 from bearcnn.export.base import Exported, ExportSource, Runner, run_onnx, run_torch
@@ -24,12 +25,13 @@ PARITY_PHOTOS = 256
 
 @dataclass(frozen=True, slots=True)
 class ExportReport:
-    """The exported file, and its differences from the trained network on validation photos."""
+    """The exported file, and its differences from the trained network on validation photos, else on training photos."""
 
     file: Path
     format: str
     bytes: int
     photos: int
+    split: Split  # of the photos
     largest_difference: float  # of a photo's probability
     roc_auc: float
     roc_auc_trained: float  # of the float network
@@ -76,9 +78,10 @@ def export_run(run: Run, dataset: Dataset, target: str, out: Path) -> ExportRepo
     trained = load_model(run.weights_file)
     float_onnx = to_onnx(trained.network, trained.manifest)
     source = ExportSource(trained.network, trained.manifest, trained.config, dataset, float_onnx)
-    rows, labels = dataset.arrays("valid")
+    split: Split = "valid" if dataset.select("valid") else "train"
+    rows, labels = dataset.arrays(split)
     chosen = np.sort(np.random.default_rng(0).permutation(len(rows))[:PARITY_PHOTOS])
-    examples = dataset.select("valid")
+    examples = dataset.select(split)
     paths = [examples[number].path for number in chosen]
     pixels, labels = np.asarray(dataset.pixels[rows[chosen]]), labels[chosen]
     result: Exported = load(row.exporter)(source)
@@ -90,6 +93,7 @@ def export_run(run: Run, dataset: Dataset, target: str, out: Path) -> ExportRepo
         format=target,
         bytes=len(result.content),
         photos=len(pixels),
+        split=split,
         largest_difference=float(np.abs(after - before).max()),
         roc_auc=score(labels, after)["roc_auc"],
         roc_auc_trained=score(labels, before)["roc_auc"],

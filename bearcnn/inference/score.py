@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from bearcnn.data import OnProgress
 from bearcnn.data.dataset import Dataset
-from bearcnn.data.splits import Split
+from bearcnn.data.splits import Example, Split
 from bearcnn.data.synthetic.boxes import read_boxes
 from bearcnn.evaluation.localization import PointingGame, play_pointing_game
-from bearcnn.evaluation.predictions import HELD_OUT, LabelledPrediction, write_predictions
+from bearcnn.evaluation.predictions import HELD_OUT, LabelledPrediction, read_folds, write_predictions
 from bearcnn.inference.predictor import Predictor, predict_rows
 from bearcnn.inference.windows import window_centres
 from bearcnn.runs import Run
@@ -26,6 +26,13 @@ def predict_split(
     examples = dataset.select(split)
     rows, _ = dataset.arrays(split)
     probabilities, _ = predict_rows(predictor, dataset.pixels, rows, on_progress)
+    return label_predictions(dataset, examples, split, probabilities.tolist())
+
+
+def label_predictions(
+    dataset: Dataset, examples: Sequence[Example], split: str, probabilities: Sequence[float]
+) -> list[LabelledPrediction]:
+    """Put a model's answers beside the examples that they belong to."""
     return [
         LabelledPrediction(
             path=example.path.relative_to(dataset.root).as_posix(),
@@ -36,7 +43,7 @@ def predict_split(
             probability=probability,
             grey=is_grey(np.asarray(dataset.pixels[example.row])),
         )
-        for example, probability in zip(examples, probabilities.tolist(), strict=True)
+        for example, probability in zip(examples, probabilities, strict=True)
     ]
 
 
@@ -44,7 +51,7 @@ def keep_predictions(
     run: Run, predictor: Predictor, dataset: Dataset, known: Sequence[LabelledPrediction] = ()
 ) -> list[LabelledPrediction]:
     """Write predictions.jsonl of a run, and return its content; a split of `known` is not predicted again."""
-    predictions = []
+    predictions = read_folds(run, predictor.manifest.temperature)
     for split in HELD_OUT:
         answers = [prediction for prediction in known if prediction.split == split]
         predictions += answers or predict_split(predictor, dataset, split)

@@ -9,7 +9,7 @@ from safetensors.numpy import load, save
 
 from bearcnn.evaluation.assessment import Assessment, group_errors
 from bearcnn.evaluation.metrics import evaluate
-from bearcnn.evaluation.predictions import HELD_OUT, as_arrays, in_split, read_predictions
+from bearcnn.evaluation.predictions import SCORED, as_arrays, in_split, read_predictions
 from bearcnn.files import write_atomically
 from bearcnn.manifest import Manifest, read_manifest, safetensors_metadata, stamp_onnx
 from bearcnn.runs import Run
@@ -23,7 +23,7 @@ def save_threshold(run: Run, assessment: Assessment) -> None:
     """
     threshold = assessment.choice.threshold
     metrics, predictions = run.metrics(), read_predictions(run)
-    for split in HELD_OUT:
+    for split in SCORED:
         photos = in_split(predictions, split)
         if photos:
             metrics["evaluations"][split] = evaluate(*as_arrays(photos), threshold=threshold).to_json()

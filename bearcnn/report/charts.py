@@ -15,12 +15,17 @@ from bearcnn.runs import EpochRecord
 
 
 def draw_learning(history: list[EpochRecord], best_epoch: int) -> list[Markup]:
-    """Draw losses and validation scores by epoch."""
+    """Draw losses and validation scores by epoch; the training loss alone where there were no validation photos."""
     if not history:
         return []
     epochs = [float(record.epoch) for record in history]
     x = Axis("epoch", 1, max(2.0, epochs[-1]))
     train, valid = [record.train_loss for record in history], [record.valid_loss for record in history]
+    if all(math.isnan(loss) for loss in valid):
+        said = f"The training loss goes from {train[0]:.3f} to {train[-1]:.3f}; epoch {best_epoch} was kept."
+        losses = Axis("loss", *nice_range(train, low=0))
+        series = [Series("training", epochs, [*train], STYLES[0])]
+        return [draw_lines("Training loss", said, x, losses, series, upright=float(best_epoch))]
     # A single wild epoch must not flatten the others.
     usual = float(np.nanquantile([*train, *valid], 0.95)) * 1.2
     losses = Axis("loss", *nice_range([min(*train, *valid), min(usual, max(*train, *valid))], low=0))

@@ -1,6 +1,7 @@
 """Comparison of several runs on one page, on photos that none of them was trained on."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from markupsafe import Markup
 from bearcnn.errors import BearcnnError
 from bearcnn.evaluation.intervals import Estimate
 from bearcnn.evaluation.metrics import METRICS, compare, score
-from bearcnn.evaluation.predictions import LabelledPrediction, as_arrays, in_split, read_predictions
+from bearcnn.evaluation.predictions import LabelledPrediction, as_arrays, for_threshold, in_split, read_predictions
 from bearcnn.files import write_atomically
 from bearcnn.report.charts import precision_recall_curve
 from bearcnn.report.page import ReportData, gather, template
@@ -47,12 +48,16 @@ def write_comparison(runs: Sequence[Run], out: Path) -> Path:
 def compare_runs(runs: Sequence[Run]) -> Comparison:
     """Read the runs and compare them on the test photos that all of them have, or else the validation photos.
 
+    Validation photos are cross-validated ones, too.
+
     Photos are the same if their bytes and labels are equal. A photo that any run was trained on is not used.
     """
     gathered = [gather(run, thumbnails=False) for run in runs]
     answers = [read_predictions(run) for run in runs]
-    split = "test" if all(in_split(predictions, "test") for predictions in answers) else "valid"
-    by_photo = [{(each.digest, each.label): each for each in in_split(kept, split)} for kept in answers]
+    test = [in_split(predictions, "test") for predictions in answers]
+    split = "test" if all(test) else "valid"
+    judged = test if all(test) else [for_threshold(predictions) for predictions in answers]
+    by_photo = [{(each.digest, each.label): each for each in photos} for photos in judged]
     shared = sorted(set.intersection(*(set(photos) for photos in by_photo)))
     if {label for _, label in shared} != {0, 1}:
         names = ", ".join(data.place for data in gathered)
@@ -132,7 +137,12 @@ def _draw(comparison: Comparison) -> list[Markup]:
             Axis("epoch", 1, max(2, longest)),
             Axis("loss", *nice_range(losses, low=0)),
             [
-                Series(name, [float(r.epoch) for r in history], [r.valid_loss for r in history], style)
+                Series(
+                    name,
+                    [float(record.epoch) for record in history],
+                    [None if math.isnan(record.valid_loss) else record.valid_loss for record in history],
+                    style,
+                )
                 for name, history, style in zip(names, histories, styles, strict=True)
             ],
         ),

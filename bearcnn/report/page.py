@@ -9,6 +9,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from bearcnn.data.splits import FOLDS
 from bearcnn.errors import RunError
 from bearcnn.evaluation.assessment import (
     Assessment,
@@ -20,9 +21,9 @@ from bearcnn.evaluation.assessment import (
 from bearcnn.evaluation.formats import decimal, per_thousand, percent, signed
 from bearcnn.evaluation.intervals import Estimate
 from bearcnn.evaluation.localization import PointingGame
-from bearcnn.evaluation.predictions import LabelledPrediction, as_arrays, in_split, read_predictions
+from bearcnn.evaluation.predictions import LabelledPrediction, as_arrays, for_scores, for_threshold, read_predictions
 from bearcnn.evaluation.thresholds import Choice
-from bearcnn.evaluation.wording import difference, interval, is_default, metric_words, share, threshold_origin
+from bearcnn.evaluation.wording import PHOTOS, difference, interval, is_default, metric_words, share, threshold_origin
 from bearcnn.files import write_atomically
 from bearcnn.manifest import Manifest, read_manifest
 from bearcnn.report.charts import draw_learning, draw_precision_recall, draw_reliability, draw_scores
@@ -69,8 +70,7 @@ def gather(run: Run, thumbnails: bool = True) -> ReportData:
     """Read the page's content from the run, and its worst photos from the data set's folder."""
     metrics, record, predictions = run.metrics(), run.dataset_record(), read_predictions(run)
     manifest = read_manifest(run.onnx_file)
-    validation = in_split(predictions, "valid")
-    judged = in_split(predictions, "test") or validation
+    validation, judged = for_threshold(predictions), for_scores(predictions)
     if not judged:
         raise RunError(f"{run.directory} has neither validation nor test photos: there is nothing to report")
     policy = ThresholdPolicy()
@@ -109,7 +109,8 @@ def render(data: ReportData) -> str:
         positive=manifest.classes[1],
         evaluation=assessment.evaluation,
         assessment=assessment,
-        photos="test photos" if assessment.split == "test" else "validation photos",
+        photos=PHOTOS[assessment.split],
+        validation=PHOTOS[FOLDS if data.metrics.get("folds") else "valid"],
         point=point,
         verdict=judge(assessment.evaluation, point, manifest.classes[1]),
         origin=threshold_origin(assessment.choice, manifest.classes[1]),

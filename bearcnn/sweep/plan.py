@@ -32,6 +32,7 @@ _OTHER_PHOTOS = {"data.path", "data.positive", "data.valid_share", "data.test_sh
 _NOT_A_SETTING = {
     "train.seed": "every setting runs with several seeds anyway; use `seeds`",
     "train.name": "it changes nothing",
+    "train.folds": "trials are compared on the validation photos",
 }
 
 
@@ -143,6 +144,11 @@ def make_plan(config: Config, swept: Sequence[SweptKey], seeds: int, sample: int
     """
     if not swept or not all(each.values for each in swept):
         raise SweepError("nothing to vary: name at least one key and its values, such as model.pooling=max,avg")
+    if config.train.folds:
+        raise SweepError(
+            f"train.folds = {config.train.folds} is for `bearcnn train` alone: trials are compared on the validation "
+            "photos; set train.folds = 0"
+        )
     if seeds < 1:
         raise SweepError(f"seeds = {seeds}: a sweep needs at least one seed; 5 are a good start")
     known = {key for key, _ in config_keys()}
@@ -240,7 +246,11 @@ def digest_config(config: Config) -> str:
     content["data"]["fit"] = content["data"].pop("resize")  # its name in bearcnn 0.1, whose sweeps can be extended
     if content["model"]["body"] == NO_BODY:  # keys that sweeps before 0.3 don't have
         del content["model"]["body"], content["model"]["body_stage"]
-    for section, key in (("data", "photos"), ("train", "min_steps")):  # 0 is off: sweeps before these keys existed
+    for section, key in (
+        ("data", "photos"),
+        ("train", "min_steps"),
+        ("train", "folds"),
+    ):  # 0 is off: sweeps before these keys existed
         if not content[section][key]:
             del content[section][key]
     return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=8).hexdigest()

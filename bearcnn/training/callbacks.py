@@ -4,7 +4,9 @@ A resumed fit still calls `after_epoch` for the epochs that it skips (fastai iss
 check `is_skipped` first.
 """
 
+import math
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -134,12 +136,7 @@ class EpochMetrics(_EpochCallback):
     def after_epoch(self) -> None:
         if self.is_skipped:
             return
-        logits, labels = torch.cat(self._logits).float(), torch.cat(self._labels)
-        if not torch.isfinite(logits).all():
-            raise CancelFitException("the network's outputs are not finite")
-        probabilities = bear_logit(logits, self.loss_func.output_classes).double().sigmoid().cpu().numpy()
-        scores = score(labels.cpu().numpy(), probabilities)
-        valid_loss = float(self.loss_func(logits, labels))
+        scores, valid_loss = self._score() if self._logits else (defaultdict(lambda: math.nan), math.nan)
         reached = self._reach(valid_loss, scores)
         size = self.dls.train.size
         # A larger picture size wins, although its first score may be lower.
@@ -164,6 +161,14 @@ class EpochMetrics(_EpochCallback):
                 best=best,
             )
         )
+
+    def _score(self) -> tuple[Mapping[str, float], float]:
+        """Return the scores of the validation photos, and their loss."""
+        logits, labels = torch.cat(self._logits).float(), torch.cat(self._labels)
+        if not torch.isfinite(logits).all():
+            raise CancelFitException("the network's outputs are not finite")
+        probabilities = bear_logit(logits, self.loss_func.output_classes).double().sigmoid().cpu().numpy()
+        return score(labels.cpu().numpy(), probabilities), float(self.loss_func(logits, labels))
 
     def _reach(self, valid_loss: float, scores: Mapping[str, float]) -> float:
         """Return the number that is larger the better the epoch is."""

@@ -264,7 +264,10 @@ class PixelLoader(DataLoader):
 
 
 def build_dataloaders(config: Config, dataset: Dataset, device: torch.device, maps: Maps | None = None) -> DataLoaders:
-    """Build fastai's DataLoaders of a data set's train and valid splits, or of a body's `maps` of them."""
+    """Build fastai's DataLoaders of a data set's train and valid splits, or of a body's `maps` of them.
+
+    Where there are no validation photos, as with `train.folds`, the second loader has no batch.
+    """
     train = PixelDataset.from_split(dataset, "train", config.data.resize, config.train.subclasses, maps)
     valid = PixelDataset.from_split(dataset, "valid", config.data.resize, config.train.subclasses, maps)
     batch_size = min(config.train.batch_size, len(train))
@@ -276,6 +279,6 @@ def build_dataloaders(config: Config, dataset: Dataset, device: torch.device, ma
             repeats=max(1, -(-steps // (len(train) // batch_size))),
         ),
         # Without gradients twice as many fit into memory, and larger batches are a little faster.
-        PixelLoader(valid, min(2 * config.train.batch_size, len(valid)), device=device, seed=config.train.seed),
+        PixelLoader(valid, max(1, min(2 * config.train.batch_size, len(valid))), device=device, seed=config.train.seed),
         device=device,
     )  # fmt: skip

@@ -7,6 +7,7 @@ from rich.markup import escape
 
 from bearcnn.cli.display.console import note, out
 from bearcnn.evaluation.formats import decimal, signed
+from bearcnn.evaluation.wording import PHOTOS
 
 if TYPE_CHECKING:  # the module loads torch
     from bearcnn.export.run import ExportReport
@@ -17,7 +18,7 @@ def show_export(report: "ExportReport") -> None:
     out.print(f"{escape(str(report.file))}: {report.format}, {report.bytes / 1e6:.2f} MB", soft_wrap=True)
     difference = f"{report.largest_difference:.1e}" if report.largest_difference else "0"
     out.print(
-        f"on {report.photos:,} validation photos, beside the trained network:\n"
+        f"on {report.photos:,} {PHOTOS[report.split]}, beside the trained network:\n"
         f"  probability  differs by {difference} at most\n"
         f"  ROC AUC      {decimal(report.roc_auc)} ({signed(report.roc_auc - report.roc_auc_trained)})"
     )

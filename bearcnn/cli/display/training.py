@@ -1,5 +1,6 @@
 """Display of a training run: the network, a line per epoch, the result and its files, a suggested learning rate."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,23 +10,30 @@ from rich.progress import Progress, TaskID
 
 from bearcnn.cli.display.console import err, make_table, note, out, progress
 from bearcnn.config import LAST_EPOCH
+from bearcnn.data.splits import FOLDS
 from bearcnn.evaluation.formats import decimal
 from bearcnn.evaluation.metrics import Evaluation
-from bearcnn.evaluation.wording import explain_few_photos, interval, metric_words
+from bearcnn.evaluation.predictions import SCORED
+from bearcnn.evaluation.wording import PHOTOS, explain_few_photos, interval, metric_words
 from bearcnn.reporter import Reporter
 from bearcnn.runs import EpochRecord, LayerRow, Run
 
+WORTH_FOLDS = 100
+"""The number of photos below which cross-validation is suggested: a fifth of them, as a test, would show little."""
+
 
 class TrainingDisplay(Reporter):
-    """A training run as it goes: the network as a table, a line per epoch, a bar for what is under way."""
+    """A training run as it goes: a line per fold, the network as a table, a line per epoch, a bar for what goes on."""
 
     HEADER = (
         "       ---- loss ----  ------ validation -------{:>30}\n"
         "epoch   train   valid  accuracy  ROC AUC  avg prec       lr  seconds  images/s"
     )
 
-    def __init__(self, bars: Progress, epochs: int, finished: int, monitor: str) -> None:
-        self._bars, self._epochs, self._finished = bars, epochs, finished
+    HEADER_WITHOUT_VALIDATION = "epoch  train loss       lr  seconds  images/s"
+
+    def __init__(self, bars: Progress, epochs: int, finished: int, monitor: str, folds: int) -> None:
+        self._bars, self._epochs, self._finished, self._folds = bars, epochs, finished, folds
         self._chooses = monitor != LAST_EPOCH
         self._task: TaskID | None = None
 
@@ -38,10 +46,29 @@ class TrainingDisplay(Reporter):
         if done == total:
             self._task = None
 
+    def fold_epoch_done(self, fold: int, epoch: int) -> None:
+        """Move the bar of the folds."""
+        if self._task is None:
+            self._task = self._bars.add_task("folds", total=self._folds * self._epochs)
+        done = (fold - 1) * self._epochs + epoch
+        self._bars.update(self._task, completed=done, description=f"fold {fold} of {self._folds}")
+
+    def fold_done(self, fold: int, roc_auc: float) -> None:
+        """Show a fold's score."""
+        err.print(f"fold {fold} of {self._folds}: AUC {decimal(roc_auc)}", soft_wrap=True)
+        if fold == self._folds and self._task is not None:
+            self._bars.update(self._task, visible=False)
+            self._task = None
+
     def model_built(self, layers: list[LayerRow]) -> None:
         """Show the network layer by layer."""
+        if self._folds:
+            note("and now the model itself, trained on all photos of the folds:")
         show_network(layers)
         err.print()
+        if self._folds:
+            err.print(self.HEADER_WITHOUT_VALIDATION, style="bold", soft_wrap=True)
+            return
         err.print(self.HEADER.format("(* the best so far)" if self._chooses else ""), style="bold", soft_wrap=True)
 
     def batch_done(self, done: int, total: int) -> None:
@@ -57,6 +84,13 @@ class TrainingDisplay(Reporter):
     def epoch_done(self, record: EpochRecord) -> None:
         """Show an epoch's scores."""
         self._finished = record.epoch
+        if math.isnan(record.valid_loss):  # no photo is left for validation
+            err.print(
+                f"{record.epoch:5d}  {record.train_loss:10.4f}  {record.lr:7.1e}  {record.seconds:7.1f}  "
+                f"{record.images_per_second:8,.0f}",
+                soft_wrap=True,
+            )
+            return
         line = (
             f"{record.epoch:5d}  {record.train_loss:6.4f}  {record.valid_loss:6.4f}  {decimal(record.accuracy):>8}  "
             f"{decimal(record.roc_auc):>7}  {decimal(record.average_precision):>8}  {record.lr:7.1e}  "
@@ -73,10 +107,10 @@ class TrainingDisplay(Reporter):
 
 
 @contextmanager
-def training_display(epochs: int, finished: int = 0, monitor: str = "") -> Iterator[TrainingDisplay]:
+def training_display(epochs: int, finished: int = 0, monitor: str = "", folds: int = 0) -> Iterator[TrainingDisplay]:
     """Give a display whose bar goes away on Ctrl-C and errors too; so many epochs are `finished` already."""
     with progress() as bars:
-        yield TrainingDisplay(bars, epochs, finished, monitor)
+        yield TrainingDisplay(bars, epochs, finished, monitor, folds)
 
 
 def show_network(layers: list[LayerRow]) -> None:
@@ -97,19 +131,30 @@ def show_network(layers: list[LayerRow]) -> None:
 
 def show_finished(run: Run, metrics: dict[str, Any]) -> None:
     """Show the scores of a finished training run, its files, and what to try next."""
-    split = "test" if "test" in metrics["evaluations"] else "valid"
+    split = next(split for split in reversed(SCORED) if split in metrics["evaluations"])
     evaluation = Evaluation.from_json(metrics["evaluations"][split])
     last = metrics.get("monitor") == LAST_EPOCH
-    out.print(f"\n{evaluation.n:,} {split} photos, {'last' if last else 'best'} epoch {metrics['best_epoch']}:")
+    if split == FOLDS:
+        out.print(f"\n{evaluation.n:,} {PHOTOS[split]}, each judged by a network that never saw it:")
+    else:
+        out.print(f"\n{evaluation.n:,} {PHOTOS[split]}, {'last' if last else 'best'} epoch {metrics['best_epoch']}:")
     table = make_table("score", "value", f"{evaluation.confidence:.0%} interval", numbers=2)
     for name in ("accuracy", "recall", "precision", "roc_auc"):
         estimate = evaluation.estimates[name]
         table.add_row(metric_words(name), decimal(estimate.value), interval(estimate))
     out.print(table)
+    if split == FOLDS:
+        folds = metrics["folds"]
+        note(f"each of the {folds} networks had {1 - 1 / folds:.0%} of the photos; the model has seen all of them,")
+        note("and may be a little better")
     if split == "valid" and not last:
         note("[yellow]there are no test photos: these chose the best epoch as well, so the scores flatter a little[/]")
     if few := explain_few_photos(evaluation):
         note(f"[yellow]{few}[/]")
+    used = [example for example in run.dataset_record()["examples"] if example["split"] != "unused"]
+    if "folds" not in metrics and len(used) < WORTH_FOLDS:
+        note("cross-validation scores more of so few photos: add [bold]--folds 5[/]")
+    elif few:
         note("to see whether more photos would help: [bold]bearcnn learning-curve[/]")
     confusion = evaluation.confusion
     if confusion.true_positive + confusion.false_positive in (0, evaluation.n):

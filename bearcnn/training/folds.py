@@ -1,0 +1,76 @@
+"""Cross-validation: each photo is judged by a network that was trained on the other folds (Stone 1974).
+
+A fold is a training run of its own in the run's folder, folds/1, folds/2 and so on. When it is finished, its answers to
+its photos remain, and its checkpoints are deleted.
+"""
+
+import shutil
+
+from bearcnn.config import Config
+from bearcnn.data.dataset import Dataset
+from bearcnn.data.splits import FOLDS
+from bearcnn.errors import ResumeError
+from bearcnn.evaluation.metrics import score
+from bearcnn.evaluation.predictions import as_arrays, read_predictions, write_predictions
+from bearcnn.inference.score import label_predictions
+from bearcnn.reporter import SILENT, Reporter
+from bearcnn.runs import EpochRecord, Run, create_run
+from bearcnn.training.checkpoint import last_file
+from bearcnn.training.fit import Callbacks, TrainResult, fit
+
+
+def cross_validate(run: Run, dataset: Dataset, *, cbs: Callbacks = (), reporter: Reporter = SILENT) -> None:
+    """Train a network for each fold of `train.folds` that isn't finished, and keep its answers to the fold's photos.
+
+    `evaluation.predictions.read_folds` reads them. The networks differ from the run's own in their photos alone:
+    configuration and seed are the same. A killed fold continues from its last epoch, to the same answers, bit for bit.
+
+    Raises:
+        DataError: a class has fewer distinct photos than there are folds.
+        RunError: the loss became infinite or not a number.
+        KeyboardInterrupt: Ctrl-C.
+    """
+    config = run.config()
+    alone = config.model_copy(update={"train": config.train.model_copy(update={"folds": 0})})
+    for number, part in enumerate(dataset.cut_folds(config.train.folds, config.data.split_seed), 1):
+        fold = run.fold(number)
+        if not fold.predictions_file.is_file():
+            _judge(fold, alone, part, cbs, _FoldReporter(number, reporter))
+        labels, probabilities = as_arrays(read_predictions(fold))
+        reporter.fold_done(number, score(labels, probabilities)["roc_auc"])
+
+
+class _FoldReporter(Reporter):
+    """A reporter of a fold's training run that passes on how far it is."""
+
+    def __init__(self, fold: int, reporter: Reporter) -> None:
+        self._fold, self._reporter = fold, reporter
+
+    def preparing(self, what: str, done: int, total: int) -> None:
+        self._reporter.preparing(what, done, total)
+
+    def epoch_done(self, record: EpochRecord) -> None:
+        self._reporter.fold_epoch_done(self._fold, record.epoch)
+
+
+def _judge(fold: Run, config: Config, dataset: Dataset, cbs: Callbacks, reporter: Reporter) -> None:
+    """Train a fold's network, and write its answers to its validation photos."""
+    result = _fit(fold, config, dataset, cbs, reporter)
+    if result.interrupted:
+        raise KeyboardInterrupt
+    learner = result.learner
+    with learner.no_bar(), learner.no_logging():
+        probabilities, _ = learner.get_preds(ds_idx=1)  # of the last epoch, which is the one that is kept
+    answers = probabilities[:, 1].double().tolist()
+    write_predictions(fold, label_predictions(dataset, dataset.select("valid"), FOLDS, answers))
+    shutil.rmtree(fold.checkpoints)
+
+
+def _fit(fold: Run, config: Config, dataset: Dataset, cbs: Callbacks, reporter: Reporter) -> TrainResult:
+    if last_file(fold).is_file():
+        try:
+            return fit(fold, dataset, resume=True, cbs=cbs, reporter=reporter)
+        except ResumeError:
+            pass  # killed between two files: start again
+    shutil.rmtree(fold.directory, ignore_errors=True)
+    return fit(create_run(fold.directory, config), dataset, cbs=cbs, reporter=reporter)
