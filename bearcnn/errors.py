@@ -6,7 +6,8 @@
     │   └── PhotoError    one photo that can't be read; a row in the results, it never ends a run
     ├── ModelFileError    a model file that is missing, damaged or not written by bearcnn
     ├── RunError          a run folder that is missing, unfinished or in the way
-    │   └── ResumeError   a run that can't be continued exactly
+    │   ├── ResumeError   a run that can't be continued exactly
+    │   └── NoEpochError  a training run that Ctrl-C ended before its first epoch was finished
     ├── SweepError        a sweep that can't be planned, continued or run
     └── MissingPackageError  an optional package that the user has to install first
 
@@ -41,6 +42,10 @@ class RunError(BearcnnError):
 
 class ResumeError(RunError):
     """A run that can't be continued to the same result as an uninterrupted one."""
+
+
+class NoEpochError(RunError):
+    """A training run that Ctrl-C ended before its first epoch was finished."""
 
 
 class SweepError(BearcnnError):

@@ -62,7 +62,7 @@ class Manifest(BaseModel):
     quantized: bool = False
     """Whether the network computes with 8-bit integers."""
     metrics: dict[str, Any] = {}
-    """The scores of the model on validation and test photos."""
+    """The scores of the model on validation and test photos, and those of cross-validation (`train.folds`)."""
     config: dict[str, Any] = {}
     """The configuration that the model was trained with."""
     data: dict[str, Any] = {}

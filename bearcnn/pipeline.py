@@ -12,7 +12,7 @@ from typing import Any
 
 from bearcnn.config import Config
 from bearcnn.data.dataset import Dataset
-from bearcnn.errors import ResumeError
+from bearcnn.errors import NoEpochError, ResumeError
 from bearcnn.evaluation.assessment import assess_calibration, group_errors
 from bearcnn.evaluation.calibration import fit_temperature, log_odds
 from bearcnn.evaluation.metrics import evaluate
@@ -89,8 +89,11 @@ def resume(run: Run, dataset: Dataset, *, cbs: Callbacks = (), reporter: Reporte
 def _fit(run: Run, dataset: Dataset, resume: bool, cbs: Callbacks, reporter: Reporter) -> TrainResult:
     if not run.config().train.folds:
         return fit(run, dataset, resume=resume, cbs=cbs, reporter=reporter)
-    cross_validate(run, dataset, cbs=cbs, reporter=reporter)
-    result = fit(run, dataset, resume=resume and last_file(run).is_file(), cbs=cbs, reporter=reporter)
+    try:
+        cross_validate(run, dataset, cbs=cbs, reporter=reporter)
+        result = fit(run, dataset, resume=resume and last_file(run).is_file(), cbs=cbs, reporter=reporter)
+    except NoEpochError:  # finished folds are something to keep
+        raise KeyboardInterrupt from None
     if result.interrupted:  # the scores of whole training runs say nothing about half a one
         raise KeyboardInterrupt
     return result

@@ -259,3 +259,16 @@ def test_what_a_body_can_not_do_is_refused(override, complaint):
 def test_blocks_that_shrink_the_map_of_a_body_away_are_refused():
     found = problems("model.body=efficientnet_lite0", "model.stride=2", "model.widths=[8,8,8,8]")
     assert "224 px is down to 1 x 1 before block 4 of 4" in found[0]
+
+
+def test_with_folds_no_photo_is_left_for_a_test_or_to_choose_an_epoch() -> None:
+    config = load_config(None, ["train.folds=5"])
+    assert (config.data.test_share, config.train.monitor) == (0, "last")
+    assert load_config(None, ["train.folds=0"]) == Config()
+    assert make_config(config.model_dump(mode="json")) == config
+    for override in ("data.test_share=0.2", "train.monitor=f1"):
+        with pytest.raises(ConfigError, match=r"train\.folds = 5 trains on every photo.*set data\.test_share = 0"):
+            load_config(None, ["train.folds=5", override])
+    for folds in (1, 21, -1):
+        with pytest.raises(ConfigError, match=r"train\.folds: "):
+            load_config(None, [f"train.folds={folds}"])

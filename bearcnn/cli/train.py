@@ -68,7 +68,7 @@ def train(
         return
     from bearcnn import pipeline
 
-    with _naming_the_rest(directory), _showing(config) as reporter:
+    with _naming_the_rest(directory, config), _showing(config) as reporter:
         run = pipeline.train(config, dataset, directory, reporter=reporter)
     _show(run, as_json)
 
@@ -91,7 +91,8 @@ def _resume(folder: Path, as_json: bool) -> None:
     dataset = reopen_with_progress(run)
     from bearcnn import pipeline
 
-    with _naming_the_rest(folder), _showing(run.config(), len(run.history())) as reporter:
+    config = run.config()
+    with _naming_the_rest(folder, config), _showing(config, len(run.history())) as reporter:
         pipeline.resume(run, dataset, reporter=reporter)
     _show(run, as_json)
 
@@ -103,11 +104,13 @@ def _showing(config: "Config", finished: int = 0) -> "AbstractContextManager[Rep
 
 
 @contextmanager
-def _naming_the_rest(directory: Path) -> Iterator[None]:
-    """Name the command that continues a run which Ctrl-C has ended without a model."""
+def _naming_the_rest(directory: Path, config: "Config") -> Iterator[None]:
+    """Name the command that continues a run which Ctrl-C has ended without a model, as it does with folds."""
     try:
         yield
     except KeyboardInterrupt:
+        if not config.train.folds:
+            raise
         again = f"[bold]bearcnn train --resume {console.plain(str(directory))}[/]"
         console.note(f"[yellow]stopped.[/] Continue with: {again}")
         raise typer.Exit(130) from None

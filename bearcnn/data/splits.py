@@ -60,13 +60,12 @@ def cut_folds(examples: Iterable[Example], folds: int, seed: int, classes: tuple
         DataError: a class has fewer distinct pictures than there are folds.
     """
     copies, strata = _stratify(examples, seed)
-    for label, name in enumerate(classes):
-        distinct = sum(len(digests) for (of, _), digests in strata.items() if of == label)
-        if distinct < folds:
-            most = f"at most {distinct} folds are possible" if distinct > 1 else "cross-validation isn't possible"
-            raise DataError(
-                f"{folds} folds need {folds} different photos of each class, and {name} has {distinct}: {most}"
-            )
+    numbers = [sum(len(digests) for (of, _), digests in strata.items() if of == label) for label in (0, 1)]
+    fewest = min(numbers)
+    if fewest < folds:
+        name = classes[numbers.index(fewest)]
+        most = f"at most {fewest} folds are possible" if fewest > 1 else "cross-validation isn't possible"
+        raise DataError(f"{folds} folds need {folds} different photos of each class, and {name} has {fewest}: {most}")
     dealt = [digest for stratum in sorted(strata) for digest in strata[stratum]]
     return {example.row: place % folds for place, digest in enumerate(dealt) for example in copies[digest]}
 

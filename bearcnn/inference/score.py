@@ -50,7 +50,10 @@ def label_predictions(
 def keep_predictions(
     run: Run, predictor: Predictor, dataset: Dataset, known: Sequence[LabelledPrediction] = ()
 ) -> list[LabelledPrediction]:
-    """Write predictions.jsonl of a run, and return its content; a split of `known` is not predicted again."""
+    """Write predictions.jsonl of a run, and return its content; a split of `known` is not predicted again.
+
+    The answers of cross-validation are those of the folds' networks, with the model's temperature.
+    """
     predictions = read_folds(run, predictor.manifest.temperature)
     for split in HELD_OUT:
         answers = [prediction for prediction in known if prediction.split == split]

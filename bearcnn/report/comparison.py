@@ -48,8 +48,7 @@ def write_comparison(runs: Sequence[Run], out: Path) -> Path:
 def compare_runs(runs: Sequence[Run]) -> Comparison:
     """Read the runs and compare them on the test photos that all of them have, or else the validation photos.
 
-    Validation photos are cross-validated ones, too.
-
+    The validation photos of a cross-validated run are those of its folds.
     Photos are the same if their bytes and labels are equal. A photo that any run was trained on is not used.
     """
     gathered = [gather(run, thumbnails=False) for run in runs]

@@ -9,7 +9,7 @@ from fastai.learner import Learner
 from bearcnn.bodies import forbids_commerce
 from bearcnn.config import Config
 from bearcnn.data.dataset import Dataset
-from bearcnn.errors import RunError
+from bearcnn.errors import NoEpochError, RunError
 from bearcnn.model.load import load_weights
 from bearcnn.model.network import BearCNN, build_model
 from bearcnn.model.summary import describe_model
@@ -87,7 +87,9 @@ def fit(
 
 def _check_reached(run: Run, config: Config, state: TrainingState, interrupted: bool) -> None:
     if interrupted and not state.epochs:
-        raise RunError(f"stopped before the first epoch was finished: {run.directory} has nothing to keep; start again")
+        raise NoEpochError(
+            f"stopped before the first epoch was finished: {run.directory} has nothing to keep; start again"
+        )
     if not interrupted and not state.stopped_early and state.epochs < config.train.epochs:
         raise RunError(
             f"the loss became infinite or not a number in epoch {state.epochs + 1}; train again with a lower train.lr "

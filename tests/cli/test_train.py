@@ -62,6 +62,44 @@ class TestTrain:
         assert "Traceback" not in notes
         bearcnn_command("predict", some_photos(photos)[0], "--model", "r", cwd=tmp_path)
 
+    def test_with_folds_the_last_screen_is_of_all_photos_and_so_is_evaluate(self, photos, tmp_path):
+        options = ["--image-size", 32, "--epochs", 3, "--batch-size", 8, "--set", "model.widths=[8]"]
+        data = ["--data", photos / "train", "--out", "r"]
+        process = bearcnn_command("train", *data, *options, "--folds", 3, cwd=tmp_path)
+        assert "36 cross-validated photos, each judged by a network that never saw it:" in process.stdout
+        assert "fold 3 of 3: AUC " in process.stderr
+        assert "nan" not in process.stderr
+        assert "add --folds" not in process.stderr
+        assert all(len(line) <= 80 for line in process.stderr.splitlines())
+        process = bearcnn_command("evaluate", "r", "--target-recall", "0.9", "--json", cwd=tmp_path)
+        content = json.loads(process.stdout)
+        assert (content["split"], content["n"], content["choice"]["photos"]) == ("folds", 36, 36)
+        assert sum("seen all of them" in note for note in content["notes"]) == 1
+        process = bearcnn_command("evaluate", "r", "--data", photos, "--split", "folds", cwd=tmp_path, code=1)
+        assert "has no photos that r cross-validated" in process.stderr
+
+    def test_few_photos_are_told_of_folds(self, photos, tmp_path):
+        process = bearcnn_command(
+            "train", "--data", photos, "--image-size", 32, "--epochs", 1, "--batch-size", 8,
+            "--set", "model.widths=[8]", cwd=tmp_path,
+        )  # fmt: skip
+        assert "cross-validation scores more of so few photos: add --folds 5" in process.stderr
+
+    def test_ctrl_c_in_a_fold_says_how_to_go_on(self, photos, tmp_path):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "bearcnn", "train", "--data", str(photos), "--out", "r", "--image-size", "32",
+             "--epochs", "5000", "--set", "model.widths=[8]", "--batch-size", "8", "--folds", "2"],
+            cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        deadline = time.monotonic() + 120
+        while not (tmp_path / "r" / "folds" / "1" / "history.jsonl").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, notes = process.communicate(timeout=120)
+        assert process.returncode == 130, notes
+        assert "stopped. Continue with: bearcnn train --resume r" in notes
+        assert "Traceback" not in notes
+
     def test_lr_find_suggests_a_rate_and_draws_why(self, photos, tmp_path):
         process = bearcnn_command(
             "train", "--lr-find", "--json", "--data", photos, "--image-size", 32, "--set", "model.widths=[8, 16]",

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bearcnn.data.cache_folder import list_caches
-from bearcnn.data.splits import Example, draw_training, split_examples
+from bearcnn.data.splits import Example, cut_folds, draw_training, split_examples
 from bearcnn.errors import DataError
 from tests.helpers.folders import fill, where
 
@@ -203,3 +203,42 @@ class TestDrawTraining:
         ]
         assert all(sum(row % 4 == 0 for row in draw) == 10 for draw in draws)
         assert draws[0] != draws[1] != draws[2]
+
+
+@given(
+    examples=draw_examples(), folds=st.integers(2, 7), seed=st.integers(0, 5), order=st.randoms(use_true_random=False)
+)
+@settings(deadline=None, max_examples=200)
+def test_a_cut_has_every_photo_once_copies_together_and_each_class_and_kind_spread_evenly(
+    examples: list[Example], folds: int, seed: int, order: Any
+) -> None:
+    pictures = {example.digest: example for example in examples}.values()
+    fewest = min(sum(example.label == label for example in pictures) for label in (0, 1))
+    if fewest < folds:
+        possible = f"at most {fewest} folds are possible" if fewest > 1 else "cross-validation isn't possible"
+        with pytest.raises(DataError, match=possible):
+            cut_folds(examples, folds, seed, ("not_bear", "bear"))
+        return
+    made = cut_folds(examples, folds, seed, ("not_bear", "bear"))
+    assert set(made) == {example.row for example in examples}
+    assert set(made.values()) == set(range(folds))
+    for example in examples:
+        assert made[example.row] == made[next(each.row for each in examples if each.digest == example.digest)]
+    for subclasses in ("a", "b", "c", "d", "e", "abc", "de", "abcde"):  # each alone, each class, all
+        same = [made[each.row] for each in pictures if each.subclass in subclasses]
+        numbers = [same.count(fold) for fold in range(folds)]
+        assert max(numbers) - min(numbers) <= 1
+    for fold in range(folds):
+        assert {example.label for example in pictures if made[example.row] == fold} == {0, 1}
+    shuffled = list(examples)
+    order.shuffle(shuffled)
+    assert cut_folds(shuffled, folds, seed, ("not_bear", "bear")) == made
+
+
+def test_another_seed_is_another_cut_and_a_data_set_is_cut_into_its_folds(tmp_path: Path, load: Any) -> None:
+    dataset = load(fill(tmp_path / "data", {"bear": 20, "wolf": 20}), test_share=0, valid_share=0)
+    first, again, other = ([where(part) for part in dataset.cut_folds(4, seed)] for seed in (0, 0, 1))
+    assert first == again != other
+    judged = [path for part in first for path, split in part.items() if split == "valid"]
+    assert sorted(judged) == sorted(first[0])
+    assert all(Counter(part.values()) == {"train": 30, "valid": 10} for part in first)

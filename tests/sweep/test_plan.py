@@ -68,6 +68,15 @@ class TestPlan:
         assert len(set(ids)) == 4
         assert all(Path(name).name == name and " " not in name for name in ids)
 
+    def test_folds_are_refused_and_do_not_count_at_their_default(self, photos):
+        with pytest.raises(SweepError, match=r"train\.folds = 5 is for `bearcnn train` alone"):
+            plan_dropout(tiny_config(photos, "train.folds=5"), "head", [0, 0.3], 1)
+        with pytest.raises(SweepError, match=r"train\.folds can't be varied"):
+            plan_grid(tiny_config(photos), {"train.folds": [2, 3]}, 1)
+        validated = tiny_config(photos, "data.test_share=0", "train.monitor=last", "train.folds=5")
+        plain = tiny_config(photos, "data.test_share=0", "train.monitor=last")
+        assert digest_config(validated) != digest_config(plain)
+
     def test_ids_stay_when_the_sweep_grows(self, photos):
         config = tiny_config(photos)
         small, large = plan_dropout(config, "head", [0, 0.3], 1), plan_dropout(config, "head", [0, 0.1, 0.3], 2)

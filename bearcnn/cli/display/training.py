@@ -165,7 +165,7 @@ def show_finished(run: Run, metrics: dict[str, Any]) -> None:
         (run.onnx_file, "the model: predict needs this file alone"),
         (run.weights_file, "its weights, for training code"),
         (run.metrics_file, "every score with its interval"),
-        (run.predictions_file, "its answer to each validation and test photo"),
+        (run.predictions_file, "the answer to each photo that is scored"),
         (run.history_file, "one line per epoch"),
         (run.dataset_file, "each photo's split; what was skipped, and why"),
         (run.config_file, "the configuration, explained"),
