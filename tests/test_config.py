@@ -259,3 +259,21 @@ def test_what_a_body_can_not_do_is_refused(override, complaint):
 def test_blocks_that_shrink_the_map_of_a_body_away_are_refused():
     found = problems("model.body=efficientnet_lite0", "model.stride=2", "model.widths=[8,8,8,8]")
     assert "224 px is down to 1 x 1 before block 4 of 4" in found[0]
+
+
+def test_unfreezing_needs_a_body_with_so_many_stages():
+    assert problems("train.unfreeze=1") == ["train.unfreeze = 1 needs a pretrained body: set model.body"]
+    body = "model.body=efficientnet_lite0"
+    (found,) = problems(body, "train.unfreeze=6")
+    assert found == "train.unfreeze = 6: efficientnet_lite0 has 5 stages up to model.body_stage"
+    (found,) = problems(body, "model.body_stage=-4", "train.unfreeze=3")
+    assert "has 2 stages up to model.body_stage" in found
+
+
+def test_unfreezing_brings_the_usual_augmentation_back():
+    config = load_config(None, ["model.body=efficientnet_lite0", "train.unfreeze=1"])
+    assert config.augment == Config().augment
+    assert config.train.total_epochs == 23
+    assert load_config(None, ["model.body=efficientnet_lite0"]).train.total_epochs == 20
+    varied = load_config(None, ["model.body=efficientnet_lite0", "train.unfreeze=1", "augment.rotation=5"])
+    assert varied.augment.rotation == 5

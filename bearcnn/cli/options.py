@@ -90,6 +90,9 @@ class ConfigOptions:
     dropout: Annotated[str | None, knob("Share of the features dropped before the last layer.")] = None
     input_dropout: Annotated[str | None, knob("Share of the picture's pixels dropped.")] = None
     image_size: Annotated[str | None, knob("Side of the picture that the network sees, in pixels.")] = None
+    unfreeze: Annotated[
+        str | None, knob("Stages of the pretrained body, from its last, that learn too at the end: 0, 1, 2 ...")
+    ] = None
     epochs: Annotated[str | None, knob("Times that every photo is seen.")] = None
     batch_size: Annotated[str | None, knob("Photos in one step.")] = None
     lr: Annotated[str | None, knob("Highest learning rate.")] = None
@@ -106,6 +109,7 @@ class ConfigOptions:
             "model.dropout": self.dropout,
             "model.input_dropout": self.input_dropout,
             "data.image_size": self.image_size,
+            "train.unfreeze": self.unfreeze,
             "train.epochs": self.epochs,
             "train.batch_size": self.batch_size,
             "train.lr": self.lr,

@@ -23,7 +23,7 @@ from bearcnn.data.dataset import Dataset
 from bearcnn.evaluation.calibration import fit_temperature
 from bearcnn.inference.predictor import BATCH_SIZE
 from bearcnn.manifest import Manifest
-from bearcnn.model.bodies import FrozenBody
+from bearcnn.model.bodies import PretrainedBody
 from bearcnn.model.network import BearCNN, bear_logit
 from bearcnn.model.predict import predict_logits
 from bearcnn.training.maps import network_inputs
@@ -88,7 +88,7 @@ class ShippedModel(nn.Module):
 
 
 def describe(
-    config: Config, dataset: Dataset, best_epoch: int, *, temperature: float, body: FrozenBody | None = None
+    config: Config, dataset: Dataset, best_epoch: int, *, temperature: float, body: PretrainedBody | None = None
 ) -> Manifest:
     """Build the manifest of a model file, without its scores, which are not known yet."""
     return Manifest(

@@ -33,6 +33,8 @@ def load_model(weights: Path) -> TrainedNetwork:
     manifest = read_manifest(weights)
     config = make_config(manifest.config)
     body = load_body(config.model, pretrained=False)  # its weights are in the file, with all others
+    if body is not None and manifest.body:
+        body.about = manifest.body
     network = build_model(config.model, manifest.output_classes, body=body).eval()
     load_weights(weights, network)
     return TrainedNetwork(network, manifest, config)

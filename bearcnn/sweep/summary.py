@@ -57,7 +57,7 @@ def _seeds(analysis: Analysis) -> int:
 
 def _what_was_done(analysis: Analysis) -> str:
     photos, settings = analysis.photos, len(analysis.settings)
-    epochs = analysis.plan.config.train.epochs
+    epochs = analysis.plan.config.train.total_epochs
     text = (
         f"{_count(analysis.done, 'training run')} of {_count(epochs, 'epoch')}: "
         f"{_count(settings, 'setting')} of {_subject(analysis)} with {_count(len(analysis.plan.seeds), 'seed')} each. "
