@@ -12,6 +12,8 @@ from bearcnn.registry import Registry
 NO_BODY = "none"
 TIMM = "timm:"
 """What the name of a timm network begins with."""
+SAFETENSORS = ".safetensors"
+"""What the name of a file with a body's weights ends with."""
 
 Convolution = tuple[int, int]
 """Side of a convolution's window, and its stride."""
@@ -118,13 +120,15 @@ augmentation that cached maps can't give. The preset `pretrained` spells it out.
 
 
 def find_body(name: str) -> Body:
-    """Find the body of that name; for `timm:NAME` one whose stages only the network itself can tell.
+    """Find the body of that name; for `timm:NAME` and for a file one whose stages only the network itself can tell.
 
     Raises:
         BearcnnError: there is none.
     """
     if name.startswith(TIMM):
         return Body(name, f"{name.removeprefix(TIMM)} of timm", "", (), 0, 1, "bearcnn.model.timm:load_timm", "timm")
+    if name.endswith(SAFETENSORS):
+        return Body(name, f"the body in {name}", "", (), 0, 1, "bearcnn.model.bodies:load_body_file")
     return BODIES[name]
 
 

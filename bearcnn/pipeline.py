@@ -79,7 +79,7 @@ def finish(run: Run, dataset: Dataset, result: TrainResult, reporter: Reporter =
     config = run.config()
     reporter.stage("exporting the best epoch")
     network = result.best_network(run, config)
-    temperature = calibrate(network, dataset, config.data)
+    temperature = calibrate(network, dataset, config)
     manifest = describe(config, dataset, result.state.best_epoch, temperature=temperature, body=network.body)
     write_atomically(run.onnx_file, to_onnx(network, manifest), overwrite=True)
     reporter.stage("evaluating the exported model")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bearcnn._version import __version__
-from bearcnn.config import Config, DataConfig
+from bearcnn.config import Config
 from bearcnn.data.dataset import Dataset
 from bearcnn.evaluation.calibration import fit_temperature
 from bearcnn.inference.predictor import BATCH_SIZE
@@ -110,10 +110,10 @@ def describe(
     )
 
 
-def calibrate(network: BearCNN, dataset: Dataset, data: DataConfig) -> float:
+def calibrate(network: BearCNN, dataset: Dataset, config: Config) -> float:
     """Fit the temperature of a network on the validation photos (Guo et al. 2017)."""
     rows, labels = dataset.arrays("valid")
-    return fit_temperature(labels, predict_logits(network, network_inputs(network, dataset, data), rows))
+    return fit_temperature(labels, predict_logits(network, network_inputs(network, dataset, config), rows))
 
 
 def batches(photos: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:

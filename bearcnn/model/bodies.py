@@ -12,6 +12,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load as load_safetensors
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -19,6 +21,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from bearcnn.bodies import BODIES, NO_BODY, find_body
 from bearcnn.config import ModelConfig
 from bearcnn.errors import ConfigError, MissingPackageError, ModelFileError
+from bearcnn.manifest import MANIFEST_KEY, read_manifest
 from bearcnn.model.layers import Normalize
 from bearcnn.registry import load
 
@@ -217,6 +220,84 @@ def load_efficientnet_lite0(name: str, stage: int, pretrained: bool) -> Pretrain
     about = {"name": name, "licence": row.licence, "sha256": _SHA256 if pretrained else ""}
     ends = [f"2.{blocks - 1}" for blocks in _BLOCKS_OF_STAGES[: len(row.passed(stage))]]
     return PretrainedBody(layers, row.passed(stage)[-1].channels, about, ends)
+
+
+def load_body_file(path: str, stage: int, pretrained: bool = True) -> PretrainedBody:
+    """Load the body in a safetensors file: of a model that bearcnn wrote, or EfficientNet-Lite0 in timm's names.
+
+    Raises:
+        ModelFileError: the file is missing, can't be read, or its tensors don't fit.
+        MissingPackageError: the body in it needs a package that isn't installed.
+    """
+    assert pretrained, "a model file names the architecture itself"
+    file = Path(path)
+    try:
+        content = file.read_bytes()
+        tensors = load_safetensors(content)
+        with safe_open(file, framework="pt") as opened:
+            ours = MANIFEST_KEY in (opened.metadata() or {})
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ModelFileError(f"the body's weights in {file} can't be read ({reason}); model.body names them") from None
+    about = {"name": "efficientnet_lite0", "licence": "unknown"}
+    if ours:
+        about = read_manifest(file).body
+        if not about:
+            raise ModelFileError(f"{file} is a model without a pretrained body, which model.body could name")
+    body: PretrainedBody = load(find_body(about["name"]).loader)(about["name"], stage, False)
+    wanted = {name: tensor for name, tensor in body.state_dict().items() if not name.endswith("num_batches_tracked")}
+    spelled = {name: f"body.{name}" if ours else _timm_name(name) for name in wanted}
+    wrong = [
+        theirs
+        for name, theirs in spelled.items()
+        if theirs and (theirs not in tensors or tensors[theirs].shape != wanted[name].shape)
+    ]
+    if wrong:
+        raise ModelFileError(
+            f"{file} doesn't hold {about['name']} up to model.body_stage = {stage}: {len(wrong)} of {len(wanted)} "
+            f"tensors are missing or have another shape ({wrong[0]} first)"
+        )
+    found = {name: tensors[theirs] for name, theirs in spelled.items() if theirs}
+    body.load_state_dict(found, strict=False)  # without the counters of batches, which nothing reads
+    body.about = {
+        "name": about["name"], "licence": about["licence"], "sha256": hashlib.sha256(content).hexdigest(),
+        "file": file.name,
+    }  # fmt: skip
+    return body
+
+
+def _timm_name(name: str) -> str:
+    """Translate a tensor's name in EfficientNet-Lite0's layers into timm's; empty for the preprocessing."""
+    part, _, rest = name.removeprefix("layers.").partition(".")
+    if part == "0":
+        return ""
+    if part == "1":
+        number, _, tensor = rest.partition(".")
+        return f"{'conv_stem' if number == '0' else 'bn1'}.{tensor}"
+    block, _, layer, tensor = rest.split(".")
+    place = int(block)
+    for group, (blocks, _, _, expansion, _) in enumerate(_GROUPS):
+        if place < blocks:
+            expand = {"0": "conv_pw", "1": "bn1", "3": "conv_dw", "4": "bn2", "6": "conv_pwl", "7": "bn3"}
+            layers = expand if expansion > 1 else {"0": "conv_dw", "1": "bn1", "3": "conv_pw", "4": "bn2"}
+            return f"blocks.{group}.{place}.{layers[layer]}.{tensor}"
+        place -= blocks
+    raise AssertionError(name)
+
+
+def empty_body(config: ModelConfig, about: dict[str, str]) -> PretrainedBody | None:
+    """Build the body of a model file, which holds its weights: `about` is what its manifest says of the body.
+
+    Raises:
+        MissingPackageError: a package that it needs isn't installed.
+    """
+    if config.body == NO_BODY:
+        return None
+    name = about.get("name", config.body)  # where the weights came from a file, the architecture alone
+    body: PretrainedBody = load(find_body(name).loader)(name, config.body_stage, False)
+    if about:
+        body.about = about
+    return body
 
 
 def load_body(config: ModelConfig, pretrained: bool = True) -> PretrainedBody | None:

@@ -242,6 +242,8 @@ def digest_config(config: Config) -> str:
         del content["model"]["body"], content["model"]["body_stage"]
     if not content["train"]["unfreeze"]:
         del content["train"]["unfreeze"], content["train"]["unfreeze_epochs"], content["train"]["unfreeze_lr"]
+    if content["train"]["views"] == 2:
+        del content["train"]["views"]
     return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 

@@ -73,7 +73,7 @@ def run_trial(
         state, network = result.state, result.learner.model
         scores: dict[str, Scores] = {}
         predictions: dict[str, NDArray[np.float32]] = {}
-        inputs = network_inputs(network, dataset, trial.config.data)
+        inputs = network_inputs(network, dataset, trial.config)
         for split, (rows, labels) in _splits(dataset).items():
             predictions[split] = _predict(network, inputs, rows, 2 * trial.config.train.batch_size)
             if split != "test":  # stored, not scored: only the chosen setting's test score is ever computed
@@ -102,7 +102,7 @@ def time_trial(config: Config, dataset: Dataset, seconds: float = 2.0) -> float:
     rows, _ = dataset.arrays("valid")
     batch = min(len(rows), 2 * config.train.batch_size)
     start = time.perf_counter()
-    _predict(network, network_inputs(network, dataset, config.data), rows[:batch], batch)
+    _predict(network, network_inputs(network, dataset, config), rows[:batch], batch)
     photo = (time.perf_counter() - start) / batch
     photos = {split: len(found) for split, (found, _) in _splits(dataset).items()}
     steps = len(learner.dls.train)

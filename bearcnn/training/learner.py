@@ -23,7 +23,7 @@ from bearcnn.model.network import BearCNN, build_model
 from bearcnn.training.callbacks import BFloat16Blocks, CountBatches, SeedEpoch
 from bearcnn.training.dataloaders import build_dataloaders
 from bearcnn.training.losses import SubclassCrossEntropy
-from bearcnn.training.maps import OnMaps, open_maps
+from bearcnn.training.maps import OnMaps, Views, open_maps
 
 
 def build_learner(
@@ -54,8 +54,9 @@ def build_learner(
         model = build_network(config, dataset)
     model = lay_out(model, device)
     body = model.body
-    maps = None if body is None or body.fine_tuned else open_maps(body, dataset, config.data, on_maps)
-    if maps is not None:
+    maps = None
+    if body is not None and not body.fine_tuned:
+        maps = open_maps(body, dataset, config.data, on_maps, views=Views.of(config))
         _check_map(config, maps.shape[2])
     unfrozen = body is not None and body.unfrozen > 0
     callbacks = [TrainEvalCallback(), Recorder(), SeedEpoch(config, settings.epochs if unfrozen else 0)]
