@@ -254,7 +254,7 @@ class TrainConfig(Section):
     body."""
     unfreeze_epochs: int = Field(3, ge=1, le=100_000)
     """Number of times that every training photo is used by train.unfreeze, after train.epochs."""
-    unfreeze_lr: float = Field(1e-3, gt=0, le=10)
+    unfreeze_lr: float = Field(3e-4, gt=0, le=10)
     """Highest learning rate of train.unfreeze, for the blocks and the head. The body's last stage has a third of it,
     and each stage before a third of the next."""
     seed: int = Field(0, ge=0, lt=2**32)

@@ -16,6 +16,7 @@ from bearcnn.manifest import read_manifest
 from bearcnn.model.bodies import load_body
 from bearcnn.model.load import load_model
 from bearcnn.model.network import build_model
+from bearcnn.sweep.trial import time_trial
 from bearcnn.training.checkpoint import best_file, last_file, read_checkpoint
 from bearcnn.training.learner import build_learner, build_network, split_by_stage, stage_rates, unfreeze
 from tests.helpers.training import Recorder, train_small
@@ -189,7 +190,7 @@ class Explode(Callback):
 @pytest.mark.slow
 def test_a_rate_that_is_far_too_high_names_its_key(config, finished, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(RunError, match=r"in epoch 3; train again with a lower train\.unfreeze_lr \(it was 0\.001\)"):
+    with pytest.raises(RunError, match=r"in epoch 3; train again with a lower train\.unfreeze_lr \(it was 0\.0003\)"):
         pipeline.train(config, finished[1], tmp_path / "run", cbs=[Explode()])
 
 
@@ -199,3 +200,10 @@ def test_a_sweep_compares_frozen_and_unfrozen(config, finished, tmp_path):
     analysis = bearcnn.sweep(frozen, finished[1], {"train.unfreeze": [0, 1]}, seeds=1, out=tmp_path / "sweep")
     assert not analysis.failed
     assert len(analysis.settings) == 2
+
+
+@pytest.mark.slow
+def test_the_estimate_of_a_sweep_counts_the_epochs_from_pixels(config, finished):
+    train = config.train.model_copy(update={"unfreeze_epochs": 300})
+    longer = time_trial(config.model_copy(update={"train": train}), finished[1], 0.3)
+    assert longer > 10 * time_trial(config, finished[1], 0.3)
