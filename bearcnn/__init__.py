@@ -9,6 +9,7 @@
     bearcnn.Predictor("bear.onnx").predict(["a.jpg"])
     bearcnn.evaluate(labels, probabilities)
     bearcnn.sweep(config, dataset, {"model.dropout": [0, 0.2, 0.5]}, seeds=5)
+    bearcnn.learning_curve(config, dataset, [16, 32, 64, 128], seeds=5)
 
 Each name is loaded when it is first used (PEP 562): importing bearcnn loads nothing heavy. The packages are the steps
 of the flow: `data`, `model`, `training`, `export`, `inference`, `evaluation`, `report`, `explain`, `sweep`, `cli`.
@@ -31,12 +32,13 @@ if TYPE_CHECKING:  # for type checkers and editors; `_API` is what happens
     from bearcnn.pipeline import resume, train
     from bearcnn.reporter import Reporter
     from bearcnn.runs import Run, open_run
+    from bearcnn.sweep.learning_curve import learning_curve
     from bearcnn.sweep.run import sweep
     from bearcnn.training.notebook import build_learner
 
 __all__ = [
     "BearcnnError", "Config", "Dataset", "Predictor", "Reporter", "Run", "__version__", "build_learner", "evaluate",
-    "explain", "export", "load_config", "open_run", "resume", "sweep", "train",
+    "explain", "export", "learning_curve", "load_config", "open_run", "resume", "sweep", "train",
 ]  # fmt: skip
 
 _API = {
@@ -48,6 +50,7 @@ _API = {
     "Run": "bearcnn.runs",
     "build_learner": "bearcnn.training.notebook",
     "evaluate": "bearcnn.evaluation.metrics",
+    "learning_curve": "bearcnn.sweep.learning_curve",
     "load_config": "bearcnn.config",
     "open_run": "bearcnn.runs",
     "resume": "bearcnn.pipeline",

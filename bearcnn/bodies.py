@@ -113,7 +113,7 @@ DEFAULTS_WITH_BODY: dict[str, dict[str, Any]] = {
     "data": {"image_size": 224},
     "model": {"widths": [64], "kernel_size": 1, "stride": 1, "pool_size": 1},
     "augment": {"crop": 1.0, "stretch": 1.0, "rotation": 0.0, "brightness": 0.0, "contrast": 0.0},
-    "train": {"sizes": [], "epochs": 20, "lr": 1e-2},
+    "train": {"sizes": [], "epochs": 20, "lr": 1e-2, "monitor": "last"},
 }
 """What a configuration with a body has where nobody says otherwise: a head of one small convolution, and no
 augmentation that cached maps can't give. The preset `pretrained` spells it out."""

@@ -63,7 +63,9 @@ Rate = Annotated[float, AfterValidator(_rate_below_one)]
 Pooling = Annotated[str, AfterValidator(_known_pooling)]
 BodyName = Annotated[str, AfterValidator(_known_body)]
 Precision = Literal["auto", "float32", "bfloat16"]
-Monitor = Literal["average_precision", "roc_auc", "accuracy", "balanced_accuracy", "f1", "valid_loss"]
+Monitor = Literal["average_precision", "roc_auc", "accuracy", "balanced_accuracy", "f1", "valid_loss", "last"]
+LAST_EPOCH: Literal["last"] = "last"
+"""The value of `train.monitor` that keeps the last epoch: no validation photo decides anything about it."""
 
 
 class Section(BaseModel):
@@ -92,6 +94,22 @@ class DataConfig(Section):
     """Share of the photos for the test, if the folder has neither valid/ nor test/; 0 for none."""
     split_seed: int = Field(0, ge=0)
     """Seed of the split. It is separate from train.seed: several training seeds use the same photos."""
+
+    photos: int = Field(0, ge=0)
+    """Most photos to train on, classes in proportion; 0 for all. train.seed decides which, and fewer are a part of
+    more; the photos of valid/ and test/ stay."""
+
+    @field_validator("photos")
+    @classmethod
+    def _one_of_each_class(cls, value: int) -> int:
+        if value == 1:
+            raise ValueError("1 photo can't be of both classes: 2 or more, or 0 for all")
+        return value
+
+    @property
+    def with_all_photos(self) -> "DataConfig":
+        """This configuration without a limit of its training photos, for the data set to draw them from."""
+        return self.model_copy(update={"photos": 0})
 
     @model_validator(mode="after")
     def _leaves_photos_to_train_on(self) -> "DataConfig":
@@ -219,6 +237,8 @@ class TrainConfig(Section):
 
     epochs: int = Field(60, ge=1, le=100_000)
     """Number of times that every training photo is used."""
+    min_steps: int = Field(0, ge=0, le=10_000_000)
+    """Fewest steps of the training run: with few photos, an epoch goes through them as often as that takes."""
     sizes: Literal["auto"] | tuple[Annotated[int, Field(ge=8)], ...] = "auto"
     """Sides of the training pictures, one after the other, up to data.image_size: training starts faster on small
     pictures (progressive resizing; Howard 2018). auto: a half, three quarters and all of data.image_size, if that is 64
@@ -241,7 +261,8 @@ class TrainConfig(Section):
     balance: Literal["weights", "sampling", "none"] = "weights"
     """Treatment of a rarer class: weights in the loss, sampling (both classes drawn equally often), or none."""
     monitor: Monitor = "average_precision"
-    """Validation score that decides the best epoch and early stopping."""
+    """Validation score that decides the best epoch and early stopping. last: the last epoch is kept whatever its score,
+    for few validation photos, whose scores are mostly chance."""
     patience: int = Field(0, ge=0)
     """Early stopping: epochs without a better monitor before training ends; 0 for never."""
     views: int = Field(2, ge=1, le=64)
@@ -334,6 +355,12 @@ class Config(Section):
             raise ValueError(f"train.unfreeze = {wanted} needs a pretrained body: set model.body")
         if body and wanted > (stages := len(body.passed(self.model.body_stage))):
             raise ValueError(f"train.unfreeze = {wanted}: {body.name} has {stages} stages up to model.body_stage")
+        return self
+
+    @model_validator(mode="after")
+    def _patience_needs_a_score(self) -> "Config":
+        if self.train.patience and self.train.monitor == LAST_EPOCH:
+            raise ValueError("train.patience waits for a better score: set train.monitor to one, or train.patience = 0")
         return self
 
     @model_validator(mode="after")

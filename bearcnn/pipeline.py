@@ -53,6 +53,7 @@ def train(
         RunError: the folder isn't empty, the loss became infinite or not a number, or Ctrl-C came in the first epoch.
     """
     run = create_run(choose_directory(config, datetime.now(), out=Path(out) if out else None), config)
+    dataset = dataset.limit(config.data.photos, config.train.seed)
     run.write_dataset(dataset.to_json())
     return finish(run, dataset, fit(run, dataset, cbs=cbs, reporter=reporter), reporter)
 
@@ -75,9 +76,9 @@ def resume(run: Run, dataset: Dataset, *, cbs: Callbacks = (), reporter: Reporte
 
 
 def finish(run: Run, dataset: Dataset, result: TrainResult, reporter: Reporter = SILENT) -> Run:
-    """Export the best epoch, score the exported file on the validation and test photos, and write the report."""
+    """Export the kept epoch, score the exported file on the validation and test photos, and write the report."""
     config = run.config()
-    reporter.stage("exporting the best epoch")
+    reporter.stage(f"exporting the network of epoch {result.state.best_epoch}")
     network = result.best_network(run, config)
     temperature = calibrate(network, dataset, config)
     manifest = describe(config, dataset, result.state.best_epoch, temperature=temperature, body=network.body)

@@ -1,6 +1,11 @@
 """The progress of a training run. A `Reporter` is silent; the command line has one that shows everything."""
 
+from collections.abc import Callable
+
 from bearcnn.runs import EpochRecord, LayerRow
+
+OnMaps = Callable[[str, int, int], None]
+"""Gets the progress of a pretrained body's maps: what they are and their size, the photos done, and their total."""
 
 
 class Reporter:
@@ -23,7 +28,7 @@ class Reporter:
         """Report a finished epoch."""
 
     def stage(self, what: str) -> None:
-        """Report the start of a longer step, such as "exporting the best epoch"."""
+        """Report the start of a longer step, such as "writing the report"."""
 
 
 SILENT = Reporter()

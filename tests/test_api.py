@@ -29,7 +29,9 @@ def test_importing_bearcnn_loads_nothing_that_python_has_not_loaded():
     assert new <= import_machinery
 
 
-@pytest.mark.parametrize("name", ["load_config", "Config", "Dataset", "Predictor", "evaluate", "Run", "sweep"])
+@pytest.mark.parametrize(
+    "name", ["load_config", "Config", "Dataset", "Predictor", "evaluate", "Run", "sweep", "learning_curve"]
+)
 def test_light_names_load_no_torch(name):
     assert not {"torch", "fastai", "matplotlib", "pandas"} & loaded(f"import bearcnn; bearcnn.{name}")
 

@@ -1,5 +1,7 @@
 """The whole way with a pretrained body: train, resume, export, predict, explain, sweep, and fastai's calls."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
@@ -18,6 +20,7 @@ from bearcnn.inference.predictor import Predictor
 from bearcnn.manifest import read_manifest
 from bearcnn.model.bodies import load_body
 from bearcnn.model.load import load_model
+from bearcnn.sweep.reporter import SweepReporter
 from bearcnn.training.checkpoint import best_file
 from bearcnn.training.maps import open_maps
 from tests.helpers.training import Recorder, train_small
@@ -117,6 +120,24 @@ def test_a_sweep_reads_the_maps(config, finished, tmp_path):
     analysis = bearcnn.sweep(config, dataset, {"model.pooling": ["max", "avg"]}, seeds=1, out=tmp_path / "sweep")
     assert not analysis.failed
     assert len(analysis.settings) == 2
+
+
+def test_a_sweep_computes_the_maps_of_all_settings_before_its_first_trial(config, finished, tmp_path, monkeypatch):
+    monkeypatch.setenv("BEARCNN_CACHE", str(tmp_path / "cache"))
+    calls = []
+
+    class Listener(SweepReporter):
+        def preparing(self):
+            return nullcontext(lambda what, done, total: calls.append(done))
+
+        def trial_started(self, trial, epochs):
+            calls.append("trial")
+
+    varied = {"model.body_stage": [-1, -2], "model.pooling": ["max", "avg"]}
+    analysis = bearcnn.sweep(config, finished[1], varied, seeds=1, out=tmp_path / "sweep", reporter=Listener())
+    assert not analysis.failed
+    photos = [*range(len(finished[1].examples) + 1)]
+    assert calls == [*photos, *photos, *["trial"] * 4]
 
 
 @pytest.fixture(scope="module")

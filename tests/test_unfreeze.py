@@ -207,3 +207,14 @@ def test_the_estimate_of_a_sweep_counts_the_epochs_from_pixels(config, finished)
     train = config.train.model_copy(update={"unfreeze_epochs": 300})
     longer = time_trial(config.model_copy(update={"train": train}), finished[1], 0.3)
     assert longer > 10 * time_trial(config, finished[1], 0.3)
+
+
+@pytest.mark.slow
+def test_without_a_monitor_the_last_epoch_of_both_phases_is_kept(config, finished, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert load_config(None, ["model.body=efficientnet_lite0", "train.unfreeze=1"]).train.monitor == "last"
+    train = config.train.model_copy(update={"monitor": "last", "unfreeze_epochs": 1})
+    run, _, watcher = train_small(config.model_copy(update={"train": train}), tmp_path / "run")
+    assert [record.best for record in watcher.records] == [True, True, True]
+    assert run.metrics()["best_epoch"] == 3
+    assert read_manifest(run.onnx_file).body["fine_tuned"] == "the last 2 of 5 stages"

@@ -18,6 +18,7 @@ from bearcnn.cli.display import console
 from bearcnn.cli.evaluate import evaluate
 from bearcnn.cli.explain import explain
 from bearcnn.cli.export import export
+from bearcnn.cli.learning_curve import learning_curve
 from bearcnn.cli.predict import predict
 from bearcnn.cli.report import report
 from bearcnn.cli.sweep import sweep, sweep_dropout
@@ -43,6 +44,7 @@ app.command(rich_help_panel="Main")(evaluate)
 app.command(rich_help_panel="Main")(report)
 app.command(rich_help_panel="Main")(export)
 app.command(rich_help_panel="Main")(explain)
+app.command("learning-curve", rich_help_panel="Experiments")(learning_curve)
 app.command("sweep-dropout", rich_help_panel="Experiments")(sweep_dropout)
 app.command(rich_help_panel="Experiments")(sweep)
 data_app.command()(synth)

@@ -109,7 +109,9 @@ def _assess(run: "Run", dataset: "Dataset", split: "Split", policy: "ThresholdPo
             keep_predictions(run, predictor, dataset, predictions)
     validation = validation_predictions(run) if policy.chooses else []
     choice = choose_threshold(policy, validation, predictor.manifest.threshold)
-    return assess(predictions, split, choice, policy, trained_on=split if own else None)
+    return assess(
+        predictions, split, choice, policy, trained_on=split if own else None, monitor=run.config().train.monitor
+    )
 
 
 def _keep(run: "Run", assessment: "Assessment", save: bool, own: bool) -> None:

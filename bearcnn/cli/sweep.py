@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bearcnn.config import Config
     from bearcnn.data.dataset import Dataset
     from bearcnn.sweep.analysis import Analysis
+    from bearcnn.sweep.executors.base import Resources
     from bearcnn.sweep.folder import SweepFolder
     from bearcnn.sweep.plan import Plan
 
@@ -36,7 +37,7 @@ def _running(*names: str, **settings: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class SweepOptions(ConfigOptions):
-    """The options that both commands have, in the order of the help."""
+    """The options that every experiment has, in the order of the help."""
 
     as_json: AsJson = False
     seeds: Annotated[
@@ -63,6 +64,12 @@ class SweepOptions(ConfigOptions):
     ray_address: Annotated[str, _running(metavar="ADDRESS", help="Ray cluster. Default: one started here.")] = ""
     cpus: Annotated[int, _running("--cpus", min=1, help="CPUs of a trial on Ray.")] = 1
     gpus: Annotated[float, _running("--gpus", min=0, help="GPUs of a trial on Ray; 0.25: four trials on one.")] = 0.0
+
+    def resources(self) -> "Resources":
+        """Return where the trials run."""
+        from bearcnn.sweep.executors.base import Resources
+
+        return Resources(self.engine, self.workers, self.ray_address, self.cpus, self.gpus)
 
 
 @with_options
@@ -160,15 +167,13 @@ def _run(command: str, make: MakePlan, options: SweepOptions) -> None:
         raise BearcnnError("--resume continues a sweep in its own folder; omit --out")
     from bearcnn.cli.display.dataset import show_dataset
     from bearcnn.cli.display.sweep import SweepDisplay
-    from bearcnn.sweep.executors.base import Resources
     from bearcnn.sweep.run import run_sweep
 
     folder, plan, dataset = _resume(options.resume, make, options) if options.resume else _start(command, make, options)
     show_dataset(dataset, builtin=not plan.config.data.path)
-    resources = Resources(options.engine, options.workers, options.ray_address, options.cpus, options.gpus)
     again = f"[bold]bearcnn {command} --resume {console.plain(str(folder.directory))}[/]"
     try:
-        analysis = run_sweep(folder, plan, dataset, resources, SweepDisplay())
+        analysis = run_sweep(folder, plan, dataset, options.resources(), SweepDisplay())
     except KeyboardInterrupt:
         console.note(f"[yellow]stopped.[/] Continue with: {again}")
         raise typer.Exit(130) from None

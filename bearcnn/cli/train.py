@@ -73,7 +73,7 @@ def _open(config: "Config", purpose: str, out: Path | None) -> "tuple[Path, Data
     from bearcnn.runs import choose_directory
 
     directory = choose_directory(config, datetime.now(), purpose, out)
-    dataset = open_with_progress(config)
+    dataset = open_with_progress(config).limit(config.data.photos, config.train.seed)
     show_dataset(dataset, builtin=not config.data.path)
     return directory, dataset
 
@@ -93,7 +93,7 @@ def _resume(folder: Path, as_json: bool) -> None:
 def _showing(config: "Config", finished: int = 0) -> "AbstractContextManager[Reporter]":
     from bearcnn.cli.display.training import training_display
 
-    return training_display(config.train.total_epochs, finished)
+    return training_display(config.train.total_epochs, finished, config.train.monitor)
 
 
 def _show(run: "Run", as_json: bool) -> None:
@@ -106,9 +106,7 @@ def _show(run: "Run", as_json: bool) -> None:
         show_finished(run, metrics)
         config = run.config()
         if config.data.path and config.model.body == NO_BODY:  # drawn scenes need no help
-            console.note(
-                "a pretrained body needs fewer photos and seconds; to try one, add: [bold]--body efficientnet_lite0[/]"
-            )
+            console.note("fewer photos are enough with a pretrained body: add [bold]--body efficientnet_lite0[/]")
     if not metrics["complete"]:
         console.note(
             f"[yellow]stopped after epoch {metrics['epochs']}; the model is the best so far.[/] "

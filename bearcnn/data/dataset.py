@@ -27,6 +27,7 @@ from bearcnn.data.splits import (
     Example,
     Split,
     check_splits,
+    draw_training,
     find_contradictions,
     find_copies,
     split_examples,
@@ -127,6 +128,14 @@ class Dataset:
         if {example.split for example in dataset.examples} != {"train"}:
             return dataset
         return replace(dataset, examples=tuple(replace(example, split="test") for example in dataset.examples))
+
+    def limit(self, photos: int, seed: int) -> Self:
+        """Return this data set with at most so many training photos (0: all), those that the seed draws.
+
+        The fingerprint stays: it is that of the photos before the draw. A data set that is limited already stays as it
+        is.
+        """
+        return replace(self, examples=draw_training(self.examples, photos, seed)) if photos else self
 
     def select(self, split: Split) -> tuple[Example, ...]:
         """Return the examples of one split, in the order of their paths."""

@@ -2,16 +2,17 @@
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from bearcnn.data.names import readable
 from bearcnn.errors import DataError
 
-Split = Literal["train", "valid", "test"]
+Split = Literal["train", "valid", "test", "unused"]
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
+"""The splits that are used; unused are training photos that a run with few of them didn't draw."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,28 @@ def _share_out(number: int, *shares: float) -> tuple[int, ...]:
         while sum(parts) >= number:
             parts[parts.index(max(parts))] -= 1
     return tuple(parts)
+
+
+def draw_training(examples: Sequence[Example], count: int, seed: int) -> tuple[Example, ...]:
+    """Keep about `count` training photos, classes in proportion and each at least once; the others become unused.
+
+    The order in which a class's photos are drawn follows from the seed and the photos' digests: with one seed, the
+    photos of a smaller draw are a part of those of a larger one.
+    """
+    train = [example for example in examples if example.split == "train"]
+    if len(train) <= count:
+        return tuple(examples)
+    positives = sum(example.label for example in train)
+    wanted = min(max(1, round(count * positives / len(train))), count - 1)
+    kept: set[int] = set()
+    for label, number in ((0, count - wanted), (1, wanted)):
+        of_class = [example for example in train if example.label == label]
+        of_class.sort(key=lambda each: (hashlib.blake2b(f"draw {seed} {each.digest}".encode()).digest(), each.path))
+        kept |= {example.row for example in of_class[:number]}
+    return tuple(
+        replace(example, split="unused") if example.split == "train" and example.row not in kept else example
+        for example in examples
+    )
 
 
 def find_contradictions(root: Path, examples: list[Example]) -> dict[int, str]:

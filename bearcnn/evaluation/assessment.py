@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from bearcnn.config import LAST_EPOCH
 from bearcnn.errors import BearcnnError
 from bearcnn.evaluation.calibration import apply_temperature, cross_fit, log_odds, measure_reliability
 from bearcnn.evaluation.intervals import Estimate, proportion
@@ -20,6 +21,7 @@ from bearcnn.evaluation.thresholds import (
     explain_proof,
     operating_point,
 )
+from bearcnn.evaluation.wording import explain_few_photos
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +122,12 @@ def assess(
     policy: ThresholdPolicy,
     *,
     trained_on: str | None,
+    monitor: str = "",
 ) -> Assessment:
-    """Assess predictions at the chosen threshold; `trained_on` is the photos' split in the run's training."""
+    """Assess predictions at the chosen threshold.
+
+    `trained_on` is the photos' split in the run's training, and `monitor` the validation score that chose its epoch.
+    """
     labels, probabilities = as_arrays(predictions)
     evaluation = evaluate(labels, probabilities, threshold=choice.threshold)
     point = operating_point(
@@ -138,7 +144,7 @@ def assess(
         point=point,
         groups=group_errors(predictions, choice.threshold),
         mistakes=worst_mistakes(predictions, choice.threshold),
-        notes=_find_caveats(choice, policy, evaluation, trained_on),
+        notes=_find_caveats(choice, policy, evaluation, trained_on, monitor),
     )
 
 
@@ -201,8 +207,10 @@ def _count_errors(name: str, label: int, photos: list[LabelledPrediction], thres
     return GroupErrors(name, label, len(photos), wrong, proportion(wrong, len(photos)))
 
 
-def _find_caveats(choice: Choice, policy: ThresholdPolicy, evaluation: Evaluation, trained_on: str | None) -> list[str]:
-    notes = []
+def _find_caveats(
+    choice: Choice, policy: ThresholdPolicy, evaluation: Evaluation, trained_on: str | None, monitor: str
+) -> list[str]:
+    notes = list(filter(None, [explain_few_photos(evaluation)]))
     if trained_on == "train":
         notes.append("the model was trained on these very photos: the scores say nothing about others")
     elif trained_on == "valid" and policy.chooses:
@@ -210,7 +218,7 @@ def _find_caveats(choice: Choice, policy: ThresholdPolicy, evaluation: Evaluatio
             "the threshold was chosen on these very photos, so the numbers flatter it; "
             "test photos, best of other days and places, are needed for a fair judgement"
         )
-    elif trained_on == "valid":
+    elif trained_on == "valid" and monitor != LAST_EPOCH:
         notes.append("the best epoch was chosen on these photos, so the scores flatter the model a little")
     if policy.target_recall is not None:
         found = evaluation.confusion.true_positive

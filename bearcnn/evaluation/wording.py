@@ -4,11 +4,14 @@ from collections.abc import Callable
 
 from bearcnn.evaluation.formats import decimal, percent, signed, target_percent
 from bearcnn.evaluation.intervals import Estimate
-from bearcnn.evaluation.metrics import METRICS
+from bearcnn.evaluation.metrics import METRICS, Evaluation
 from bearcnn.evaluation.thresholds import Choice
 
 DEFAULT_THRESHOLD = 0.5
 """The threshold of a model whose user has not chosen one."""
+
+FEW_PHOTOS, FEW_OF_A_CLASS = 50, 10
+"""Below either of these numbers, scores are shown with a sentence on what so few photos can tell."""
 
 _LOSSES = {"valid_loss": "validation loss", "train_loss": "training loss"}
 
@@ -57,3 +60,15 @@ def threshold_origin(choice: Choice, positive: str) -> str:
     if choice.rule == "given":
         return "It was set by hand."
     return "This is the default." if is_default(choice) else "It comes from the model file."
+
+
+def explain_few_photos(evaluation: Evaluation) -> str | None:
+    """Say what so few photos can't tell, by the interval of the ROC AUC; None where there are enough."""
+    bears, others = evaluation.positives, evaluation.n - evaluation.positives
+    if evaluation.n >= FEW_PHOTOS and min(bears, others) >= FEW_OF_A_CLASS:
+        return None
+    auc = evaluation.estimates["roc_auc"]
+    start = f"{evaluation.n} photos ({bears} positive) are few"
+    if auc.low is None or auc.high is None:
+        return f"{start}: they can't tell a good model from a bad one"
+    return f"{start}: they can't tell an AUC of {auc.low:.2f} from {auc.high:.2f}"

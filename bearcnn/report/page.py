@@ -80,7 +80,9 @@ def gather(run: Run, thumbnails: bool = True) -> ReportData:
             policy = ThresholdPolicy(target_recall=choice.wanted)
     else:
         choice = choose_threshold(policy, validation, manifest.threshold)
-    assessment = assess(judged, judged[0].split, choice, policy, trained_on=judged[0].split)
+    assessment = assess(
+        judged, judged[0].split, choice, policy, trained_on=judged[0].split, monitor=metrics.get("monitor", "")
+    )
     return ReportData(
         place=str(run.directory),
         manifest=manifest,

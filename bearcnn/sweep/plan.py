@@ -244,6 +244,9 @@ def digest_config(config: Config) -> str:
         del content["train"]["unfreeze"], content["train"]["unfreeze_epochs"], content["train"]["unfreeze_lr"]
     if content["train"]["views"] == 2:
         del content["train"]["views"]
+    for section, key in (("data", "photos"), ("train", "min_steps")):  # 0 is off: sweeps before these keys existed
+        if not content[section][key]:
+            del content[section][key]
     return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
+from bearcnn.reporter import OnMaps
 from bearcnn.sweep.plan import GridPoint, Plan
 from bearcnn.sweep.trial_log import Record
 
@@ -21,6 +22,10 @@ class SweepReporter:
         self, directory: Path, plan: Plan, points: Sequence[GridPoint], done: Mapping[str, Record], total: int
     ) -> None:
         """Report the plan: its grid, the trials that are done, and the total number of trials."""
+
+    def preparing(self) -> AbstractContextManager[OnMaps]:
+        """Return a context for the computation of pretrained bodies' maps, and a function that gets its progress."""
+        return nullcontext(lambda *_: None)
 
     def timing(self) -> AbstractContextManager[object]:
         """Return a context for the time in which training steps are timed."""

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from bearcnn.bodies import NO_BODY
 from bearcnn.config import Config
 from bearcnn.data.dataset import Dataset
 from bearcnn.data.splits import SPLITS
@@ -19,7 +20,7 @@ from bearcnn.files import write_atomically
 from bearcnn.registry import load
 from bearcnn.sweep.analysis import SCORE, Analysis, analyse, score_test, to_csv, to_json
 from bearcnn.sweep.executors import find_executor
-from bearcnn.sweep.executors.base import Executor, Job, Resources
+from bearcnn.sweep.executors.base import Executor, Job, Photos, Resources
 from bearcnn.sweep.folder import SweepFolder, choose_folder, create_sweep, keep_result, read_predictions
 from bearcnn.sweep.plan import GridPoint, Plan, Trial, digest_config, list_points, make_trials, plan_grid
 from bearcnn.sweep.reporter import SILENT, SweepReporter
@@ -68,22 +69,30 @@ def run_sweep(
         SweepError: another process runs this sweep, or no trial is done.
     """
     with lock_sweep(folder.directory):
-        folder.write_plan(plan, dataset.fingerprint)
-        points = list_points(plan)
-        tried = points if plan.sample is None else folder.tried_points(plan)
-        wanted = {trial.id for trial in make_trials(plan, tried)}
-        done = {name: record for name, record in folder.records().items() if record.status == "done" and name in wanted}
-        total = len(plan.seeds) * min(len(points), plan.sample or len(points))
-        reporter.sweep_planned(folder.directory, plan, points, done, total)
-        if len(done) < total:
-            missing = [trial for trial in make_trials(plan, points) if trial.id not in done]
-            seconds, loading = _estimate(missing, dataset, resources, reporter)
-            job = Job(folder, dataset, plan.config.data, resources, reporter)
-            with find_executor(resources.executor, resources.workers)(job) as executor:
-                rounds = -(-(total - len(done)) // executor.slots)
-                with reporter.running(loading + seconds * rounds, executor.slots):
-                    run_plan(folder, plan, executor, reporter)
+        run_missing(folder, plan, dataset, resources, reporter)
         return write_analysis(folder, plan, dataset)
+
+
+def run_missing(
+    folder: SweepFolder, plan: Plan, dataset: Dataset, resources: Resources, reporter: SweepReporter = SILENT
+) -> None:
+    """Write the plan, and run the trials that are missing. The caller holds the sweep's lock."""
+    folder.write_plan(plan, dataset.fingerprint)
+    points = list_points(plan)
+    tried = points if plan.sample is None else folder.tried_points(plan)
+    wanted = {trial.id for trial in make_trials(plan, tried)}
+    done = {name: record for name, record in folder.records().items() if record.status == "done" and name in wanted}
+    total = len(plan.seeds) * min(len(points), plan.sample or len(points))
+    reporter.sweep_planned(folder.directory, plan, points, done, total)
+    if len(done) < total:
+        missing = [trial for trial in make_trials(plan, points) if trial.id not in done]
+        _prepare(missing, dataset, plan, reporter)
+        seconds, loading = _estimate(missing, dataset, resources, reporter)
+        job = Job(folder, dataset, plan.config.data, resources, reporter)
+        with find_executor(resources.executor, resources.workers)(job) as executor:
+            rounds = -(-(total - len(done)) // executor.slots)
+            with reporter.running(loading + seconds * rounds, executor.slots):
+                run_plan(folder, plan, executor, reporter)
 
 
 def run_plan(folder: SweepFolder, plan: Plan, executor: Executor, reporter: SweepReporter = SILENT) -> None:
@@ -130,7 +139,8 @@ def write_analysis(folder: SweepFolder, plan: Plan, dataset: Dataset) -> Analysi
     """
     records = folder.records()
     points = list_points(plan) if plan.sample is None else folder.tried_points(plan)
-    photos = {str(split): len(dataset.select(split)) for split in SPLITS}
+    limited = dataset.limit(plan.config.data.photos, plan.config.train.seed)
+    photos = {str(split): len(limited.select(split)) for split in SPLITS}
     try:
         analysis = analyse(plan, records, make_trials(plan, points), photos)
     except ValueError:
@@ -172,6 +182,15 @@ def _add_test_scores(analysis: Analysis, folder: SweepFolder, dataset: Dataset) 
     looks = [str(label) for label in folder.results().get("test_looks", ())]
     looks += [chosen.label] * (chosen.label not in looks)
     return replace(analysis, test=scores, test_looks=tuple(looks))
+
+
+def _prepare(trials: Sequence[Trial], dataset: Dataset, plan: Plan, reporter: SweepReporter) -> None:
+    """Compute pretrained bodies' maps before any trial starts: no trial waits for another's, and it can be seen."""
+    if all(trial.config.model.body == NO_BODY for trial in trials):
+        return
+    photos = Photos(dataset.fingerprint, {plan.config.data.with_all_photos: dataset})
+    with reporter.preparing() as on_progress:
+        load("bearcnn.sweep.trial:prepare_maps")(trials, photos.open, on_progress)  # loads torch
 
 
 def _estimate(

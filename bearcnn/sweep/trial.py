@@ -12,7 +12,7 @@ import shutil
 import socket
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,21 +21,23 @@ import torch
 from fastai.callback.core import Callback, CancelFitException, CancelValidException
 from numpy.typing import NDArray
 
-from bearcnn.config import Config
+from bearcnn.bodies import NO_BODY
+from bearcnn.config import Config, DataConfig
 from bearcnn.data.dataset import Dataset
 from bearcnn.data.splits import Split
 from bearcnn.errors import BearcnnError, ResumeError
 from bearcnn.evaluation.metrics import score
+from bearcnn.model.bodies import load_body
 from bearcnn.model.network import BearCNN
 from bearcnn.model.predict import predict_logits
-from bearcnn.reporter import Reporter
+from bearcnn.reporter import OnMaps, Reporter
 from bearcnn.runs import EpochRecord, Run, create_run
 from bearcnn.sweep.plan import Trial, digest_config
 from bearcnn.sweep.trial_log import Record, Scores, TrialResult
 from bearcnn.training.checkpoint import last_file
 from bearcnn.training.fit import TrainResult, fit
-from bearcnn.training.learner import build_learner, build_network, unfreeze
-from bearcnn.training.maps import network_inputs
+from bearcnn.training.learner import build_learner, build_network, choose_device, unfreeze
+from bearcnn.training.maps import Views, network_inputs, open_maps
 
 METRICS = ("log_loss", "accuracy", "balanced_accuracy", "roc_auc", "average_precision")
 
@@ -68,6 +70,7 @@ def run_trial(
     try:
         if threads is not None:
             torch.set_num_threads(threads)
+        dataset = dataset.limit(trial.config.data.photos, trial.seed)
         run, result = _train(trial, dataset, folder, on_epoch)
         trained = time.perf_counter()
         state, network = result.state, result.learner.model
@@ -93,6 +96,7 @@ def run_trial(
 
 def time_trial(config: Config, dataset: Dataset, seconds: float = 2.0) -> float:
     """Estimate a trial's seconds from a few real training steps after a warm-up and one batch of evaluation."""
+    dataset = dataset.limit(config.data.photos, config.train.seed)
     network = build_network(config, dataset)
     train = config.train
     stopwatch = _Stopwatch(seconds)
@@ -130,13 +134,36 @@ def _time_photo(config: Config, dataset: Dataset, network: BearCNN) -> float:
     return (time.perf_counter() - start) / batch
 
 
+def prepare_maps(
+    trials: Iterable[Trial], open_photos: Callable[[DataConfig], Dataset], on_progress: OnMaps = lambda *_: None
+) -> None:
+    """Compute the maps of pretrained bodies that the trials need and the cache lacks, once for all trials.
+
+    Raises:
+        DataError: the cache folder can't be written.
+        MissingPackageError, ModelFileError: a body can't be loaded.
+    """
+    prepared = set()
+    for trial in trials:
+        model, data = trial.config.model, trial.config.data.with_all_photos
+        views = Views.of(trial.config)
+        wanted = (model.body, model.body_stage, data, views.count, views.key)
+        if model.body == NO_BODY or wanted in prepared:
+            continue
+        prepared.add(wanted)
+        body = load_body(model)
+        assert body is not None
+        open_maps(body.to(choose_device()), open_photos(data), data, on_progress, views=views)
+
+
 def estimate_seconds(trials: Sequence[Trial], dataset: Dataset, threads: int) -> float:
     """Estimate the seconds of one of these trials with `threads` threads, from the first and the last setting."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
         first, last = trials[0].config, trials[-1].config
-        other = dataset if last.data == first.data else Dataset.from_config(last.data)
+        same = last.data.with_all_photos == first.data.with_all_photos
+        other = dataset if same else Dataset.from_config(last.data)
         return (time_trial(first, dataset) + time_trial(last, other)) / 2
     finally:
         torch.set_num_threads(before)

@@ -5,14 +5,14 @@ check `is_skipped` first.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from fastai.callback.core import Callback, CancelFitException
 from torch import Tensor
 
-from bearcnn.config import Config, Monitor
+from bearcnn.config import LAST_EPOCH, Config, Monitor
 from bearcnn.evaluation.metrics import score
 from bearcnn.model.network import bear_logit
 from bearcnn.runs import EpochRecord, Run
@@ -149,7 +149,7 @@ class EpochMetrics(_EpochCallback):
         probabilities = bear_logit(logits, self.loss_func.output_classes).double().sigmoid().cpu().numpy()
         scores = score(labels.cpu().numpy(), probabilities)
         valid_loss = float(self.loss_func(logits, labels))
-        reached = -valid_loss if self.monitor == "valid_loss" else scores[self.monitor]
+        reached = self._reach(valid_loss, scores)
         size = self.dls.train.size
         # A larger picture size wins, although its first score may be lower.
         best = reached > self.state.best_score or size > self.state.best_size
@@ -174,6 +174,12 @@ class EpochMetrics(_EpochCallback):
                 unfrozen=self.state.unfrozen,
             )
         )
+
+    def _reach(self, valid_loss: float, scores: Mapping[str, float]) -> float:
+        """Return the number that is larger the better the epoch is."""
+        if self.monitor == LAST_EPOCH:
+            return self.number
+        return -valid_loss if self.monitor == "valid_loss" else scores[self.monitor]
 
 
 class SaveCheckpoint(_EpochCallback):

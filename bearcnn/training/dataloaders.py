@@ -134,6 +134,7 @@ class PixelLoader(DataLoader):
         augment: how to vary the photos in training; None for never.
         sampling: whether to draw the rarer class as often as the other, with replacement.
         seed: of order and augmentation.
+        repeats: number of times that an epoch goes through the photos, each time in another order.
         size: side of the pictures in a batch; None for the side of the pixels.
         options: fastai's other arguments; `num_workers` is always 0, since worker processes are of no use here.
     """
@@ -148,6 +149,7 @@ class PixelLoader(DataLoader):
         augment: AugmentConfig | None = None,
         sampling: bool = False,
         seed: int = 0,
+        repeats: int = 1,
         size: int | None = None,
         device: torch.device | None = None,
         **options: Any,
@@ -158,6 +160,8 @@ class PixelLoader(DataLoader):
         )
         assert dataset is not None
         self.augment, self.sampling, self.seed = augment, sampling, seed
+        self.repeats = repeats if shuffle else 1
+        self.n = len(dataset) * self.repeats  # fastai: the length of an epoch
         self.epoch, self.size = 0, size or dataset.pixels.shape[1]
         self.n_inp = 1  # fastai: the first part of a batch is the network's input, the rest goes to the loss
 
@@ -180,6 +184,9 @@ class PixelLoader(DataLoader):
         if not self.shuffle:
             return list(range(photos))
         random = np.random.default_rng([self.seed, self.epoch])
+        return [place for _ in range(self.repeats) for place in self._draw_order(random, photos)]
+
+    def _draw_order(self, random: np.random.Generator, photos: int) -> list[int]:
         if not self.sampling:
             return list(random.permutation(photos).tolist())
         half = photos / 2
@@ -262,10 +269,13 @@ def build_dataloaders(config: Config, dataset: Dataset, device: torch.device, ma
     """Build fastai's DataLoaders of a data set's train and valid splits, or of a body's `maps` of them."""
     train = PixelDataset.from_split(dataset, "train", config.data.resize, config.train.subclasses, maps)
     valid = PixelDataset.from_split(dataset, "valid", config.data.resize, config.train.subclasses, maps)
+    batch_size = min(config.train.batch_size, len(train))
+    steps = -(-config.train.min_steps // config.train.epochs)  # of an epoch, at least
     return DataLoaders(
         PixelLoader(
-            train, min(config.train.batch_size, len(train)), shuffle=True, drop_last=True, device=device,
-            augment=config.augment, sampling=config.train.balance == "sampling", seed=config.train.seed,
+            train, batch_size, shuffle=True, drop_last=True, device=device, augment=config.augment,
+            sampling=config.train.balance == "sampling", seed=config.train.seed,
+            repeats=max(1, -(-steps // (len(train) // batch_size))),
         ),
         # Without gradients twice as many fit into memory, and larger batches are a little faster.
         PixelLoader(valid, min(2 * config.train.batch_size, len(valid)), device=device, seed=config.train.seed),

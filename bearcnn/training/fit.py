@@ -65,8 +65,9 @@ def fit(
     config = run.config()
     checkpoint = read_checkpoint(run) if resume else None
     state = checkpoint.state if checkpoint else TrainingState()
-    model = build_network(config, dataset)
+    model = None
     if state.unfrozen:
+        model = build_network(config, dataset)
         unfreeze(model, state.unfrozen)
     learner = build_learner(config, dataset, model=model, cbs=cbs, on_maps=reporter.preparing)
     if learner.model.body is not None and forbids_commerce(learner.model.body.about["licence"]):

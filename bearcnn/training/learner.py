@@ -20,10 +20,11 @@ from bearcnn.data.dataset import Dataset
 from bearcnn.errors import ConfigError
 from bearcnn.geometry import map_sizes
 from bearcnn.model.network import BearCNN, build_model
+from bearcnn.reporter import OnMaps
 from bearcnn.training.callbacks import BFloat16Blocks, CountBatches, SeedEpoch
 from bearcnn.training.dataloaders import build_dataloaders
 from bearcnn.training.losses import SubclassCrossEntropy
-from bearcnn.training.maps import OnMaps, Views, open_maps
+from bearcnn.training.maps import Views, open_maps
 
 
 def build_learner(

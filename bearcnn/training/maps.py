@@ -38,6 +38,7 @@ from bearcnn.data.dataset import Dataset
 from bearcnn.errors import DataError
 from bearcnn.model.bodies import SMALL_BATCH, PretrainedBody, fuse
 from bearcnn.model.network import BearCNN
+from bearcnn.reporter import OnMaps
 from bearcnn.training.augment import augment_batch
 
 _BATCH = SMALL_BATCH
@@ -45,9 +46,6 @@ _VERSION = 1  # raised when this module writes other maps
 
 Maps = NDArray[np.float16]
 """(rows, views, side, side, channels), in the rows of the data set's pixels; 0 for a row that is no example."""
-
-OnMaps = Callable[[str, int, int], None]
-"""Takes what is being made and how large it is, the number of photos done, and their total."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ def build_learner(config: Config, dataset: Dataset, *, cbs: Sequence[Callback] =
         dataset: photos with a train and a valid split, of `config.data.image_size`.
         cbs: further callbacks.
     """
+    dataset = dataset.limit(config.data.photos, config.train.seed)
     learner = training_learner.build_learner(config, dataset, cbs=[ProgressCallback(), *cbs])
     activation = learner.loss_func.activation
 

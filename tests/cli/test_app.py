@@ -12,7 +12,8 @@ from tests.helpers.commands import bearcnn_command, some_photos
 from tests.helpers.places import ROOT
 
 COMMANDS = [
-    [], ["train"], ["predict"], ["evaluate"], ["report"], ["export"], ["explain"], ["sweep-dropout"], ["sweep"],
+    [], ["train"], ["predict"], ["evaluate"], ["report"], ["export"], ["explain"], ["learning-curve"],
+    ["sweep-dropout"], ["sweep"],
     ["data"], ["data", "synth"], ["data", "fetch"],
     ["data", "cache"], ["config"], ["config", "show"], ["config", "check"],
 ]  # fmt: skip
@@ -71,6 +72,7 @@ class TestHelp:
             ["report"],
             ["export"],
             ["explain"],
+            ["learning-curve"],
             ["sweep-dropout"],
             ["sweep"],
             ["data", "synth"],

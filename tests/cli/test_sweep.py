@@ -14,6 +14,7 @@ import pytest
 from rich.console import Console
 
 from bearcnn.cli.display.sweep import SweepDisplay, format_mean
+from bearcnn.cli.learning_curve import learning_curve
 from bearcnn.cli.options import KNOBS
 from bearcnn.cli.sweep import PLACES, sweep, sweep_dropout
 from bearcnn.cli.train import train
@@ -58,8 +59,8 @@ class TestSweepDisplay:
         assert "±" not in text
 
 
-@pytest.mark.parametrize("of", [sweep, sweep_dropout])
-def test_both_commands_have_the_knobs_of_train(of):
+@pytest.mark.parametrize("of", [sweep, sweep_dropout, learning_curve])
+def test_the_experiments_have_the_knobs_of_train(of):
     knobs = {name for name, each in inspect.signature(train).parameters.items() if KNOBS in str(vars_of(each))}
     assert len(knobs) >= 9
     assert knobs - {"seed"} <= set(inspect.signature(of).parameters)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bearcnn.data.cache_folder import list_caches
-from bearcnn.data.splits import Example, split_examples
+from bearcnn.data.splits import Example, draw_training, split_examples
 from bearcnn.errors import DataError
 from tests.helpers.folders import fill, where
 
@@ -167,3 +167,39 @@ def test_a_split_left_empty_by_broken_photos_is_refused(tmp_path: Path, load: An
     (root / "valid" / "wolf" / "0.png").write_bytes(b"broken")
     with pytest.raises(DataError, match="no usable photo of not_bear"):
         load(root)
+
+
+class TestDrawTraining:
+    """Few training photos: nested for one seed, both classes kept."""
+
+    @given(
+        st.lists(st.tuples(st.integers(0, 1), st.sampled_from(["train", "valid", "test"])), min_size=4, max_size=60),
+        st.integers(2, 40), st.integers(0, 5),
+    )  # fmt: skip
+    def test_a_smaller_draw_is_a_part_of_a_larger_one(self, photos, count, seed):
+        photos = [(0, "train"), (1, "train"), *photos]
+        examples = [
+            Example(Path(f"{row}.jpg"), label, "x", split, row, f"{row // 2}")
+            for row, (label, split) in enumerate(photos)
+        ]
+        total = sum(split == "train" for _, split in photos)
+        small, large = (
+            {example.row for example in draw_training(examples, number, seed) if example.split == "train"}
+            for number in (count, count + 1)
+        )
+        assert small <= large
+        assert len(small) == min(count, total)
+        assert {examples[row].label for row in small} == {0, 1}
+        others = [example for example in examples if example.split != "train"]
+        assert [each for each in draw_training(examples, count, seed) if each.split in ("valid", "test")] == others
+        again = draw_training(draw_training(examples, count, seed), count, seed)
+        assert again == draw_training(examples, count, seed)
+
+    def test_classes_stay_in_proportion_and_seeds_draw_differently(self):
+        examples = [Example(Path(f"{row}.jpg"), int(row % 4 == 0), "x", "train", row, str(row)) for row in range(400)]
+        draws = [
+            {example.row for example in draw_training(examples, 40, seed) if example.split == "train"}
+            for seed in range(3)
+        ]
+        assert all(sum(row % 4 == 0 for row in draw) == 10 for draw in draws)
+        assert draws[0] != draws[1] != draws[2]

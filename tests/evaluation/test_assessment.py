@@ -102,8 +102,14 @@ def test_it_says_what_the_numbers_cant(policy: ThresholdPolicy, trained_on: str,
     json.dumps(found.to_json(), allow_nan=False)
 
 
+def test_validation_photos_that_chose_no_epoch_need_no_remark() -> None:
+    photos = [photo(1, 0.9), photo(0, 0.3)] * 25
+    choice = choose_threshold(ThresholdPolicy(), [], 0.5)
+    assert not assess(photos, "valid", choice, ThresholdPolicy(), trained_on="valid", monitor="last").notes
+
+
 def test_photos_the_training_never_saw_need_no_remark() -> None:
-    photos = [photo(1, 0.9), photo(0, 0.3)]
+    photos = [photo(1, 0.9), photo(0, 0.3)] * 25
     assert (
         assess(photos, "test", choose_threshold(ThresholdPolicy(), [], 0.5), ThresholdPolicy(), trained_on=None).notes
         == []

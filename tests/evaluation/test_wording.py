@@ -1,9 +1,17 @@
 import pytest
 
 from bearcnn.evaluation.intervals import Estimate
-from bearcnn.evaluation.metrics import METRICS
+from bearcnn.evaluation.metrics import METRICS, evaluate
 from bearcnn.evaluation.thresholds import Choice
-from bearcnn.evaluation.wording import difference, interval, is_default, metric_words, share, threshold_origin
+from bearcnn.evaluation.wording import (
+    difference,
+    explain_few_photos,
+    interval,
+    is_default,
+    metric_words,
+    share,
+    threshold_origin,
+)
 
 
 def test_every_metric_has_words_of_its_own() -> None:
@@ -39,3 +47,27 @@ def test_estimates_with_and_without_an_interval() -> None:
     assert interval(Estimate(0.9, 0.8, 0.95)) == "0.800 to 0.950"
     assert interval(Estimate(None, None, None)) == ""
     assert difference(Estimate(0.01, -0.02, 0.04)) == "+0.010 (-0.020 to +0.040)"
+
+
+@pytest.mark.parametrize(
+    ("labels", "probabilities", "said"),
+    [
+        ([1, 1, 1, 0, 0, 0], [0.9, 0.8, 0.7, 0.3, 0.2, 0.1], "6 photos (3 positive) are few"),
+        ([1] * 9 + [0] * 91, [0.9] * 9 + [0.1] * 91, "100 photos (9 positive) are few"),
+        ([1] * 20, [0.9] * 20, "they can't tell a good model from a bad one"),
+    ],
+)
+def test_few_photos_are_said_to_be_few(labels: list[int], probabilities: list[float], said: str) -> None:
+    assert said in str(explain_few_photos(evaluate(labels, probabilities, resamples=50)))
+
+
+def test_a_perfect_score_on_six_photos_is_no_certainty() -> None:
+    evaluation = evaluate([1, 1, 1, 0, 0, 0], [0.9, 0.8, 0.7, 0.3, 0.2, 0.1], resamples=50)
+    low = evaluation.estimates["roc_auc"].low
+    assert low is not None
+    assert low < 0.8
+    assert str(explain_few_photos(evaluation)).endswith(f"they can't tell an AUC of {low:.2f} from 1.00")
+
+
+def test_enough_photos_need_no_remark() -> None:
+    assert explain_few_photos(evaluate([0, 1] * 25, [0.2, 0.8] * 25, resamples=50)) is None

@@ -227,3 +227,24 @@ def test_each_batch_is_varied_in_its_own_way(different):
     assert torch.equal(first, first_batches()[0])
     assert not torch.equal(first, second)
     assert not torch.equal(first, first_batches(**different)[0])
+
+
+def test_a_repeated_epoch_shows_each_photo_so_often_and_begins_like_a_single_one():
+    single, thrice = make_loader(), make_loader(repeats=3)
+    assert len(thrice) == 15
+    numbers = seen(thrice)
+    assert sorted(numbers) == sorted(3 * list(range(40)))
+    assert numbers[:40] == seen(single)
+    assert numbers[:40] != numbers[40:80] != numbers[80:]
+    assert len(seen(make_loader(repeats=3, augment=None))) == 40, "evaluation shows each photo once"
+
+
+def test_few_photos_are_repeated_until_there_are_enough_steps(photos):
+    from bearcnn.data.dataset import Dataset
+    from bearcnn.training.dataloaders import build_dataloaders
+    from tests.helpers.training import small_config
+
+    for steps, count, per_epoch in ((0, 0, 4), (9, 0, 9), (20, 8, 10), (21, 3, 11)):
+        config = small_config(photos, f"train.min_steps={steps}", f"data.photos={count}")  # 2 epochs, batches of 8
+        dataset = Dataset.from_config(config.data).limit(count, 0)
+        assert len(build_dataloaders(config, dataset, torch.device("cpu")).train) == per_epoch

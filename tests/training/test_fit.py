@@ -187,6 +187,15 @@ def test_the_best_epoch_is_kept_by_the_chosen_score(photos, tmp_path, monkeypatc
     assert run.metrics()["best_epoch"] == best.epoch
 
 
+def test_the_last_epoch_is_kept_if_no_score_chooses(photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = small_config(photos, "train.monitor=last", "train.epochs=4", "train.lr=1")  # each epoch is as bad
+    run, _, watcher = train_small(config, tmp_path / "run")
+    assert run.metrics()["best_epoch"] == 4
+    value = run.metrics()["evaluations"]["valid"]["estimates"]["roc_auc"]["value"]
+    assert value == pytest.approx(watcher.records[-1].roc_auc, abs=1e-6)
+
+
 def test_growing_pictures_are_judged_at_their_own_size_and_the_best_is_of_the_last(photos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = small_config(photos, "train.epochs=5", "train.sizes=[16, 24]", "train.size_shares=[3, 2]")

@@ -12,7 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from bearcnn.cli.display.console import err, make_table, note, out
+from bearcnn.cli.display.training import training_display
 from bearcnn.evaluation.formats import decimal, signed
+from bearcnn.reporter import OnMaps
 from bearcnn.sweep.analysis import Analysis
 from bearcnn.sweep.folder import SweepFolder
 from bearcnn.sweep.plan import DROPOUTS, GridPoint, Plan, settings_key
@@ -75,6 +77,12 @@ class SweepDisplay(SweepReporter):
         self._heading = ", ".join(swept.name for swept in plan.swept).replace("_", " ")
         self._records, self._before, self._total = dict(done), len(done), total
         show_plan(directory, plan, len(points), len(done), total)
+
+    @contextmanager
+    def preparing(self) -> Iterator[OnMaps]:
+        """Show a bar for the maps."""
+        with training_display(epochs=0) as display:
+            yield display.preparing
 
     def timing(self) -> AbstractContextManager[object]:
         """Show that training steps are timed."""

@@ -8,9 +8,10 @@ from rich.markup import escape
 from rich.progress import Progress, TaskID
 
 from bearcnn.cli.display.console import err, make_table, note, out, progress
+from bearcnn.config import LAST_EPOCH
 from bearcnn.evaluation.formats import decimal
 from bearcnn.evaluation.metrics import Evaluation
-from bearcnn.evaluation.wording import interval, metric_words
+from bearcnn.evaluation.wording import explain_few_photos, interval, metric_words
 from bearcnn.reporter import Reporter
 from bearcnn.runs import EpochRecord, LayerRow, Run
 
@@ -19,12 +20,13 @@ class TrainingDisplay(Reporter):
     """A training run as it goes: the network as a table, a line per epoch, a bar for what is under way."""
 
     HEADER = (
-        "       ---- loss ----  ------ validation -------           (* the best so far)\n"
+        "       ---- loss ----  ------ validation -------{:>30}\n"
         "epoch   train   valid  accuracy  ROC AUC  avg prec       lr  seconds  images/s"
     )
 
-    def __init__(self, bars: Progress, epochs: int, finished: int) -> None:
+    def __init__(self, bars: Progress, epochs: int, finished: int, monitor: str) -> None:
         self._bars, self._epochs, self._finished = bars, epochs, finished
+        self._chooses = monitor != LAST_EPOCH
         self._task: TaskID | None = None
 
     def preparing(self, what: str, done: int, total: int) -> None:
@@ -33,13 +35,14 @@ class TrainingDisplay(Reporter):
             note(f"[dim]computing {escape(what)} once for {total:,} photos ...[/]")
             self._task = self._bars.add_task(what, total=total)
         self._bars.update(self._task, completed=done, visible=done < total)
+        if done == total:
+            self._task = None
 
     def model_built(self, layers: list[LayerRow]) -> None:
         """Show the network layer by layer."""
-        self._task = None
         show_network(layers)
         err.print()
-        err.print(self.HEADER, style="bold", soft_wrap=True)
+        err.print(self.HEADER.format("(* the best so far)" if self._chooses else ""), style="bold", soft_wrap=True)
 
     def batch_done(self, done: int, total: int) -> None:
         """Move the bar."""
@@ -59,7 +62,7 @@ class TrainingDisplay(Reporter):
             f"{decimal(record.roc_auc):>7}  {decimal(record.average_precision):>8}  {record.lr:7.1e}  "
             f"{record.seconds:7.1f}  {record.images_per_second:8,.0f}"
         )
-        err.print(escape(line) + (" [green]*[/]" if record.best else ""), soft_wrap=True)
+        err.print(escape(line) + (" [green]*[/]" if record.best and self._chooses else ""), soft_wrap=True)
 
     def stage(self, what: str) -> None:
         """Show a step that follows the epochs."""
@@ -70,10 +73,10 @@ class TrainingDisplay(Reporter):
 
 
 @contextmanager
-def training_display(epochs: int, finished: int = 0) -> Iterator[TrainingDisplay]:
+def training_display(epochs: int, finished: int = 0, monitor: str = "") -> Iterator[TrainingDisplay]:
     """Give a display whose bar goes away on Ctrl-C and errors too; so many epochs are `finished` already."""
     with progress() as bars:
-        yield TrainingDisplay(bars, epochs, finished)
+        yield TrainingDisplay(bars, epochs, finished, monitor)
 
 
 def show_network(layers: list[LayerRow]) -> None:
@@ -96,14 +99,18 @@ def show_finished(run: Run, metrics: dict[str, Any]) -> None:
     """Show the scores of a finished training run, its files, and what to try next."""
     split = "test" if "test" in metrics["evaluations"] else "valid"
     evaluation = Evaluation.from_json(metrics["evaluations"][split])
-    out.print(f"\n{evaluation.n:,} {split} photos, best epoch {metrics['best_epoch']}:")
+    last = metrics.get("monitor") == LAST_EPOCH
+    out.print(f"\n{evaluation.n:,} {split} photos, {'last' if last else 'best'} epoch {metrics['best_epoch']}:")
     table = make_table("score", "value", f"{evaluation.confidence:.0%} interval", numbers=2)
     for name in ("accuracy", "recall", "precision", "roc_auc"):
         estimate = evaluation.estimates[name]
         table.add_row(metric_words(name), decimal(estimate.value), interval(estimate))
     out.print(table)
-    if split == "valid":
+    if split == "valid" and not last:
         note("[yellow]there are no test photos: these chose the best epoch as well, so the scores flatter a little[/]")
+    if few := explain_few_photos(evaluation):
+        note(f"[yellow]{few}[/]")
+        note("to see whether more photos would help: [bold]bearcnn learning-curve[/]")
     confusion = evaluation.confusion
     if confusion.true_positive + confusion.false_positive in (0, evaluation.n):
         note(f"[yellow]it gives all {evaluation.n:,} photos the same answer: train longer, or on more photos[/]")

@@ -78,6 +78,7 @@ class Photos:
         Raises:
             DataError: these are not the photos that the sweep began with.
         """
+        config = config.with_all_photos  # each trial draws its own from them
         if config not in self.opened:
             dataset = Dataset.from_config(config)
             if dataset.fingerprint != self.fingerprint:

@@ -12,7 +12,7 @@ from bearcnn.sweep.trial_log import TrialResult
 @contextmanager
 def run_serially(job: Job) -> Iterator[Executor]:
     """Run trials in this process, on the data set that is already open."""
-    photos = Photos(job.fingerprint, {job.data: job.dataset})
+    photos = Photos(job.fingerprint, {job.data.with_all_photos: job.dataset})
 
     def run(trials: Sequence[Trial]) -> Iterator[TrialResult]:
         for trial in trials:
