@@ -312,13 +312,16 @@ class Config(Section):
         if not isinstance(model, dict) or model.get("body", NO_BODY) == NO_BODY:
             return values
         filled = dict(values)
-        train = values.get("train", {})
-        varies = isinstance(train, dict) and (train.get("unfreeze", 0) != 0 or train.get("views", 2) not in (1, 2))
+        train = values["train"] if isinstance(values.get("train"), dict) else {}
+        unfreezes = train.get("unfreeze", 0) != 0
+        varies = unfreezes or train.get("views", 2) not in (1, 2)
         for section, defaults in DEFAULTS_WITH_BODY.items():
             if section == "augment" and varies:
                 continue
             given = filled.get(section, {})
             filled[section] = defaults | given if isinstance(given, dict) else given
+        if unfreezes:  # which can make the network worse: then the frozen one must win
+            filled["train"] = {key: filled["train"][key] for key in filled["train"] if key != "monitor" or key in train}
         return filled
 
     @model_validator(mode="after")

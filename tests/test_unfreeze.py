@@ -209,10 +209,15 @@ def test_the_estimate_of_a_sweep_counts_the_epochs_from_pixels(config, finished)
     assert longer > 10 * time_trial(config, finished[1], 0.3)
 
 
+def test_an_unfrozen_network_must_be_better_to_be_kept_unless_told_otherwise():
+    body = "model.body=efficientnet_lite0"
+    assert load_config(None, [body, "train.unfreeze=1"]).train.monitor == "average_precision"
+    assert load_config(None, [body, "train.unfreeze=1", "train.monitor=last"]).train.monitor == "last"
+
+
 @pytest.mark.slow
 def test_without_a_monitor_the_last_epoch_of_both_phases_is_kept(config, finished, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert load_config(None, ["model.body=efficientnet_lite0", "train.unfreeze=1"]).train.monitor == "last"
     train = config.train.model_copy(update={"monitor": "last", "unfreeze_epochs": 1})
     run, _, watcher = train_small(config.model_copy(update={"train": train}), tmp_path / "run")
     assert [record.best for record in watcher.records] == [True, True, True]
