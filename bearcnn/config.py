@@ -25,7 +25,7 @@ from pydantic import (
     model_validator,
 )
 
-from bearcnn.bodies import BODIES, DEFAULTS_WITH_BODY, NO_BODY, TIMM, Body, find_body
+from bearcnn.bodies import BODIES, DEFAULTS_WITH_BODY, NO_BODY, SAFETENSORS, TIMM, Body, find_body
 from bearcnn.errors import ConfigError
 from bearcnn.geometry import ReceptiveField, ResizeMode, map_sizes, receptive_fields
 from bearcnn.pooling import POOLING_MODES
@@ -48,8 +48,10 @@ def _known_pooling(name: str) -> str:
 
 
 def _known_body(name: str) -> str:
-    if name not in BODIES and not (name.startswith(TIMM) and name != TIMM):
-        raise ValueError(f"{BODIES.explain(name)}; or {TIMM}NAME for a network of timm")
+    if name not in BODIES and not (name.startswith(TIMM) and name != TIMM) and not name.endswith(SAFETENSORS):
+        raise ValueError(
+            f"{BODIES.explain(name)}; or {TIMM}NAME for a network of timm, or a {SAFETENSORS} file of your own"
+        )
     return name
 
 
@@ -123,8 +125,9 @@ class ModelConfig(Section):
     """The network: blocks of convolution, norm, activation and pooling; then one linear layer."""
 
     body: BodyName = NO_BODY
-    """A pretrained network whose maps are the input of the blocks: none, efficientnet_lite0 or timm:NAME. It is frozen.
-    With one, keys that are not set have the values of configs/pretrained.toml."""
+    """A pretrained network whose maps are the input of the blocks: none, efficientnet_lite0, timm:NAME or a
+    .safetensors file: a model.safetensors of bearcnn with a body in it, or efficientnet_lite0 in timm's names. It is
+    frozen, but for train.unfreeze. With one, keys that are not set have the values of configs/pretrained.toml."""
     body_stage: int = Field(-1, ge=-12, le=-1)
     """Which of the body's maps: -1 the last and coarsest, -2 the one before, about twice as fine (for small bears)."""
     widths: tuple[Annotated[int, Field(ge=1, le=2048)], ...] = Field((32, 64, 128, 256), min_length=1, max_length=12)
@@ -269,6 +272,19 @@ class TrainConfig(Section):
     """Cross-validation for few photos, 0 for none: all photos but a test/ folder's are cut into so many folds, each is
     judged by a network trained on the others, and the model is trained on all. With it, data.test_share is 0 and
     train.monitor is last."""
+    views: int = Field(2, ge=1, le=64)
+    """Pictures of each photo whose maps of a pretrained body are kept: 1 the photo, 2 its mirror image too, 4, 6 ...
+    variations by the augment keys as well, half of them mirrored; one is drawn in each epoch. Disk space and the
+    first run's time grow with it."""
+    unfreeze: int = Field(0, ge=0, le=12)
+    """Stages of the pretrained body, counted from its last, that learn too after train.epochs: from pixels, with all
+    augmentation; 0 for none. The norms keep their averages. With it, augmentation that is not set is as without a
+    body."""
+    unfreeze_epochs: int = Field(3, ge=1, le=100_000)
+    """Number of times that every training photo is used by train.unfreeze, after train.epochs."""
+    unfreeze_lr: float = Field(3e-4, gt=0, le=10)
+    """Highest learning rate of train.unfreeze, for the blocks and the head. The body's last stage has a third of it,
+    and each stage before a third of the next."""
     seed: int = Field(0, ge=0, lt=2**32)
     """Seed of the first weights, the order of the photos, the augmentation and the dropout masks."""
     name: str = Field("bear", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)
@@ -280,6 +296,18 @@ class TrainConfig(Section):
         if value == 1:
             raise ValueError("1 fold would leave no photo to train on: 2 or more, or 0 for none")
         return value
+
+    @field_validator("views")
+    @classmethod
+    def _in_pairs(cls, value: int) -> int:
+        if value > 1 and value % 2:
+            raise ValueError("expected 1 or an even number: half of the views are mirrored")
+        return value
+
+    @property
+    def total_epochs(self) -> int:
+        """The epochs of both phases."""
+        return self.epochs + (self.unfreeze_epochs if self.unfreeze else 0)
 
 
 class Config(Section):
@@ -298,9 +326,16 @@ class Config(Section):
         if not isinstance(model, dict) or model.get("body", NO_BODY) == NO_BODY:
             return values
         filled = dict(values)
+        train = values["train"] if isinstance(values.get("train"), dict) else {}
+        unfreezes = train.get("unfreeze", 0) != 0
+        varies = unfreezes or train.get("views", 2) not in (1, 2)
         for section, defaults in DEFAULTS_WITH_BODY.items():
+            if section == "augment" and varies:
+                continue
             given = filled.get(section, {})
             filled[section] = defaults | given if isinstance(given, dict) else given
+        if unfreezes:  # which can make the network worse: then the frozen one must win
+            filled["train"] = {key: filled["train"][key] for key in filled["train"] if key != "monitor" or key in train}
         return filled
 
     @model_validator(mode="before")
@@ -336,16 +371,30 @@ class Config(Section):
     @model_validator(mode="after")
     def _maps_can_be_kept(self) -> "Config":
         if self.model.body == NO_BODY:
+            if self.train.views != 2:
+                raise ValueError(f"train.views = {self.train.views} needs a pretrained body: set model.body")
             return self
+        if self.train.views == 1 and self.augment.flip:
+            raise ValueError("train.views = 1 keeps no mirror image: set augment.flip = 0, or train.views = 2")
         off = DEFAULTS_WITH_BODY["augment"]
         wrong = [f"augment.{key} = {off[key]:g}" for key in off if getattr(self.augment, key) != off[key]]
-        if wrong:
+        if wrong and not self.train.unfreeze and self.train.views <= 2:
             raise ValueError(
                 f"a body's maps are computed once for each photo and its mirror image, so augmentation can only flip: "
-                f"set {', '.join(wrong)}"
+                f"set {', '.join(wrong)}; or train.views = 8, to keep variations as well; or train.unfreeze = 1, "
+                "which trains from pixels"
             )
         if self.training_sizes != (self.data.image_size,):
             raise ValueError("a body's maps are computed at data.image_size alone: set train.sizes = []")
+        return self
+
+    @model_validator(mode="after")
+    def _has_stages_to_unfreeze(self) -> "Config":
+        wanted, body = self.train.unfreeze, self.model.known_body
+        if wanted and self.model.body == NO_BODY:
+            raise ValueError(f"train.unfreeze = {wanted} needs a pretrained body: set model.body")
+        if body and wanted > (stages := len(body.passed(self.model.body_stage))):
+            raise ValueError(f"train.unfreeze = {wanted}: {body.name} has {stages} stages up to model.body_stage")
         return self
 
     @model_validator(mode="after")

@@ -19,7 +19,8 @@ from bearcnn.geometry import ResizeMode
 FORMAT: Final = 1
 """The newest manifest format that this version reads, and the one that it writes."""
 
-_KEY: Final = "bearcnn"
+MANIFEST_KEY: Final = "bearcnn"
+"""The metadata key that only files of bearcnn have."""
 _PICKLE_SUFFIXES: Final = frozenset({".pkl", ".pickle", ".pt", ".pth"})
 _ONNX_START: Final = b"\x08"  # every known writer puts field 1, the IR version, first
 _WRITTEN_BY: Final = "write one with `bearcnn export`"
@@ -68,7 +69,8 @@ class Manifest(BaseModel):
     data: dict[str, Any] = {}
     """The training data set: number of photos, and fingerprint."""
     body: dict[str, str] = {}
-    """The pretrained body in it: name, licence, and sha256 of the file with its weights; empty for none."""
+    """The pretrained body in it: name, licence, and sha256 of the file with its weights; empty for none. If training
+    changed these weights, `fine_tuned` says which."""
     versions: dict[str, str] = {}
     """The versions of bearcnn and of the packages that trained the model."""
     created: str = ""
@@ -117,7 +119,7 @@ def open_onnx(path: Path, options: onnxruntime.SessionOptions) -> tuple[onnxrunt
         metadata = session.get_modelmeta().custom_metadata_map
     except _UNUSABLE as error:
         raise ModelFileError(f"{path} {_explain_failure(path, error)}") from None
-    return session, _parse_manifest(metadata.get(_KEY), path)
+    return session, _parse_manifest(metadata.get(MANIFEST_KEY), path)
 
 
 def check_model_file(path: Path) -> str:
@@ -152,7 +154,7 @@ def stamp_onnx(model: Path | bytes, manifest: Manifest) -> bytes:
     import onnx  # slow to load, and only needed for writing
 
     proto = onnx.load_model_from_string(model) if isinstance(model, bytes) else onnx.load_model(model)
-    metadata = {entry.key: entry.value for entry in proto.metadata_props} | {_KEY: manifest.model_dump_json()}
+    metadata = {entry.key: entry.value for entry in proto.metadata_props} | {MANIFEST_KEY: manifest.model_dump_json()}
     onnx.helper.set_model_props(proto, metadata)
     stamped: bytes = proto.SerializeToString()
     return stamped
@@ -160,7 +162,7 @@ def stamp_onnx(model: Path | bytes, manifest: Manifest) -> bytes:
 
 def safetensors_metadata(manifest: Manifest) -> dict[str, str]:
     """Return the `metadata` argument of safetensors' `save_file`."""
-    return {_KEY: manifest.model_dump_json()}
+    return {MANIFEST_KEY: manifest.model_dump_json()}
 
 
 def _parse_manifest(text: str | None, path: Path) -> Manifest:
@@ -183,7 +185,7 @@ def _parse_manifest(text: str | None, path: Path) -> Manifest:
 def _read_safetensors_metadata(path: Path) -> str | None:
     try:
         with safe_open(path, framework="numpy") as file:
-            return (file.metadata() or {}).get(_KEY)
+            return (file.metadata() or {}).get(MANIFEST_KEY)
     except SafetensorError as error:
         raise ModelFileError(f"{path} is damaged or not a safetensors file ({error})") from None
 

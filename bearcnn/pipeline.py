@@ -111,7 +111,7 @@ def finish(run: Run, dataset: Dataset, result: TrainResult, reporter: Reporter =
         labels, probabilities = as_arrays(read_folds(run))
         temperature = fit_temperature(labels, log_odds(probabilities))
     else:
-        temperature = calibrate(network, dataset, config.data)
+        temperature = calibrate(network, dataset, config)
     manifest = describe(config, dataset, result.state.best_epoch, temperature=temperature, body=network.body)
     write_atomically(run.onnx_file, to_onnx(network, manifest), overwrite=True)
     reporter.stage("evaluating the exported model")

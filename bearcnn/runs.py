@@ -32,6 +32,7 @@ class EpochRecord:
     seconds: float  # of training and validation
     images_per_second: float  # training alone
     best: bool  # the best so far by train.monitor
+    unfrozen: int = 0  # last stages of a pretrained body that learned too
 
 
 @dataclass(frozen=True, slots=True)

@@ -243,6 +243,11 @@ def test_what_is_set_wins_over_the_preset_of_a_body():
         ("model.body_stage=-6", "efficientnet_lite0 has the maps -1 (the last) to -5"),
         ("augment.rotation=5", "set augment.rotation = 0"),
         ("train.sizes=[112, 224]", "set train.sizes = []"),
+        ("augment.crop=0.5", "or train.views = 8, to keep variations as well; or train.unfreeze = 1"),
+        ("train.views=3", "expected 1 or an even number: half of the views are mirrored"),
+        ("train.views=1", "train.views = 1 keeps no mirror image: set augment.flip = 0"),
+        ("train.views=8", None),
+        ("model.body=my/body.safetensors", None),
         ("model.stride=2", None),
         ("model.widths=[32, 64, 128, 256]", None),
         ("data.image_size=32", None),
@@ -272,3 +277,29 @@ def test_with_folds_no_photo_is_left_for_a_test_or_to_choose_an_epoch() -> None:
     for folds in (1, 21, -1):
         with pytest.raises(ConfigError, match=r"train\.folds: "):
             load_config(None, [f"train.folds={folds}"])
+
+
+def test_unfreezing_needs_a_body_with_so_many_stages():
+    assert problems("train.unfreeze=1") == ["train.unfreeze = 1 needs a pretrained body: set model.body"]
+    body = "model.body=efficientnet_lite0"
+    (found,) = problems(body, "train.unfreeze=6")
+    assert found == "train.unfreeze = 6: efficientnet_lite0 has 5 stages up to model.body_stage"
+    (found,) = problems(body, "model.body_stage=-4", "train.unfreeze=3")
+    assert "has 2 stages up to model.body_stage" in found
+
+
+def test_unfreezing_brings_the_usual_augmentation_back():
+    config = load_config(None, ["model.body=efficientnet_lite0", "train.unfreeze=1"])
+    assert config.augment == Config().augment
+    assert config.train.total_epochs == 23
+    assert load_config(None, ["model.body=efficientnet_lite0"]).train.total_epochs == 20
+    varied = load_config(None, ["model.body=efficientnet_lite0", "train.unfreeze=1", "augment.rotation=5"])
+    assert varied.augment.rotation == 5
+
+
+def test_more_views_bring_the_usual_augmentation_back_and_need_a_body():
+    config = load_config(None, ["model.body=efficientnet_lite0", "train.views=8"])
+    assert config.augment == Config().augment
+    assert problems("train.views=8") == ["train.views = 8 needs a pretrained body: set model.body"]
+    single = load_config(None, ["model.body=efficientnet_lite0", "train.views=1", "augment.flip=0"])
+    assert single.augment.crop == 1

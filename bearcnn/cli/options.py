@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bearcnn.bodies import SAFETENSORS
 from bearcnn.cli.display import console
 from bearcnn.errors import BearcnnError
 from bearcnn.pooling import POOLING_MODES
@@ -90,6 +91,9 @@ class ConfigOptions:
     dropout: Annotated[str | None, knob("Share of the features dropped before the last layer.")] = None
     input_dropout: Annotated[str | None, knob("Share of the picture's pixels dropped.")] = None
     image_size: Annotated[str | None, knob("Side of the picture that the network sees, in pixels.")] = None
+    unfreeze: Annotated[
+        str | None, knob("Stages of the pretrained body, from its last, that learn too at the end: 0, 1, 2 ...")
+    ] = None
     epochs: Annotated[str | None, knob("Times that every photo is seen.")] = None
     batch_size: Annotated[str | None, knob("Photos in one step.")] = None
     lr: Annotated[str | None, knob("Highest learning rate.")] = None
@@ -106,6 +110,7 @@ class ConfigOptions:
             "model.dropout": self.dropout,
             "model.input_dropout": self.input_dropout,
             "data.image_size": self.image_size,
+            "train.unfreeze": self.unfreeze,
             "train.epochs": self.epochs,
             "train.batch_size": self.batch_size,
             "train.lr": self.lr,
@@ -125,18 +130,25 @@ class ConfigOptions:
     def load(self, file: Path | None = None, **train: str | None) -> "Config":
         """Load the configuration of --config (else of `file`), --set and knobs, the later ones winning.
 
-        `train` are further keys of the section train. The data folder becomes absolute.
+        `train` are further keys of the section train. The data folder and the file of a body become absolute.
         """
         from bearcnn.config import load_config
 
         further = {f"train.{key}": value for key, value in train.items() if value is not None}
         spelled = [f"{key}={value}" for key, value in {**self.knobs, **further}.items()]
         config = load_config(self.config or file, [*(self.overrides or []), *spelled])
-        if not config.data.path:
-            return config
-        # A run must find its photos again from wherever it is resumed or evaluated.
-        data = config.data.model_copy(update={"path": str(Path(config.data.path).expanduser().absolute())})
-        return config.model_copy(update={"data": data})
+        # A run must find its photos and its body again from wherever it is resumed or evaluated.
+        if config.data.path:
+            data = config.data.model_copy(update={"path": _absolute(config.data.path)})
+            config = config.model_copy(update={"data": data})
+        if config.model.body.endswith(SAFETENSORS):
+            model = config.model.model_copy(update={"body": _absolute(config.model.body)})
+            config = config.model_copy(update={"model": model})
+        return config
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).expanduser().absolute())
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -100,7 +100,7 @@ def _resume(folder: Path, as_json: bool) -> None:
 def _showing(config: "Config", finished: int = 0) -> "AbstractContextManager[Reporter]":
     from bearcnn.cli.display.training import training_display
 
-    return training_display(config.train.epochs, finished, config.train.monitor, config.train.folds)
+    return training_display(config.train.total_epochs, finished, config.train.monitor, config.train.folds)
 
 
 @contextmanager

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bearcnn._version import __version__
-from bearcnn.config import Config, DataConfig
+from bearcnn.config import Config
 from bearcnn.data.dataset import Dataset
 from bearcnn.evaluation.calibration import fit_temperature
 from bearcnn.inference.predictor import BATCH_SIZE
 from bearcnn.manifest import Manifest
-from bearcnn.model.bodies import FrozenBody
+from bearcnn.model.bodies import PretrainedBody
 from bearcnn.model.network import BearCNN, bear_logit
 from bearcnn.model.predict import predict_logits
 from bearcnn.training.maps import network_inputs
@@ -88,7 +88,7 @@ class ShippedModel(nn.Module):
 
 
 def describe(
-    config: Config, dataset: Dataset, best_epoch: int, *, temperature: float, body: FrozenBody | None = None
+    config: Config, dataset: Dataset, best_epoch: int, *, temperature: float, body: PretrainedBody | None = None
 ) -> Manifest:
     """Build the manifest of a model file, without its scores, which are not known yet."""
     return Manifest(
@@ -110,10 +110,10 @@ def describe(
     )
 
 
-def calibrate(network: BearCNN, dataset: Dataset, data: DataConfig) -> float:
+def calibrate(network: BearCNN, dataset: Dataset, config: Config) -> float:
     """Fit the temperature of a network on the validation photos (Guo et al. 2017)."""
     rows, labels = dataset.arrays("valid")
-    return fit_temperature(labels, predict_logits(network, network_inputs(network, dataset, data), rows))
+    return fit_temperature(labels, predict_logits(network, network_inputs(network, dataset, config), rows))
 
 
 def batches(photos: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:

@@ -4,14 +4,14 @@ from safetensors.torch import load, save
 
 from bearcnn.export.base import Exported, ExportSource, ShippedModel, run_torch
 from bearcnn.manifest import Manifest, safetensors_metadata
-from bearcnn.model.bodies import load_body
+from bearcnn.model.bodies import empty_body
 from bearcnn.model.network import BearCNN, build_model
 
 
 def export_safetensors(source: ExportSource) -> Exported:
     """Export the weights."""
     content = to_safetensors(source.network, source.manifest)
-    body = load_body(source.config.model, pretrained=False)
+    body = empty_body(source.config.model, source.manifest.body)
     again = build_model(source.config.model, source.manifest.output_classes, body=body).eval()
     again.load_state_dict(load(content))
     return Exported(content, run_torch(ShippedModel(again, source.manifest.temperature)))

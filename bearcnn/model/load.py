@@ -10,7 +10,7 @@ from torch import nn
 from bearcnn.config import Config, make_config
 from bearcnn.errors import ModelFileError
 from bearcnn.manifest import Manifest, read_manifest
-from bearcnn.model.bodies import load_body
+from bearcnn.model.bodies import empty_body
 from bearcnn.model.network import BearCNN, build_model, load_trained_state
 from bearcnn.runs import open_run
 
@@ -32,7 +32,7 @@ def load_model(weights: Path) -> TrainedNetwork:
     """
     manifest = read_manifest(weights)
     config = make_config(manifest.config)
-    body = load_body(config.model, pretrained=False)  # its weights are in the file, with all others
+    body = empty_body(config.model, manifest.body)  # its weights are in the file, with all others
     network = build_model(config.model, manifest.output_classes, body=body).eval()
     load_weights(weights, network)
     return TrainedNetwork(network, manifest, config)

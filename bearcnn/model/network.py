@@ -11,7 +11,7 @@ from fastai.layers import ConvLayer
 from torch import Tensor, nn
 
 from bearcnn.config import ModelConfig
-from bearcnn.model.bodies import FrozenBody, load_body
+from bearcnn.model.bodies import PretrainedBody, load_body
 from bearcnn.model.layers import Normalize, PixelDropout, StridedConv1x1, global_pool, local_pool, pooled_width
 
 _BODY = "body."
@@ -91,7 +91,7 @@ class BearCNN(nn.Module):
         input_dropout: float = 0.0,
         conv_dropout: float = 0.0,
         dropout: float = 0.0,
-        body: FrozenBody | None = None,
+        body: PretrainedBody | None = None,
     ) -> None:
         super().__init__()
         self.body = body
@@ -167,8 +167,11 @@ def bear_logit(logits: Tensor, output_classes: tuple[int, ...] = (0, 1)) -> Tens
 
 
 def trained_state(network: nn.Module) -> dict[str, Tensor]:
-    """Select the tensors that training changes: all but those of a frozen body."""
-    return {name: tensor for name, tensor in network.state_dict().items() if not name.startswith(_BODY)}
+    """Select the tensors that training changes: all but those of a body's frozen stages."""
+    learning = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
+    return {
+        name: tensor for name, tensor in network.state_dict().items() if not name.startswith(_BODY) or name in learning
+    }
 
 
 def load_trained_state(network: nn.Module, weights: dict[str, Tensor]) -> None:
@@ -182,7 +185,7 @@ def load_trained_state(network: nn.Module, weights: dict[str, Tensor]) -> None:
 
 
 def build_model(
-    config: ModelConfig, output_classes: Sequence[int] = (0, 1), *, body: FrozenBody | None = None
+    config: ModelConfig, output_classes: Sequence[int] = (0, 1), *, body: PretrainedBody | None = None
 ) -> BearCNN:
     """Build the network of a configuration, with fresh weights from torch's random numbers.
 

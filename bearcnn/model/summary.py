@@ -48,7 +48,8 @@ def _list_layers(model: BearCNN) -> Iterator[tuple[str, str, nn.Module]]:
     """List the name, the description and the module of each layer; a layer that does nothing has no description."""
     rate = model.input_dropout.rate
     if model.body is not None:
-        yield "body", f"{model.body.about['name']}, pretrained", model.body
+        tuned = ", fine-tuned" if model.body.fine_tuned else ""
+        yield "body", f"{model.body.about['name']}, pretrained{tuned}", model.body
     what = "pixels" if model.body is None else "places"
     yield "input dropout", f"dropout {rate:g} of the {what}" if rate else "", model.input_dropout
     for number, block in enumerate(model.blocks, 1):

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from bearcnn.bodies import TIMM
 from bearcnn.data.cache_folder import cache_root
 from bearcnn.errors import BearcnnError, MissingPackageError, ModelFileError
-from bearcnn.model.bodies import FrozenBody
+from bearcnn.model.bodies import PretrainedBody
 
 
 class _TimmLayers(nn.Module):
@@ -37,7 +37,7 @@ class _TimmLayers(nn.Module):
         return maps
 
 
-def load_timm(name: str, stage: int, pretrained: bool) -> FrozenBody:
+def load_timm(name: str, stage: int, pretrained: bool) -> PretrainedBody:
     """Load a network of timm, `timm:NAME`, up to one of its maps.
 
     Raises:
@@ -61,7 +61,23 @@ def load_timm(name: str, stage: int, pretrained: bool) -> FrozenBody:
     about = {"name": name, "licence": settings.license or "unknown", "sha256": ""}
     if file is not None:
         about["sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
-    return FrozenBody(_TimmLayers(network, settings.mean, settings.std), network.feature_info.channels()[-1], about)
+    layers = _TimmLayers(network, settings.mean, settings.std)
+    return PretrainedBody(layers, network.feature_info.channels()[-1], about, _stage_ends(layers, maps + stage + 1))
+
+
+def _stage_ends(layers: _TimmLayers, stages: int) -> list[str]:
+    """List the last module of each stage by its name; a stage without weights of its own belongs to the next.
+
+    Where a network's modules have other names than its maps, there are none: it can't be divided.
+    """
+    weights = [name for name, _ in layers.named_parameters()]
+    ends: list[str] = []
+    for info in layers.network.feature_info.info[:stages]:  # type: ignore[union-attr, index]
+        spellings = [f"network.{name}" for name in (info["module"], info["module"].replace(".", "_"))]
+        ends += [end for end in spellings[:1] if any(weight.startswith(f"{end}.") for weight in weights)] or [
+            end for end in spellings[1:] if any(weight.startswith(f"{end}.") for weight in weights)
+        ]
+    return ends if ends and weights[-1].startswith(f"{ends[-1]}.") else []
 
 
 def _import_timm() -> ModuleType:

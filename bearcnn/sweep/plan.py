@@ -246,11 +246,12 @@ def digest_config(config: Config) -> str:
     content["data"]["fit"] = content["data"].pop("resize")  # its name in bearcnn 0.1, whose sweeps can be extended
     if content["model"]["body"] == NO_BODY:  # keys that sweeps before 0.3 don't have
         del content["model"]["body"], content["model"]["body_stage"]
-    for section, key in (
-        ("data", "photos"),
-        ("train", "min_steps"),
-        ("train", "folds"),
-    ):  # 0 is off: sweeps before these keys existed
+    if not content["train"]["unfreeze"]:
+        del content["train"]["unfreeze"], content["train"]["unfreeze_epochs"], content["train"]["unfreeze_lr"]
+    if content["train"]["views"] == 2:
+        del content["train"]["views"]
+    # 0 is off: sweeps before these keys existed
+    for section, key in (("data", "photos"), ("train", "min_steps"), ("train", "folds")):
         if not content[section][key]:
             del content[section][key]
     return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=8).hexdigest()

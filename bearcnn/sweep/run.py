@@ -155,7 +155,7 @@ def write_analysis(folder: SweepFolder, plan: Plan, dataset: Dataset) -> Analysi
     summary = write_summary(analysis)
     xlabel = plan.swept[0].name.replace("_", " ") if len(plan.swept) == 1 else ""
     title = (
-        f"{xlabel or 'sweep'}, {len(plan.seeds)} seeds, {plan.config.train.epochs} epochs, "
+        f"{xlabel or 'sweep'}, {len(plan.seeds)} seeds, {plan.config.train.total_epochs} epochs, "
         f"{photos['train']:,} training photos"
     )
     # By name: matplotlib loads only now.

@@ -57,7 +57,7 @@ def _seeds(analysis: Analysis) -> int:
 
 def _what_was_done(analysis: Analysis) -> str:
     photos, settings = analysis.photos, len(analysis.settings)
-    epochs = analysis.plan.config.train.epochs
+    epochs = analysis.plan.config.train.total_epochs
     varied = any("data.photos" in each.keys for each in analysis.plan.swept)
     trained_on = f"up to {photos['train']:,} photos, its own draw" if varied else f"{photos['train']:,} photos"
     text = (

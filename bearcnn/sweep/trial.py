@@ -36,8 +36,8 @@ from bearcnn.sweep.plan import Trial, digest_config
 from bearcnn.sweep.trial_log import Record, Scores, TrialResult
 from bearcnn.training.checkpoint import last_file
 from bearcnn.training.fit import TrainResult, fit
-from bearcnn.training.learner import build_learner, build_network, choose_device
-from bearcnn.training.maps import network_inputs, open_maps
+from bearcnn.training.learner import build_learner, build_network, choose_device, unfreeze
+from bearcnn.training.maps import Views, network_inputs, open_maps
 
 METRICS = ("log_loss", "accuracy", "balanced_accuracy", "roc_auc", "average_precision")
 
@@ -76,7 +76,7 @@ def run_trial(
         state, network = result.state, result.learner.model
         scores: dict[str, Scores] = {}
         predictions: dict[str, NDArray[np.float32]] = {}
-        inputs = network_inputs(network, dataset, trial.config.data)
+        inputs = network_inputs(network, dataset, trial.config)
         for split, (rows, labels) in _splits(dataset).items():
             predictions[split] = _predict(network, inputs, rows, 2 * trial.config.train.batch_size)
             if split != "test":  # stored, not scored: only the chosen setting's test score is ever computed
@@ -98,22 +98,40 @@ def time_trial(config: Config, dataset: Dataset, seconds: float = 2.0) -> float:
     """Estimate a trial's seconds from a few real training steps after a warm-up and one batch of evaluation."""
     dataset = dataset.limit(config.data.photos, config.train.seed)
     network = build_network(config, dataset)
+    train = config.train
     stopwatch = _Stopwatch(seconds)
+    steps = _time_steps(config, dataset, network, stopwatch)
+    photo = _time_photo(config, dataset, network)
+    photos = {split: len(found) for split, (found, _) in _splits(dataset).items()}
+    epoch = steps * stopwatch.step + photos["valid"] * photo
+    # An epoch's time is proportional to the pixels of its pictures.
+    sizes = [config.training_size(number) / config.data.image_size for number in range(train.epochs)]
+    total = epoch * sum(size**2 for size in sizes)
+    if train.unfreeze:
+        unfreeze(network, train.unfreeze)
+        stopwatch = _Stopwatch(seconds)
+        steps = _time_steps(config, dataset, network, stopwatch)
+        photo = _time_photo(config, dataset, network)
+        total += train.unfreeze_epochs * (steps * stopwatch.step + photos["valid"] * photo)
+    return total + sum(photos.values()) * photo
+
+
+def _time_steps(config: Config, dataset: Dataset, network: BearCNN, stopwatch: "_Stopwatch") -> int:
+    """Train for as long as the stopwatch says; return the number of steps in an epoch."""
     learner = build_learner(config, dataset, model=network, cbs=[stopwatch])
     learner.remove_cb(learner.seed_epoch)  # every step at the last size
     with learner.no_logging():
         learner.fit(1000)  # the stopwatch ends it
+    return len(learner.dls.train)
+
+
+def _time_photo(config: Config, dataset: Dataset, network: BearCNN) -> float:
+    """Measure the seconds of a photo in one batch of evaluation."""
     rows, _ = dataset.arrays("valid")
     batch = min(len(rows), 2 * config.train.batch_size)
     start = time.perf_counter()
-    _predict(network, network_inputs(network, dataset, config.data), rows[:batch], batch)
-    photo = (time.perf_counter() - start) / batch
-    photos = {split: len(found) for split, (found, _) in _splits(dataset).items()}
-    steps = len(learner.dls.train)
-    epoch = steps * stopwatch.step + photos["valid"] * photo
-    # An epoch's time is proportional to the pixels of its pictures.
-    sizes = [config.training_size(number) / config.data.image_size for number in range(config.train.epochs)]
-    return epoch * sum(size**2 for size in sizes) + sum(photos.values()) * photo
+    _predict(network, network_inputs(network, dataset, config), rows[:batch], batch)
+    return (time.perf_counter() - start) / batch
 
 
 def prepare_maps(
@@ -128,12 +146,14 @@ def prepare_maps(
     prepared = set()
     for trial in trials:
         model, data = trial.config.model, trial.config.data.with_all_photos
-        if model.body == NO_BODY or (model.body, model.body_stage, data) in prepared:
+        views = Views.of(trial.config)
+        wanted = (model.body, model.body_stage, data, views.count, views.key)
+        if model.body == NO_BODY or wanted in prepared:
             continue
-        prepared.add((model.body, model.body_stage, data))
+        prepared.add(wanted)
         body = load_body(model)
         assert body is not None
-        open_maps(body.to(choose_device()), open_photos(data), data, on_progress)
+        open_maps(body.to(choose_device()), open_photos(data), data, on_progress, views=views)
 
 
 def estimate_seconds(trials: Sequence[Trial], dataset: Dataset, threads: int) -> float:

@@ -26,12 +26,17 @@ class _EpochCallback(Callback):
 
     def __init__(self, state: TrainingState) -> None:
         super().__init__()
-        self.state, self.finished = state, state.epochs
+        self.state, self.finished, self.earlier = state, state.phase_epochs, state.epochs - state.phase_epochs
 
     @property
     def is_skipped(self) -> bool:
         """Whether this epoch was finished before the interruption."""
         return bool(self.epoch < self.finished)
+
+    @property
+    def number(self) -> int:
+        """The number of this epoch, from 1, over both phases."""
+        return int(self.earlier + self.epoch + 1)
 
 
 class SeedEpoch(Callback):
@@ -40,20 +45,24 @@ class SeedEpoch(Callback):
     That is the loader's batches and the dropout masks. The sizes are those of `train.sizes`, spread over the epochs of
     this fit. Before the last size, validation uses the training size too: at full size it would take longer than the
     training.
+
+    Args:
+        config: the network and how it is trained.
+        first: number of this fit's first epoch in the random numbers, from 0.
     """
 
     order = -20
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, first: int = 0) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.first = config, first
 
     def before_train(self) -> None:
         train, valid = self.dls.train, self.dls.valid
-        train.epoch, train.size = self.epoch, self.config.training_size(self.epoch, self.n_epoch)
+        train.epoch, train.size = self.first + self.epoch, self.config.training_size(self.epoch, self.n_epoch)
         last = train.size == self.config.training_size(self.n_epoch - 1, self.n_epoch)
         valid.size = self.config.data.image_size if last else train.size
-        torch.manual_seed(self.config.train.seed * 1_000_003 + self.epoch)
+        torch.manual_seed(self.config.train.seed * 1_000_003 + self.first + self.epoch)
 
 
 class BFloat16Blocks(Callback):
@@ -142,11 +151,11 @@ class EpochMetrics(_EpochCallback):
         # A larger picture size wins, although its first score may be lower.
         best = reached > self.state.best_score or size > self.state.best_size
         if best:
-            self.state.best_score, self.state.best_epoch, self.state.best_size = reached, self.epoch + 1, size
+            self.state.best_score, self.state.best_epoch, self.state.best_size = reached, self.number, size
         now = time.perf_counter()
         self.state.records.append(
             EpochRecord(
-                epoch=self.epoch + 1,
+                epoch=self.number,
                 size=size,
                 train_loss=float(torch.stack(self._losses).mean()),
                 valid_loss=valid_loss,
@@ -159,6 +168,7 @@ class EpochMetrics(_EpochCallback):
                 seconds=now - self._start,
                 images_per_second=self._photos / (self._trained - self._start),
                 best=best,
+                unfrozen=self.state.unfrozen,
             )
         )
 
@@ -173,7 +183,7 @@ class EpochMetrics(_EpochCallback):
     def _reach(self, valid_loss: float, scores: Mapping[str, float]) -> float:
         """Return the number that is larger the better the epoch is."""
         if self.monitor == LAST_EPOCH:
-            return self.epoch
+            return self.number
         return -valid_loss if self.monitor == "valid_loss" else scores[self.monitor]
 
 
@@ -206,7 +216,7 @@ class EarlyStopping(_EpochCallback):
     def after_epoch(self) -> None:
         if self.is_skipped or self.dls.train.size != self.last_size:
             return
-        if self.state.epochs - self.state.best_epoch >= self.patience:
+        if self.state.epochs - max(self.state.best_epoch, self.earlier) >= self.patience:
             self.state.stopped_early = True
 
     def before_epoch(self) -> None:

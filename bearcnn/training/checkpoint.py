@@ -1,7 +1,7 @@
 """Checkpoints in two safetensors files: the last epoch with the optimizer's state, and the best epoch.
 
-A frozen body is in neither. No random state is kept: all randomness in an epoch follows from the seed and its number
-(`callbacks.SeedEpoch`).
+A body's frozen stages are in neither. No random state is kept: all randomness in an epoch follows from the seed and its
+number (`callbacks.SeedEpoch`).
 """
 
 import json
@@ -32,16 +32,29 @@ class TrainingState:
     best_score: float = -math.inf
     best_size: int = 0  # of the training pictures in the best epoch
     stopped_early: bool = False
+    unfrozen: int = 0  # last stages of the body that learn in this phase; 0 in the first
 
     @property
     def epochs(self) -> int:
         """The number of finished epochs."""
         return len(self.records)
 
+    @property
+    def phase_epochs(self) -> int:
+        """The number of finished epochs in this phase: with the body frozen, or with its last stages learning."""
+        return sum(record.unfrozen == self.unfrozen for record in self.records)
+
+    @property
+    def best(self) -> EpochRecord:
+        """The best epoch; the last one if none had a score."""
+        return self.records[self.best_epoch - 1]
+
     def summary(self, monitor: str) -> dict[str, Any]:
         """Return the training run's part of metrics.json."""
+        unfrozen = {"unfrozen_epochs": self.phase_epochs} if self.unfrozen else {}
         return {
             "epochs": self.epochs,
+            **unfrozen,
             "best_epoch": self.best_epoch,
             "monitor": monitor,
             "seconds": sum(record.seconds for record in self.records),

@@ -120,7 +120,7 @@ class PixelLoader(DataLoader):
     """Batches of (pixels, labels) from decoded pixels, uint8 (batch, 3, size, size); in training, (..., subclasses).
 
     If the data set has a body's maps, these take the place of the pixels: float16 (batch, channels, side, side). Of all
-    augmentation, only the flip remains: the maps of a photo or of its mirror image.
+    augmentation, only the flip remains, and the choice among the views that have maps.
 
     In training (`shuffle` with `augment`) photos are shuffled and augmented, and a last batch that isn't full is
     dropped. Otherwise they are unchanged, and in order unless shuffled. `epoch` and `size` are set from outside before
@@ -238,6 +238,8 @@ class PixelLoader(DataLoader):
             assert self.augment is not None
             random = np.random.default_rng([self.seed, self.epoch, number])
             views += random.uniform(size=len(chosen)) < self.augment.flip
+            if maps.shape[1] > 2:
+                views += 2 * random.integers(maps.shape[1] // 2, size=len(chosen))
         return maps[data.rows[chosen], views]
 
     def one_batch(self) -> tuple[Tensor, ...]:

@@ -10,6 +10,7 @@ from bearcnn.bodies import forbids_commerce
 from bearcnn.config import Config
 from bearcnn.data.dataset import Dataset
 from bearcnn.errors import NoEpochError, RunError
+from bearcnn.model.bodies import load_body
 from bearcnn.model.load import load_weights
 from bearcnn.model.network import BearCNN, build_model
 from bearcnn.model.summary import describe_model
@@ -17,7 +18,7 @@ from bearcnn.reporter import SILENT, Reporter
 from bearcnn.runs import Run
 from bearcnn.training.callbacks import CountBatches, EarlyStopping, EpochMetrics, SaveCheckpoint
 from bearcnn.training.checkpoint import TrainingState, best_file, read_checkpoint
-from bearcnn.training.learner import build_learner
+from bearcnn.training.learner import build_learner, build_network, stage_rates, unfreeze
 
 Callbacks = Sequence[Callback]
 """Callbacks for a Learner besides its own."""
@@ -34,7 +35,11 @@ class TrainResult:
     def best_network(self, run: Run, config: Config) -> BearCNN:
         """Load the network of the best epoch, in evaluation mode."""
         trained = self.learner.model
-        network = build_model(config.model, trained.output_classes, body=trained.body).eval()
+        # Where the body has learned, its own weights are read again: the best epoch may be from before.
+        body = trained.body if trained.body is None or not trained.body.fine_tuned else load_body(config.model)
+        network = build_model(config.model, trained.output_classes, body=body).eval()
+        if network.body is not None and self.state.best.unfrozen:
+            network.body.mark_fine_tuned(self.state.best.unfrozen)
         load_weights(best_file(run), network)
         return network
 
@@ -49,16 +54,22 @@ def fit(
 ) -> TrainResult:
     """Train a run's configuration: one cycle (Smith 2018), with a checkpoint after each epoch.
 
-    Ctrl-C ends the training run at the last finished epoch.
+    With `train.unfreeze` a second phase follows, in which the last stages of the body learn as well, as in fastai's
+    `fine_tune`. Ctrl-C ends the training run at the last finished epoch.
 
     Raises:
         ResumeError: the run can't be continued to the result of an uninterrupted run.
         RunError: the loss became infinite or not a number, or Ctrl-C came in the first epoch.
+        ConfigError: the body doesn't have so many stages to unfreeze.
     """
     config = run.config()
     checkpoint = read_checkpoint(run) if resume else None
     state = checkpoint.state if checkpoint else TrainingState()
-    learner = build_learner(config, dataset, cbs=cbs, on_maps=reporter.preparing)
+    model = None
+    if state.unfrozen:
+        model = build_network(config, dataset)
+        unfreeze(model, state.unfrozen)
+    learner = build_learner(config, dataset, model=model, cbs=cbs, on_maps=reporter.preparing)
     if learner.model.body is not None and forbids_commerce(learner.model.body.about["licence"]):
         licence = learner.model.body.about["licence"]
         reporter.stage(f"the licence of the body's weights, {licence}, forbids commercial use; going on")
@@ -66,23 +77,45 @@ def fit(
     if checkpoint:
         checkpoint.restore_model(learner.model)
         checkpoint.restore_optimizer(learner.opt)
-    last_size = config.training_size(config.train.epochs - 1)
-    callbacks = [
-        CountBatches(reporter.batch_done),
-        EpochMetrics(state, config.train.monitor),
-        *([EarlyStopping(state, config.train.patience, last_size)] if config.train.patience else []),
-        SaveCheckpoint(run, state, reporter.epoch_done),
-    ]
-    interrupted = False
-    try:
-        with learner.no_logging():
-            learner.fit_one_cycle(config.train.epochs, cbs=callbacks, start_epoch=state.epochs)
-    except KeyboardInterrupt:
-        interrupted = True
-        if state.epochs:
-            state = read_checkpoint(run).state  # Ctrl-C may have come between an epoch and its checkpoint
+    interrupted = _fit_phase(run, config, state, learner, reporter)
+    if config.train.unfreeze and not state.unfrozen and not interrupted:
+        _check_reached(run, config, state, interrupted)
+        unfreeze(learner.model, config.train.unfreeze)
+        assert learner.model.body is not None
+        reporter.stage(f"from now on {learner.model.body.about['fine_tuned']} of the body learn as well, from pixels")
+        learner = build_learner(config, dataset, model=learner.model, cbs=cbs)
+        state.unfrozen, state.stopped_early = config.train.unfreeze, False
+        interrupted = _fit_phase(run, config, state, learner, reporter)
+    if interrupted and state.epochs:
+        state = read_checkpoint(run).state  # Ctrl-C may have come between an epoch and its checkpoint
     _check_reached(run, config, state, interrupted)
     return TrainResult(state, interrupted, learner)
+
+
+def _fit_phase(run: Run, config: Config, state: TrainingState, learner: Learner, reporter: Reporter) -> bool:
+    """Train the epochs of the phase that `state` is in, from the first unfinished one; return whether Ctrl-C came."""
+    settings = config.train
+    last_size = config.training_size(settings.epochs - 1)
+    callbacks = [
+        CountBatches(reporter.batch_done),
+        EpochMetrics(state, settings.monitor),
+        *([EarlyStopping(state, settings.patience, last_size)] if settings.patience else []),
+        SaveCheckpoint(run, state, reporter.epoch_done),
+    ]
+    try:
+        with learner.no_logging():
+            if state.unfrozen:
+                rates = stage_rates(settings.unfreeze_lr, state.unfrozen)
+                # Trained weights need less of a warm-up: fastai's numbers in `fine_tune`.
+                learner.fit_one_cycle(
+                    settings.unfreeze_epochs, rates, div=5.0, pct_start=0.3, cbs=callbacks,
+                    start_epoch=state.phase_epochs,
+                )  # fmt: skip
+            else:
+                learner.fit_one_cycle(settings.epochs, cbs=callbacks, start_epoch=state.epochs)
+    except KeyboardInterrupt:
+        return True
+    return False
 
 
 def _check_reached(run: Run, config: Config, state: TrainingState, interrupted: bool) -> None:
@@ -90,8 +123,11 @@ def _check_reached(run: Run, config: Config, state: TrainingState, interrupted: 
         raise NoEpochError(
             f"stopped before the first epoch was finished: {run.directory} has nothing to keep; start again"
         )
-    if not interrupted and not state.stopped_early and state.epochs < config.train.epochs:
+    key = "unfreeze_lr" if state.unfrozen else "lr"
+    epochs = config.train.unfreeze_epochs if state.unfrozen else config.train.epochs
+    if not interrupted and not state.stopped_early and state.phase_epochs < epochs:
+        suggests = "" if state.unfrozen else "; `bearcnn train --lr-find` suggests one"
         raise RunError(
-            f"the loss became infinite or not a number in epoch {state.epochs + 1}; train again with a lower train.lr "
-            f"(it was {config.train.lr:g}; `bearcnn train --lr-find` suggests one)"
+            f"the loss became infinite or not a number in epoch {state.epochs + 1}; train again with a lower "
+            f"train.{key} (it was {getattr(config.train, key):g}{suggests})"
         )

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from fastai.callback.core import Callback, TrainEvalCallback
 from fastai.callback.schedule import LRFinder, valley
 from fastai.learner import Learner, Recorder
 from fastai.optimizer import OptimWrapper
+from fastai.torch_core import trainable_params
 from numpy.typing import NDArray
 from torch import nn
 
@@ -22,7 +24,7 @@ from bearcnn.reporter import OnMaps
 from bearcnn.training.callbacks import BFloat16Blocks, CountBatches, SeedEpoch
 from bearcnn.training.dataloaders import build_dataloaders
 from bearcnn.training.losses import SubclassCrossEntropy
-from bearcnn.training.maps import open_maps
+from bearcnn.training.maps import Views, open_maps
 
 
 def build_learner(
@@ -34,6 +36,8 @@ def build_learner(
     on_maps: OnMaps = lambda *_: None,
 ) -> Learner:
     """Build the Learner of a configuration and a data set; nothing is trained yet.
+
+    A network with an unfrozen body (`unfreeze`) learns from pixels, at a rate of its own for each of the body's stages.
 
     All of fastai's calls work on it: `lr_find`, `fit_one_cycle`, `get_preds`, `predict(path)`, `export`, ... Its
     callbacks are those named here and `cbs`; fastai's global defaults have no effect. Its network takes uint8 (batch,
@@ -50,10 +54,13 @@ def build_learner(
     if model is None:
         model = build_network(config, dataset)
     model = lay_out(model, device)
-    maps = None if model.body is None else open_maps(model.body, dataset, config.data, on_maps)
-    if maps is not None:
+    body = model.body
+    maps = None
+    if body is not None and not body.fine_tuned:
+        maps = open_maps(body, dataset, config.data, on_maps, views=Views.of(config))
         _check_map(config, maps.shape[2])
-    callbacks = [TrainEvalCallback(), Recorder(), SeedEpoch(config)]
+    unfrozen = body is not None and body.unfrozen > 0
+    callbacks = [TrainEvalCallback(), Recorder(), SeedEpoch(config, settings.epochs if unfrozen else 0)]
     if computes_in_bfloat16(settings.precision, device):
         callbacks.append(BFloat16Blocks())
     _, labels = dataset.arrays("train")
@@ -63,12 +70,40 @@ def build_learner(
         model,
         loss_func=SubclassCrossEntropy(model.output_classes, weights, settings.label_smoothing).to(device),
         opt_func=partial(adamw, weight_decay=settings.weight_decay),
+        splitter=split_by_stage if unfrozen else trainable_params,
         lr=settings.lr,
         default_cbs=False,
         cbs=[*callbacks, *cbs],
     )
     learner.create_opt()
     return learner
+
+
+def unfreeze(model: BearCNN, stages: int) -> None:
+    """Let the last stages of a network's body learn, on the device where it will be trained.
+
+    Raises:
+        ConfigError: the body doesn't have that many stages.
+    """
+    assert model.body is not None, "the configuration was checked"
+    lay_out(model, choose_device())
+    model.body.unfreeze(stages)
+
+
+def split_by_stage(model: BearCNN) -> list[list[nn.Parameter]]:
+    """List the weights of each unfrozen stage of the body, the earliest first, and last those of blocks and head."""
+    assert model.body is not None
+    rest = [weight for name, weight in model.named_parameters() if not name.startswith("body.")]
+    return [*model.body.stage_parameters(model.body.unfrozen), rest]
+
+
+def stage_rates(lr: float, stages: int) -> list[float]:
+    """Return the learning rate of each group of `adamw` after `split_by_stage`: each part has a third of the next.
+
+    The earlier a layer, the more its features serve all photos (discriminative fine-tuning; Howard & Ruder 2018).
+    """
+    rates = [lr / 3 ** (stages - part) for part in range(stages + 1)]
+    return [rate for rate in rates for _ in ("decayed", "others")]
 
 
 def _check_map(config: Config, side: int) -> None:
@@ -110,12 +145,20 @@ def computes_in_bfloat16(precision: Precision, device: torch.device) -> bool:
     return bool(has.get("avx512_bf16") or has.get("amx_bf16") or has.get("bf16"))
 
 
-def adamw(parameters: Iterable[nn.Parameter], lr: float, *, weight_decay: float) -> OptimWrapper:
-    """Build a fused AdamW: one pass over all weights per step. Norms and biases have no weight decay."""
-    parameters = list(parameters)
-    decayed = [parameter for parameter in parameters if parameter.ndim > 1]
-    others = [parameter for parameter in parameters if parameter.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+def adamw(
+    parameters: Iterable[nn.Parameter] | Iterable[list[nn.Parameter]], lr: float, *, weight_decay: float
+) -> OptimWrapper:
+    """Build a fused AdamW: one pass over all weights per step. Norms and biases have no weight decay.
+
+    For each list of weights it has two groups, with weight decay and without, that share a learning rate.
+    """
+    given = list(parameters)
+    parts = [part for part in given if isinstance(part, list)] or [given]
+    groups: list[dict[str, Any]] = []
+    for part in parts:
+        decayed = [parameter for parameter in part if parameter.ndim > 1]
+        others = [parameter for parameter in part if parameter.ndim <= 1]
+        groups += [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
     return OptimWrapper(opt=torch.optim.AdamW(groups, lr=lr, fused=True))
 
 

@@ -21,9 +21,7 @@ def test_the_temperature_is_fitted_on_validation_and_built_into_the_file(trained
         logits = bear_logit(network(pixels), network.output_classes).double().numpy()
     assert manifest.temperature == pytest.approx(fit_temperature(labels, logits), rel=1e-6)
     assert (
-        manifest.temperature
-        == calibrate(network, dataset, run.config().data)
-        == read_manifest(run.weights_file).temperature
+        manifest.temperature == calibrate(network, dataset, run.config()) == read_manifest(run.weights_file).temperature
     )
     shipped = as_arrays(in_split(read_predictions(run), "valid"))[1]
     assert shipped == pytest.approx(1 / (1 + np.exp(-logits / manifest.temperature)), abs=1e-5)

@@ -2,10 +2,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from bearcnn.config import ModelConfig
+from bearcnn.config import ModelConfig, load_config
 from bearcnn.errors import BearcnnError, ModelFileError
+from bearcnn.inference.predictor import Predictor
+from bearcnn.manifest import read_manifest
 from bearcnn.model.bodies import load_body
-from bearcnn.model.network import build_model
+from bearcnn.model.load import load_model
+from bearcnn.model.network import bear_logit, build_model
+from tests.helpers.training import train_small
 
 timm = pytest.importorskip("timm")
 
@@ -73,3 +77,45 @@ def test_weights_of_another_network_are_refused(weights, tmp_path):
     save_file({"a": torch.zeros(1)}, tmp_path / "bodies" / f"{NAME}.safetensors")
     with pytest.raises(ModelFileError, match="are not those of timm:mobilenetv4_conv_small"):
         load_body(make())
+
+
+@pytest.mark.parametrize("name", [NAME, "resnet10t", "mobilenetv3_small_050"])
+def test_the_weights_are_divided_into_stages(name):
+    body = load_body(make(name), pretrained=False)
+    stages = body.stage_parameters(len(body.stage_ends))
+    assert len(stages) >= 4
+    assert [id(weight) for stage in stages for weight in stage] == [id(weight) for weight in body.parameters()]
+    body.unfreeze(1)
+    learning = [weight for weight in body.parameters() if weight.requires_grad]
+    assert 0 < len(learning) < len(list(body.parameters()))
+    maps = body(torch.zeros(1, 3, 64, 64, dtype=torch.uint8))
+    maps.sum().backward()
+    assert all(weight.grad is not None for weight in learning)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("unfreeze", [0, 1])
+def test_the_whole_way_without_a_network(weights, photos, tmp_path, monkeypatch, unfreeze):
+    def unreachable(*_: object) -> None:
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr("socket.socket.connect", unreachable)
+    monkeypatch.chdir(tmp_path)
+    config = load_config(
+        None,
+        [f"model.body=timm:{NAME}", "model.widths=[8]", "data.image_size=64", "train.epochs=2", "train.batch_size=8",
+         "train.precision=float32", f"train.unfreeze={unfreeze}", "train.unfreeze_epochs=1", "train.unfreeze_lr=1e-4",
+         f"data.path={photos}"],
+    )  # fmt: skip
+    run, dataset, watcher = train_small(config, tmp_path / "run")
+    assert [record.unfrozen for record in watcher.records] == [0, 0, 1][: 2 + unfreeze]
+    example = dataset.select("valid")[0]
+    (answer,) = Predictor(run.onnx_file).predict(example.path)
+    trained = load_model(run.weights_file)
+    pixels = torch.from_numpy(dataset.pixels[example.row].copy()).permute(2, 0, 1)[None]
+    with torch.no_grad():
+        logit = bear_logit(trained.network(pixels), trained.network.output_classes)[0]
+    expected = torch.sigmoid(logit / trained.manifest.temperature)
+    assert answer.probability == pytest.approx(float(expected), abs=1e-4)
+    assert read_manifest(run.onnx_file).body["name"] == f"timm:{NAME}"
+    assert run.metrics()["layers"][0]["layer"].startswith(f"timm:{NAME}, pretrained")

@@ -36,7 +36,7 @@ def show_plan(directory: Path, plan: Plan, points: int, done: int, total: int) -
     seeds = f"{plan.seeds[0]}" if len(plan.seeds) == 1 else f"{plan.seeds[0]} to {plan.seeds[-1]}"
     note(
         f"{settings} settings{sampled} x {len(plan.seeds)} seeds ({seeds}) = {total} trials of "
-        f"{plan.config.train.epochs} epochs; {done} done, {total - done} to run"
+        f"{plan.config.train.total_epochs} epochs; {done} done, {total - done} to run"
     )
     dropouts = {name: getattr(plan.config.model, name) for name in (key.rpartition(".")[2] for key in DROPOUTS["all"])}
     varied = {key.rpartition(".")[2] for swept in plan.swept for key in swept.keys}

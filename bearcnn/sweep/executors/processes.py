@@ -48,7 +48,7 @@ def run_in_processes(job: Job) -> Iterator[Executor]:
                     worker.trial = waiting.popleft()
                     with suppress(OSError):  # a dead process is noticed below
                         worker.pipe.send(worker.trial)
-                    job.reporter.trial_started(worker.trial.id, worker.trial.config.train.epochs)
+                    job.reporter.trial_started(worker.trial.id, worker.trial.config.train.total_epochs)
             busy = {worker.pipe: number for number, worker in enumerate(workers) if worker.trial}
             if not busy:
                 return

@@ -16,7 +16,7 @@ def run_serially(job: Job) -> Iterator[Executor]:
 
     def run(trials: Sequence[Trial]) -> Iterator[TrialResult]:
         for trial in trials:
-            job.reporter.trial_started(trial.id, trial.config.train.epochs)
+            job.reporter.trial_started(trial.id, trial.config.train.total_epochs)
             yield run_here(trial, photos, job.folder.trial_folder(trial.id), partial(job.reporter.epoch_done, trial.id))
 
     yield Executor(run, slots=1)
