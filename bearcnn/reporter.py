@@ -7,7 +7,8 @@ class Reporter:
     """A silent listener; a subclass overrides the calls that it shows.
 
     Calls come from the thread that trains: `preparing` many times or never; `model_built` once; for each epoch
-    `batch_done` many times and `epoch_done` once; then `stage` for each step after the training run.
+    `batch_done` many times and `epoch_done` once; then `stage` for each step after the training run. `warn` can come
+    before the first epoch.
     """
 
     def preparing(self, what: str, done: int, total: int) -> None:
@@ -21,6 +22,9 @@ class Reporter:
 
     def epoch_done(self, record: EpochRecord) -> None:
         """Report a finished epoch."""
+
+    def warn(self, what: str) -> None:
+        """Report what the user should know before the training run, as a sentence."""
 
     def stage(self, what: str) -> None:
         """Report the start of a longer step, such as "exporting the best epoch"."""

@@ -39,6 +39,10 @@ def evaluate(
         float | None,
         typer.Option(metavar="SHARE", help="Share of photos with a bear where it is used. Default: as in the data."),
     ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GROUP", help="Score once more without this group of photos; can be repeated."),
+    ] = None,
     save_threshold: Annotated[
         bool, typer.Option("--save-threshold", metavar="", help="Write the threshold into the run's model file.")
     ] = False,
@@ -60,6 +64,8 @@ def evaluate(
         bearcnn evaluate --max-false-alarms-per-day 5 --photos-per-day 400
 
         bearcnn evaluate --data other-photos --at-least recall=0.98
+
+        bearcnn evaluate --exclude wolf --exclude fox
     """
     from bearcnn.evaluation.assessment import ThresholdPolicy
     from bearcnn.runs import open_run
@@ -70,7 +76,7 @@ def evaluate(
     run = open_run(run_folder)
     dataset = open_folder(data, run.config()) if data else reopen_with_progress(run)
     chosen = cast("Split | None", split) or dataset.evaluation_split()
-    assessment = _assess(run, dataset, chosen, policy, own=not data)
+    assessment = _assess(run, dataset, chosen, policy, own=not data, exclude=exclude or [])
     _keep(run, assessment, save_threshold, own=not data)
     _show(run, dataset, assessment, as_json)
     if save_threshold:
@@ -93,7 +99,9 @@ def _parse_requirement(text: str) -> tuple[str, float]:
     return name, number
 
 
-def _assess(run: "Run", dataset: "Dataset", split: "Split", policy: "ThresholdPolicy", own: bool) -> "Assessment":
+def _assess(
+    run: "Run", dataset: "Dataset", split: "Split", policy: "ThresholdPolicy", own: bool, exclude: list[str]
+) -> "Assessment":
     """Assess the model file on a split, at a threshold chosen on the validation photos of the run."""
     from bearcnn.evaluation.assessment import assess, choose_threshold
     from bearcnn.evaluation.predictions import validation_predictions
@@ -109,7 +117,8 @@ def _assess(run: "Run", dataset: "Dataset", split: "Split", policy: "ThresholdPo
             keep_predictions(run, predictor, dataset, predictions)
     validation = validation_predictions(run) if policy.chooses else []
     choice = choose_threshold(policy, validation, predictor.manifest.threshold)
-    return assess(predictions, split, choice, policy, trained_on=split if own else None)
+    body = predictor.manifest.body
+    return assess(predictions, split, choice, policy, trained_on=split if own else None, body=body, exclude=exclude)
 
 
 def _keep(run: "Run", assessment: "Assessment", save: bool, own: bool) -> None:

@@ -29,9 +29,12 @@ class _Photos(CalibrationDataReader):
 
 
 _QUANTIZED = ["Conv", "Clip", "Relu", "MaxPool", "AveragePool", "Add", "Concat"]
-"""Operators that compute with 8-bit integers. Without Clip, the 256 steps of a convolution before a ReLU6 would be spread
-over all its numbers instead of 0 to 6: with EfficientNet-Lite0 on 529 photos, the probabilities were wrong by 0.018 in
-the mean instead of 0.007, and the file was slower (1.5 instead of 2.3 times the float file's speed)."""
+"""Operators that compute with 8-bit integers.
+
+Without Clip, the steps of a convolution before a ReLU6 would be spread over all its numbers instead of 0 to 6. With
+EfficientNet-Lite0 on 529 photos, probabilities were then wrong by 0.018 on average instead of 0.007, and the file was
+1.5 times as fast as the float file instead of 2.2 times. Percentile and entropy ranges, more photos, and a first or
+last layer in float made no difference that 529 photos show."""
 
 
 def to_int8(onnx_model: bytes, manifest: Manifest, calibration: NDArray[np.uint8]) -> bytes:

@@ -97,8 +97,8 @@ def export_run(run: Run, dataset: Dataset, target: str, out: Path, *, allow_loss
     auc, auc_trained = score(labels, after)["roc_auc"], score(labels, before)["roc_auc"]
     if auc_trained - auc > row.largest_loss and not allow_loss:
         raise BearcnnError(
-            f"the {target} file is not written: on {len(pixels):,} validation photos it loses {auc_trained - auc:.4f} of "
-            f"the ROC AUC ({auc_trained:.4f} to {auc:.4f}), more than {row.largest_loss:g}; use the float file, "
+            f"the {target} file is not written: on {len(pixels):,} validation photos it loses {auc_trained - auc:.4f} "
+            f"of the ROC AUC ({auc_trained:.4f} to {auc:.4f}), more than {row.largest_loss:g}; use the float file, "
             f"{run.onnx_file}, or add `allow_loss`"
         )
     few, few_paths = pixels[:SPEED_PHOTOS], paths[:SPEED_PHOTOS]

@@ -9,6 +9,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from bearcnn.bodies import warn_of_licence
 from bearcnn.errors import RunError
 from bearcnn.evaluation.assessment import (
     Assessment,
@@ -80,7 +81,7 @@ def gather(run: Run, thumbnails: bool = True) -> ReportData:
             policy = ThresholdPolicy(target_recall=choice.wanted)
     else:
         choice = choose_threshold(policy, validation, manifest.threshold)
-    assessment = assess(judged, judged[0].split, choice, policy, trained_on=judged[0].split)
+    assessment = assess(judged, judged[0].split, choice, policy, trained_on=judged[0].split, body=manifest.body)
     return ReportData(
         place=str(run.directory),
         manifest=manifest,
@@ -111,6 +112,7 @@ def render(data: ReportData) -> str:
         point=point,
         verdict=judge(assessment.evaluation, point, manifest.classes[1]),
         origin=threshold_origin(assessment.choice, manifest.classes[1]),
+        licence_warning=warn_of_licence(manifest.body["licence"]) if manifest.body else "",
         is_default=is_default(assessment.choice),
         better=suggest_threshold(assessment.choice, data.validation, data.predictions),
         pointing=PointingGame.from_metrics(data.metrics),

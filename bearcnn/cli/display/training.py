@@ -41,6 +41,10 @@ class TrainingDisplay(Reporter):
         err.print()
         err.print(self.HEADER, style="bold", soft_wrap=True)
 
+    def warn(self, what: str) -> None:
+        """Show a warning."""
+        note(f"[yellow]{escape(what)}[/]")
+
     def batch_done(self, done: int, total: int) -> None:
         """Move the bar."""
         if self._task is None:
