@@ -1,5 +1,7 @@
 """The whole way with a pretrained body: train, resume, export, predict, explain, sweep, and fastai's calls."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from typer.testing import CliRunner
 
 import bearcnn
 from bearcnn import pipeline
+from bearcnn.bodies import BODIES
 from bearcnn.cli.app import app
 from bearcnn.config import load_config
 from bearcnn.data.dataset import Dataset
@@ -56,7 +59,12 @@ def test_the_model_file_holds_body_and_head_and_says_so(finished, config):
     for name, tensor in body.state_dict().items():
         assert torch.equal(weights[f"body.{name}"], tensor)  # frozen, batch norms too
     manifest = read_manifest(run.onnx_file)
-    assert manifest.body == {"name": "efficientnet_lite0", "licence": "Apache-2.0", "sha256": body.about["sha256"]}
+    assert manifest.body == {
+        "name": "efficientnet_lite0",
+        "licence": "Apache-2.0",
+        "sha256": body.about["sha256"],
+        "trained_on": "ImageNet",
+    }
     assert not any(name.startswith("body.") for name in load_file(best_file(run)))
 
 
@@ -84,6 +92,42 @@ def test_the_layers_name_the_body_as_one(finished):
     assert (layers[0]["name"], layers[0]["layer"]) == ("body", "efficientnet_lite0, pretrained")
     assert layers[0]["output_shape"] == [320, 2, 2]
     assert layers[1]["output_shape"] == [16, 2, 2]
+
+
+def test_metrics_and_report_name_the_body(finished):
+    run, _, _ = finished
+    layers, body = run.metrics()["layers"], run.metrics()["body"]
+    assert (body["name"], body["trained_on"], body["licence"]) == ("efficientnet_lite0", "ImageNet", "Apache-2.0")
+    assert body["parameters"] == layers[0]["parameters"] == 2_958_848
+    assert body["share_of_parameters"] == 2_958_848 / sum(row["parameters"] for row in layers)
+    assert body["share_of_multiply_adds"] == layers[0]["multiply_adds"] / sum(row["multiply_adds"] for row in layers)
+    page = " ".join(run.report_file.read_text(encoding="utf-8").split())
+    for said in ("The pretrained body", "<td>ImageNet</td>", "<td>Apache-2.0</td>", "has seen the photos of ImageNet",
+                 body["sha256"], "99.8% of the network&#39;s"):  # fmt: skip
+        assert said in page, said
+    assert "commercial" not in page
+
+
+def test_a_licence_that_forbids_commerce_is_said_before_the_training_and_in_the_report(config, tmp_path, monkeypatch):
+    lent = replace(BODIES["efficientnet_lite0"], licence="cc-by-nc-4.0")
+    monkeypatch.setitem(BODIES._rows, "efficientnet_lite0", lent)
+    heard: list[str] = []
+
+    class Listener(Recorder):
+        def warn(self, what):
+            heard.append(what)
+
+        def batch_done(self, done, total):
+            if "training" not in heard:
+                heard.append("training")
+
+    monkeypatch.chdir(tmp_path)
+    short = config.model_copy(update={"train": config.train.model_copy(update={"epochs": 1})})
+    run, _, _ = train_small(short, tmp_path / "run", Listener())
+    warning = "The licence of the body's weights, cc-by-nc-4.0, forbids commercial use, and so of the trained model."
+    assert heard == [warning, "training"]
+    assert read_manifest(run.onnx_file).body["licence"] == "cc-by-nc-4.0"
+    assert "cc-by-nc-4.0, forbids commercial use" in run.report_file.read_text(encoding="utf-8")
 
 
 def test_an_interrupted_run_continues_to_the_same_weights(finished, config, tmp_path, monkeypatch):

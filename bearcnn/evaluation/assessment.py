@@ -269,7 +269,7 @@ def _find_caveats(
     if body and (seen := body.get("trained_on")):
         notes.append(
             f"the pretrained body, {body['name']}, has seen the photos of {seen}: any that are among these flatter the "
-            "scores (`bearcnn evaluate --exclude GROUP` scores once more without a group of photos)"
+            "scores; to score once more without a group of photos: bearcnn evaluate --exclude GROUP"
         )
     elif body:
         notes.append(

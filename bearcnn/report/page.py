@@ -29,7 +29,7 @@ from bearcnn.manifest import Manifest, read_manifest
 from bearcnn.report.charts import draw_learning, draw_precision_recall, draw_reliability, draw_scores
 from bearcnn.report.svg import draw_whisker
 from bearcnn.report.thumbnails import Thumbnail, make_thumbnails
-from bearcnn.report.verdict import judge, suggest_threshold
+from bearcnn.report.verdict import judge, suggest_threshold, too_few
 from bearcnn.runs import EpochRecord, Run
 
 _SLIDER_STEPS = 400
@@ -115,6 +115,7 @@ def render(data: ReportData) -> str:
         licence_warning=warn_of_licence(manifest.body["licence"]) if manifest.body else "",
         is_default=is_default(assessment.choice),
         better=suggest_threshold(assessment.choice, data.validation, data.predictions),
+        few=too_few(assessment.evaluation),
         pointing=PointingGame.from_metrics(data.metrics),
         learning=draw_learning(data.history, data.metrics["best_epoch"]),
         precision_recall=draw_precision_recall(assessment.evaluation, data.predictions),
