@@ -39,6 +39,10 @@ def evaluate(
         float | None,
         typer.Option(metavar="SHARE", help="Share of photos with a bear where it is used. Default: as in the data."),
     ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GROUP", help="Score once more without this group of photos; can be repeated."),
+    ] = None,
     save_threshold: Annotated[
         bool, typer.Option("--save-threshold", metavar="", help="Write the threshold into the run's model file.")
     ] = False,
@@ -62,6 +66,8 @@ def evaluate(
         bearcnn evaluate --max-false-alarms-per-day 5 --photos-per-day 400
 
         bearcnn evaluate --data other-photos --at-least recall=0.98
+
+        bearcnn evaluate --exclude wolf --exclude fox
     """
     from bearcnn.evaluation.assessment import ThresholdPolicy
     from bearcnn.runs import open_run
@@ -72,7 +78,7 @@ def evaluate(
     run = open_run(run_folder)
     dataset = open_folder(data, run.config()) if data else reopen_with_progress(run)
     chosen = split or _default_split(run, dataset, own=not data)
-    assessment = _assess(run, dataset, chosen, policy, own=not data)
+    assessment = _assess(run, dataset, chosen, policy, own=not data, exclude=exclude or [])
     _keep(run, assessment, save_threshold, own=not data)
     _show(run, dataset, assessment, as_json)
     if save_threshold:
@@ -102,7 +108,9 @@ def _default_split(run: "Run", dataset: "Dataset", own: bool) -> str:
     return FOLDS if own and split == "train" and run.config().train.folds else split
 
 
-def _assess(run: "Run", dataset: "Dataset", split: str, policy: "ThresholdPolicy", own: bool) -> "Assessment":
+def _assess(
+    run: "Run", dataset: "Dataset", split: str, policy: "ThresholdPolicy", own: bool, exclude: list[str]
+) -> "Assessment":
     """Assess the model file on a split, at a threshold chosen on the validation photos of the run."""
     from bearcnn.data.splits import FOLDS
     from bearcnn.evaluation.assessment import assess, choose_threshold
@@ -129,8 +137,9 @@ def _assess(run: "Run", dataset: "Dataset", split: str, policy: "ThresholdPolicy
     validation = validation_predictions(run) if policy.chooses else []
     choice = choose_threshold(policy, validation, predictor.manifest.threshold)
     return assess(
-        predictions, split, choice, policy, trained_on=split if own else None, monitor=run.config().train.monitor
-    )
+        predictions, split, choice, policy, trained_on=split if own else None, monitor=run.config().train.monitor,
+        body=predictor.manifest.body, exclude=exclude,
+    )  # fmt: skip
 
 
 def _keep(run: "Run", assessment: "Assessment", save: bool, own: bool) -> None:
