@@ -11,7 +11,7 @@ from bearcnn.errors import RunError
 from bearcnn.evaluation.predictions import in_split, read_predictions
 from bearcnn.inference.predictor import Predictor
 from bearcnn.inference.score import is_grey, keep_predictions, point_at_bears, predict_split
-from bearcnn.runs import create_run
+from bearcnn.runs import Run, create_run
 
 
 def test_a_run_without_predictions_gets_them(trained, tmp_path: Path) -> None:
