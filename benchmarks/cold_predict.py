@@ -1,10 +1,12 @@
 """One photo in a fresh process: `bearcnn predict` beside plain fastai's `load_learner` + `predict`; and `--help`.
 
-    python benchmarks/cold_predict.py [--model RUN_OR_ONNX] [--data PHOTOS]
+    python benchmarks/cold_predict.py [--model RUN_OR_ONNX] [--body efficientnet_lite0] [--data PHOTOS]
 
-The fastai side has the same network, made by fastai's own means and exported by `Learner.export`.
+The fastai side has the same network, made by fastai's own means and exported by `Learner.export`; with `--body`, its
+`vision_learner` has EfficientNet-Lite0 at 224 px. The first photo of `--data` is predicted.
 """
 
+import argparse
 import subprocess
 import sys
 import tempfile
@@ -17,10 +19,10 @@ FRESH_MODEL = """
 import sys
 from pathlib import Path
 from bearcnn.manifest import Manifest
-from bearcnn.config import Config
+from bearcnn.config import load_config
 from bearcnn.export.onnx import to_onnx
 from bearcnn.model.network import build_model
-config = Config()
+config = load_config(None, [f"model.body={sys.argv[2]}"])
 manifest = Manifest(name="fresh", classes=("no", "bear"), image_size=config.data.image_size, resize=config.data.resize)
 Path(sys.argv[1]).write_bytes(to_onnx(build_model(config.model).eval(), manifest))
 """
@@ -30,13 +32,16 @@ import bearcnn._torch
 import sys, warnings
 warnings.simplefilter("ignore")
 from fastai.vision.all import *
-folder, out = sys.argv[1:]
-resize = Resize(128, ResizeMethod.Squish)
+folder, out, body = sys.argv[1:]
+resize = Resize(128 if body == "none" else 224, ResizeMethod.Squish)
 loaders = ImageDataLoaders.from_folder(folder, valid_pct=0.5, item_tfms=resize, bs=2, num_workers=0)
 widths = [3, 32, 64, 128, 256]
 blocks = [ConvLayer(a, b, stride=2) for a, b in zip(widths, widths[1:])]
 network = nn.Sequential(*blocks, AdaptiveConcatPool2d(1), Flatten(), nn.Linear(512, 2))
-Learner(loaders, network, loss_func=CrossEntropyLossFlat()).export(out)
+learner = Learner(loaders, network, loss_func=CrossEntropyLossFlat())
+if body != "none":
+    learner = vision_learner(loaders, f"tf_{body}", pretrained=False)
+learner.export(out)
 """
 
 FASTAI_PREDICT = """
@@ -52,6 +57,7 @@ def main() -> None:
     """Measure, print and save."""
     parser = arguments(__doc__.splitlines()[0], rounds=7)
     parser.add_argument("--model", help="run or .onnx file (default: a fresh network of the default configuration)")
+    add_body(parser)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -59,8 +65,9 @@ def main() -> None:
         # Both in their own processes: the memory of this process would count as that of its children.
         model, learner = options.model or str(folder / "fresh.onnx"), folder / "learner.pkl"
         if options.model is None:
-            subprocess.run([sys.executable, "-c", FRESH_MODEL, model], check=True)
-        subprocess.run([sys.executable, "-c", FASTAI_MODEL, str(photos[0].parents[1]), str(learner)], check=True)
+            subprocess.run([sys.executable, "-c", FRESH_MODEL, model, options.body], check=True)
+        classes = str(photos[0].parents[1])
+        subprocess.run([sys.executable, "-c", FASTAI_MODEL, classes, str(learner), options.body], check=True)
 
         def bearcnn(*command: str) -> Sample:
             return time_process([sys.executable, "-m", "bearcnn", *command])
@@ -81,7 +88,18 @@ def main() -> None:
     lines = [f"{side:30} {middle(seconds[side], 's')}, peak {middle(memory[side], 'MB', 0)}" for side in samples]
     lines.append(f"fastai takes {ratios(seconds[theirs], seconds[ours])} the time")
     lines.append(f"fastai takes {ratios(memory[theirs], memory[ours])} the memory")
-    finish("cold prediction of one photo", options.out / "cold_predict.json", lines, samples)
+    name, words = name_body("cold_predict", options.body)
+    finish(f"cold prediction of one photo{words}", options.out / f"{name}.json", lines, samples)
+
+
+def add_body(parser: argparse.ArgumentParser) -> None:
+    """Add the option of a pretrained body."""
+    parser.add_argument("--body", default="none", help="efficientnet_lite0 for a network with it (default: none)")
+
+
+def name_body(name: str, body: str) -> tuple[str, str]:
+    """Return the result's name and words with the body, if there is one."""
+    return (name, "") if body == "none" else (f"{name}-{body}", f", with the body {body}")
 
 
 def _photos(folder: Path, data: Path | None) -> list[Path]:

@@ -1,6 +1,7 @@
 """A folder of photos: `bearcnn predict`, plain fastai's `load_learner` + `get_preds`, and JPEG decoding alone.
 
     python benchmarks/folder_predict.py [--small 1000] [--large 200] [--data SMALL_PHOTOS] [--large-data LARGE_PHOTOS]
+        [--body efficientnet_lite0]
 
 Each runs in a fresh process, timed from start to end. Decoding alone is bearcnn's decoder (scaled decoding and resizing
 to the network's size) with one thread per core: the lower bound for any program that reads these photos. Memory is that
@@ -13,7 +14,7 @@ from argparse import Namespace
 from functools import partial
 from pathlib import Path
 
-from cold_predict import FASTAI_MODEL, FRESH_MODEL
+from cold_predict import FASTAI_MODEL, FRESH_MODEL, add_body, name_body
 from measure import (
     Sample,
     alternate,
@@ -46,9 +47,9 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from bearcnn.data.photos import find_photos, load_pixels
-folder, threads = sys.argv[1:]
+folder, threads, size = sys.argv[1:]
 with ThreadPoolExecutor(int(threads)) as pool:
-    for pixels in pool.map(lambda photo: load_pixels(photo, 128, "squish"), find_photos(Path(folder))):
+    for pixels in pool.map(lambda photo: load_pixels(photo, int(size), "squish"), find_photos(Path(folder))):
         pass
 """
 
@@ -58,15 +59,16 @@ def main() -> None:
     parser = arguments(__doc__.splitlines()[0], rounds=3)
     parser.add_argument("--small", type=int, default=1000, help="small photos; 0 for none")
     parser.add_argument("--large", type=int, default=200, help="photos of 8 megapixels and more; 0 for none")
+    add_body(parser)
     parser.add_argument("--large-data", type=Path, help="folder of them (default: drawn)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         model, learner = folder / "fresh.onnx", folder / "learner.pkl"
         drawn = in_own_process(small_photos, folder, options.data)
-        time_process([sys.executable, "-c", FRESH_MODEL, str(model)])
+        time_process([sys.executable, "-c", FRESH_MODEL, str(model), options.body])
         two_classes = class_folders(drawn, folder / "classes", 8, 8)
-        time_process([sys.executable, "-c", FASTAI_MODEL, str(two_classes), str(learner)])
+        time_process([sys.executable, "-c", FASTAI_MODEL, str(two_classes), str(learner), options.body])
         if options.small:
             multiply(drawn, options.small, folder / "small")
             _measure("small", options.small, folder, options)
@@ -80,13 +82,14 @@ def _measure(kind: str, count: int, folder: Path, options: Namespace) -> None:
     say(f"{count} {kind} photos")
     photos, model, learner = folder / kind, folder / "fresh.onnx", folder / "learner.pkl"
     command = [sys.executable, "-m", "bearcnn", "predict", str(photos), "--model", str(model), "--format", "csv"]
+    size = "128" if options.body == "none" else "224"
     samples: dict[str, list[Sample]] = alternate(
         {
             "bearcnn predict": partial(time_process, command),
             "plain fastai get_preds": partial(
                 time_process, [sys.executable, "-c", FASTAI_FOLDER, str(learner), str(photos)]
             ),
-            "decoding alone": partial(time_process, [sys.executable, "-c", DECODE, str(photos), str(cores())]),
+            "decoding alone": partial(time_process, [sys.executable, "-c", DECODE, str(photos), str(cores()), size]),
         },
         options.rounds,
     )
@@ -99,7 +102,8 @@ def _measure(kind: str, count: int, folder: Path, options: Namespace) -> None:
     lines.append(f"bearcnn is {ratios(speeds[ours], speeds[theirs])} as fast as plain fastai")
     lines.append(f"bearcnn reaches {share(speeds[ours], speeds[ceiling])} of decoding alone")
     lines.append(f"plain fastai takes {ratios(memory[theirs], memory[ours])} the memory")
-    finish(f"a folder of {count} {kind} photos", options.out / f"folder_predict-{kind}.json", lines, samples)
+    name, words = name_body(f"folder_predict-{kind}", options.body)
+    finish(f"a folder of {count} {kind} photos{words}", options.out / f"{name}.json", lines, samples)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import shutil
 import tempfile
 import time
 from argparse import Namespace
+from collections.abc import Sequence
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -75,12 +76,14 @@ def main() -> None:
     samples: dict[str, list[Sample]] = {"plain fastai": [], "bearcnn": []}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        counts = in_own_process(_lay_out, options.data, folder)
+        counts = in_own_process(lay_out, options.data, folder)
         for seed in range(max(options.rounds, options.seeds)):
             if seed < options.rounds:
                 samples["plain fastai"].append(_plain(folder / "plain", seed, options))
             if seed < options.seeds:
-                samples["bearcnn"].append(_train_bearcnn(folder / "subclasses", seed, options))
+                epochs = [f"train.epochs={options.epochs}"] if options.epochs else []
+                settings = [f"train.seed={seed}", *epochs, *options.set]
+                samples["bearcnn"].append(train_bearcnn(folder / "subclasses", settings, options.config))
     plain = [sample.values["reached"] for sample in samples["plain fastai"]]
     finish(
         f"time to plain fastai's AUC, {counts['train']} photos to train on, {counts['valid']} to validate on",
@@ -133,13 +136,13 @@ def _plain(photos: Path, seed: int, options: Namespace) -> Sample:
     return sample
 
 
-def _train_bearcnn(photos: Path, seed: int, options: Namespace) -> Sample:
-    settings = [f"train.seed={seed}", *([f"train.epochs={options.epochs}"] if options.epochs else []), *options.set]
+def train_bearcnn(
+    photos: Path, settings: Sequence[str], config: Path | None = None, cache: Path | None = None
+) -> Sample:
+    """Run `bearcnn train` and note the time of each epoch's AUC; with an empty cache unless one is given."""
     with tempfile.TemporaryDirectory(dir=photos.parent) as name:
         run = Path(name) / "run"
-        command = bearcnn_train(photos, run, settings)
-        if options.config:
-            command += ["--config", str(options.config)]
+        command = [*bearcnn_train(photos, run, settings), *(["--config", str(config)] if config else [])]
         start = time.perf_counter()
         reached: list[list[float]] = []
 
@@ -147,8 +150,8 @@ def _train_bearcnn(photos: Path, seed: int, options: Namespace) -> Sample:
             for record in _read(run / "history.jsonl")[len(reached) :]:
                 reached.append([time.perf_counter() - start, record["roc_auc"]])
 
-        seconds = watch_process(command, look, BEARCNN_CACHE=name)
-    say(f"seed {seed}, bearcnn: {seconds:.0f} s, AUC {reached[-1][1]:.4f}")
+        seconds = watch_process(command, look, BEARCNN_CACHE=str(cache or name))
+    say(f"{' '.join(settings)}, bearcnn: {seconds:.0f} s, AUC {reached[-1][1]:.4f}")
     return Sample(seconds, values={"reached": reached})
 
 
@@ -159,7 +162,7 @@ def _read(history: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in history.read_text().splitlines(keepends=True) if line.endswith("\n")]
 
 
-def _lay_out(data: Path | None, folder: Path) -> dict[str, int]:
+def lay_out(data: Path | None, folder: Path) -> dict[str, int]:
     """Copy the photos as bearcnn cleans and splits them into folders for both sides, and count them by split.
 
     fastai takes plain/{train,valid}/{bear,not_bear}/; subclasses/ has a folder for each subclass in these.

@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bearcnn.evaluation.formats import signed
+
 ROOT = Path(__file__).resolve().parents[1]
 FINDINGS = ROOT / "docs" / "findings.md"
 NETWORK = (
@@ -92,8 +94,8 @@ def change(setting: dict[str, Any], score: str) -> str:
         return "–"
     difference = setting["against_baseline"][score]["difference"]
     if difference["low"] is None:
-        return f"{difference['mean']:+.3f}"
-    return f"{difference['mean']:+.3f} ({difference['low']:+.3f} to {difference['high']:+.3f})"
+        return signed(difference["mean"])
+    return f"{signed(difference['mean'])} ({signed(difference['low'])} to {signed(difference['high'])})"
 
 
 def mean(setting: dict[str, Any], name: str) -> str:

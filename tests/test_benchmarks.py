@@ -35,8 +35,8 @@ def run(name: str, *arguments: object) -> str:
 
 def test_every_benchmark_is_known() -> None:
     assert set(COMMANDS) == {
-        "cold_predict", "folder_predict", "import_time", "memory", "recipe", "sweep_speed", "time_to_quality",
-        "training_speed", "versions", "window_hits",
+        "cold_predict", "folder_predict", "import_time", "memory", "pretrained", "recipe", "sweep_speed",
+        "time_to_quality", "training_speed", "versions", "window_hits",
     }  # fmt: skip
 
 
@@ -124,6 +124,61 @@ def test_drawn_camera_photos_are_as_large_as_a_camera_s(tmp_path: Path, monkeypa
     assert photo.stat().st_size > 1_000_000  # as much to decode as in a photo
 
 
+@pytest.fixture
+def scenes(photos: Path, tmp_path: Path) -> Dataset:
+    return Dataset.from_folder(photos, image_size=8, cache_root=tmp_path / "cache")
+
+
+def test_a_draw_s_smaller_numbers_are_the_beginning_of_its_larger_ones(scenes: Dataset) -> None:
+    from draws import few_photos
+
+    def trained_on(count: int | None, draw: int) -> set[Path]:
+        return {example.path for example in few_photos(scenes, count, draw).select("train")}
+
+    assert len(trained_on(4, 0)) == 4 and len(trained_on(None, 0)) == len(scenes.select("train"))
+    assert trained_on(4, 0) < trained_on(8, 0) < trained_on(16, 0)
+    assert trained_on(8, 0) != trained_on(8, 1)
+    few = few_photos(scenes, 8, 0)
+    assert sum(example.label for example in few.select("train")) == 4
+    assert (few.select("valid"), few.select("test")) == (scenes.select("valid"), scenes.select("test"))
+    with pytest.raises(SystemExit, match="not that many"):
+        few_photos(scenes, 100, 0)
+
+
+def test_answers_are_rated_with_and_without_a_kind() -> None:
+    from draws import of_other_kinds, rate_answers
+
+    kept = of_other_kinds(["", "", "fox", "mixed"], "mixed")
+    rated = rate_answers(np.array([1, 1, 0, 0]), np.array([0.9, 0.5, 0.1, 0.7]), kept)
+    assert (rated["roc_auc"], rated["roc_auc_without"]) == (0.75, 1.0)
+    assert (rated["false_alarms"], rated["false_alarms_without"]) == (0.5, 0.0)
+    assert (rated["valid"], rated["valid_without"]) == (4, 3)
+
+
+def test_times_are_compared_at_the_lower_of_the_two_final_aucs() -> None:
+    from pretrained import compare_times
+
+    theirs, ours = [[[50.0, 0.9], [100.0, 0.98]]], [[[5.0, 0.8], [10.0, 0.97], [20.0, 0.99]]]
+    (line,) = compare_times("bearcnn", theirs, ours)
+    assert "after 20 s" in line and "vision_learner after 100 s" in line and "5.0 x" in line
+
+
+def test_a_pretrained_head_on_a_few_photos_from_end_to_end(photos: Path, tmp_path: Path) -> None:
+    few = ("--part", "few", "--photos", 8, "--rounds", 2, "--set", "data.image_size=64", "--set", "train.epochs=2")
+    said = run("pretrained", "--data", photos, *few, "--out", tmp_path)
+    assert "2 draws" in said
+    samples = json.loads((tmp_path / "pretrained-few.json").read_text())["samples"]["8"]
+    assert [sample["values"]["draw"] for sample in samples] == [0, 1]
+
+
+@slow
+@pytest.mark.parametrize("part", ["all", "fastai"])
+def test_a_pretrained_start_from_end_to_end(part: str, photos: Path, tmp_path: Path) -> None:
+    few = ("--part", part, "--seeds", 1, "--frozen-epochs", 1, "--workers", 0, "--set", "train.epochs=2")
+    run("pretrained", "--data", photos, *few, "--set", "data.image_size=64", "--out", tmp_path)
+    assert (tmp_path / f"pretrained-{part}.json").is_file()
+
+
 def test_training_speed_from_end_to_end(photos: Path, tmp_path: Path) -> None:
     said = run(
         "training_speed", "--data", photos, "--sizes", 16, "--photos", 32, "--batch-size", 8, "--epochs", 2,
@@ -154,6 +209,13 @@ def test_folder_prediction_from_end_to_end(photos: Path, tmp_path: Path) -> None
     few = ("--small", 6, "--large", 4, "--rounds", 1)
     said = run("folder_predict", "--data", photos, "--large-data", photos, *few, "--out", tmp_path)
     assert "of decoding alone" in said
+
+
+@slow
+@pytest.mark.parametrize("body", ["none", "efficientnet_lite0"])
+def test_one_photo_from_end_to_end(body: str, tmp_path: Path) -> None:
+    said = run("cold_predict", "--rounds", 1, "--body", body, "--out", tmp_path)
+    assert (body in said) == (body != "none")
 
 
 @slow

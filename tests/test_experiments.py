@@ -23,17 +23,19 @@ def common(monkeypatch):
 
 
 def test_each_experiment_explains_itself_and_has_its_blocks():
-    names = sorted(file.stem for file in EXPERIMENTS.glob("*.py") if file.stem != "common")
-    assert names == ["dropout", "kernels", "pooling"]
-    findings = (ROOT / "docs" / "findings.md").read_text()
+    names = sorted(file.stem for file in EXPERIMENTS.glob("*.py") if file.stem not in ("common", "heads"))
+    assert names == ["dropout", "kernels", "pooling", "pretrained_knobs", "pretrained_recipe"]
+    docs = {page: (ROOT / "docs" / page).read_text() for page in ("findings.md", "recipe.md")}
     for name in names:
         process = subprocess.run(
             [sys.executable, EXPERIMENTS / f"{name}.py", "--help"], capture_output=True, text=True, check=True
         )
         assert "--seeds" in process.stdout
-        assert f"python experiments/{name}.py" in findings
-        for block in (name, f"{name}-photos"):
-            assert len(re.findall(rf"<!-- {block} -->\n.*?<!-- /{block} -->", findings, re.DOTALL)) == 1
+        is_recipe = name == "pretrained_recipe"
+        page = docs["recipe.md" if is_recipe else "findings.md"]
+        assert f"python experiments/{name}.py" in page
+        for block in (f"{name}-photos",) if is_recipe else (name, f"{name}-photos"):
+            assert len(re.findall(rf"<!-- {block} -->\n.*?<!-- /{block} -->", page, re.DOTALL)) == 1
 
 
 def test_publishing_rewrites_one_block_and_no_other(common, tmp_path):
