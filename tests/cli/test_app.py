@@ -135,7 +135,7 @@ class TestErrors:
             (["predict", "x.jpg", "--format", "tabel"], "did you mean table?"),
             (["export", "--format", "onx"], "expected onnx, int8, pt2, safetensors or fastai; did you mean onnx?"),
             (["explain", "x.jpg", "--what", "kernel"], "did you mean kernels?"),
-            (["evaluate", "--split", "vald"], "expected train, valid or test; did you mean valid?"),
+            (["evaluate", "--split", "vald"], "expected train, valid, test or folds; did you mean valid?"),
             (["train", "--pooling", "maxx"], "expected max, avg or concat; did you mean max?"),
             (["sweep-dropout", "--where", "hed"], "did you mean head?"),
             (["sweep", "--vary", "model.pooling=max", "--engine", "rai"], "expected local or ray; did you mean ray?"),

@@ -27,7 +27,7 @@ def test_a_run_without_predictions_gets_them(trained, tmp_path: Path) -> None:
 
 
 def test_a_known_split_is_not_predicted_again(trained, tmp_path: Path) -> None:
-    run = Run(tmp_path)
+    run = Run(shutil.copytree(trained[0].directory, tmp_path / "run"))
     known = in_split(read_predictions(trained[0]), "test")[:2]
     found = keep_predictions(run, Predictor(trained[0].onnx_file), trained[1], known)
     assert in_split(found, "test") == known
