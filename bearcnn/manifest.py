@@ -69,8 +69,8 @@ class Manifest(BaseModel):
     data: dict[str, Any] = {}
     """The training data set: number of photos, and fingerprint."""
     body: dict[str, str] = {}
-    """The pretrained body in it: name, licence, and sha256 of the file with its weights; empty for none. If training
-    changed these weights, `fine_tuned` says which."""
+    """The pretrained body in it: name, licence, sha256 of the file with its weights, and the photos that these were
+    trained on ("" if unknown); empty for none. If training changed these weights, `fine_tuned` says which."""
     versions: dict[str, str] = {}
     """The versions of bearcnn and of the packages that trained the model."""
     created: str = ""

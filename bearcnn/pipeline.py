@@ -29,7 +29,7 @@ from bearcnn.manifest import Manifest, stamp_onnx
 from bearcnn.model.summary import describe_model
 from bearcnn.report.page import write_report
 from bearcnn.reporter import SILENT, Reporter
-from bearcnn.runs import Run, choose_directory, create_run
+from bearcnn.runs import LayerRow, Run, choose_directory, create_run
 from bearcnn.training.checkpoint import last_file
 from bearcnn.training.fit import Callbacks, TrainResult, fit
 from bearcnn.training.folds import cross_validate
@@ -117,14 +117,17 @@ def finish(run: Run, dataset: Dataset, result: TrainResult, reporter: Reporter =
     reporter.stage("evaluating the exported model")
     predictor = Predictor(run.onnx_file)
     predictions = keep_predictions(run, predictor, dataset)
+    layers = describe_model(network, config.data.image_size)
     metrics = {
         "complete": not result.interrupted,
         **result.state.summary(config.train.monitor),
         **_measure(predictions, manifest),
-        "layers": [asdict(row) for row in describe_model(network, config.data.image_size)],
+        "layers": [asdict(row) for row in layers],
     }
     if config.train.folds:
         metrics["folds"] = config.train.folds
+    if manifest.body:
+        metrics["body"] = {**manifest.body, **_measure_body(layers)}
     split = dataset.evaluation_split()
     if split != "train" and (games := point_at_bears(predictor, dataset, split)):
         metrics["pointing_game"] = {which: asdict(game) for which, game in games.items()}
@@ -138,6 +141,17 @@ def finish(run: Run, dataset: Dataset, result: TrainResult, reporter: Reporter =
     reporter.stage("writing the report")
     write_report(run)
     return run
+
+
+def _measure_body(layers: Sequence[LayerRow]) -> dict[str, Any]:
+    """Count a body's parameters and multiply-adds, and their shares of the network's."""
+    (body,) = [row for row in layers if row.name == "body"]
+    return {
+        "parameters": body.parameters,
+        "multiply_adds": body.multiply_adds,
+        "share_of_parameters": body.parameters / sum(row.parameters for row in layers),
+        "share_of_multiply_adds": body.multiply_adds / sum(row.multiply_adds for row in layers),
+    }
 
 
 def _measure(predictions: Sequence[LabelledPrediction], manifest: Manifest) -> dict[str, Any]:

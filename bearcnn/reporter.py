@@ -13,7 +13,8 @@ class Reporter:
 
     Calls come from the thread that trains: `preparing` many times or never; with `train.folds`, for each fold
     `fold_epoch_done` many times and `fold_done` once; `model_built` once; for each epoch `batch_done` many times and
-    `epoch_done` once; then `stage` for each step after the training run.
+    `epoch_done` once; then `stage` for each step after the training run. `warn` can come
+    before the first epoch.
     """
 
     def preparing(self, what: str, done: int, total: int) -> None:
@@ -33,6 +34,9 @@ class Reporter:
 
     def epoch_done(self, record: EpochRecord) -> None:
         """Report a finished epoch."""
+
+    def warn(self, what: str) -> None:
+        """Report what the user should know before the training run, as a sentence."""
 
     def stage(self, what: str) -> None:
         """Report the start of a longer step, such as "writing the report"."""

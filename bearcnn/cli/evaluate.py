@@ -1,25 +1,31 @@
 """`bearcnn evaluate`: how far a model can be relied on."""
 
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from bearcnn.cli.display import console
-from bearcnn.cli.options import AsJson, RunFolder, choice, open_folder, refuse_empty, reopen_with_progress
+from bearcnn.cli.options import AsJson, choice, open_folder, refuse_empty, reopen_with_progress
 from bearcnn.errors import BearcnnError
 
 if TYPE_CHECKING:
     from bearcnn.data.dataset import Dataset
     from bearcnn.data.splits import Split
     from bearcnn.evaluation.assessment import Assessment, ThresholdPolicy
+    from bearcnn.evaluation.predictions import LabelledPrediction
+    from bearcnn.inference.predictor import Predictor
     from bearcnn.runs import Run
 
 SPLITS = ("train", "valid", "test", "folds")
 
 
 def evaluate(
-    run_folder: RunFolder = None,
+    run_folder: Annotated[
+        Path | None,
+        typer.Argument(metavar="RUN", help="Run folder, or with --data a .onnx file alone. Default: the newest run."),
+    ] = None,
     data: Annotated[
         str | None,
         typer.Option(metavar="DIR", help="Other labelled photos than the run's own.", callback=refuse_empty),
@@ -38,6 +44,10 @@ def evaluate(
     prevalence: Annotated[
         float | None,
         typer.Option(metavar="SHARE", help="Share of photos with a bear where it is used. Default: as in the data."),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GROUP", help="Score once more without this group of photos; can be repeated."),
     ] = None,
     save_threshold: Annotated[
         bool, typer.Option("--save-threshold", metavar="", help="Write the threshold into the run's model file.")
@@ -62,6 +72,10 @@ def evaluate(
         bearcnn evaluate --max-false-alarms-per-day 5 --photos-per-day 400
 
         bearcnn evaluate --data other-photos --at-least recall=0.98
+
+        bearcnn evaluate --exclude wolf --exclude fox
+
+        bearcnn evaluate bear-int8.onnx --data other-photos
     """
     from bearcnn.evaluation.assessment import ThresholdPolicy
     from bearcnn.runs import open_run
@@ -69,16 +83,38 @@ def evaluate(
     required = [_parse_requirement(text) for text in at_least or []]
     policy = ThresholdPolicy(target_recall, max_false_alarms_per_day, threshold, photos_per_day, prevalence)
     policy.check(saving=save_threshold)
-    run = open_run(run_folder)
-    dataset = open_folder(data, run.config()) if data else reopen_with_progress(run)
+    if run_folder is not None and run_folder.is_file():
+        file, run = run_folder, None
+        dataset = _open_for_file(file, data, policy, save_threshold)
+    else:
+        run = open_run(run_folder)
+        file = run.onnx_file
+        dataset = open_folder(data, run.config()) if data else reopen_with_progress(run)
     chosen = split or _default_split(run, dataset, own=not data)
-    assessment = _assess(run, dataset, chosen, policy, own=not data)
-    _keep(run, assessment, save_threshold, own=not data)
-    _show(run, dataset, assessment, as_json)
+    assessment = _assess(file, run, dataset, chosen, policy, own=not data, exclude=exclude or [])
+    if run is not None:
+        _keep(run, assessment, save_threshold, own=not data)
+    _show(file, run, dataset, assessment, as_json)
     if save_threshold:
-        kept = console.plain(str(run.onnx_file))
+        kept = console.plain(str(file))
         console.note(f"threshold {assessment.choice.threshold:.4g} is now that of {kept}; predict uses it")
     _require(assessment, required)
+
+
+def _open_for_file(file: Path, data: str | None, policy: "ThresholdPolicy", save_threshold: bool) -> "Dataset":
+    """Open labelled photos for a model file alone, which knows none; its manifest says how they are prepared."""
+    from bearcnn.config import make_config
+    from bearcnn.manifest import read_manifest
+
+    manifest = read_manifest(file)
+    if data is None:
+        raise BearcnnError(f"{file} is a model file alone: add `data` with labelled photos, or name its run folder")
+    if policy.chooses or save_threshold:
+        raise BearcnnError(
+            f"{file} is a model file alone: a threshold is chosen on a run's validation photos, and kept in the run; "
+            "name the run folder, or only give `threshold`"
+        )
+    return open_folder(data, make_config(manifest.config))
 
 
 def _parse_requirement(text: str) -> tuple[str, float]:
@@ -95,42 +131,56 @@ def _parse_requirement(text: str) -> tuple[str, float]:
     return name, number
 
 
-def _default_split(run: "Run", dataset: "Dataset", own: bool) -> str:
+def _default_split(run: "Run | None", dataset: "Dataset", own: bool) -> str:
     from bearcnn.data.splits import FOLDS
 
     split = dataset.evaluation_split()
-    return FOLDS if own and split == "train" and run.config().train.folds else split
+    return FOLDS if run is not None and own and split == "train" and run.config().train.folds else split
 
 
-def _assess(run: "Run", dataset: "Dataset", split: str, policy: "ThresholdPolicy", own: bool) -> "Assessment":
-    """Assess the model file on a split, at a threshold chosen on the validation photos of the run."""
+def _predict(
+    predictor: "Predictor", run: "Run | None", dataset: "Dataset", split: str, own: bool
+) -> "list[LabelledPrediction]":
+    """Predict the photos of a split; those of cross-validation were predicted in training, by networks without them."""
     from bearcnn.data.splits import FOLDS
-    from bearcnn.evaluation.assessment import assess, choose_threshold
-    from bearcnn.evaluation.predictions import in_split, read_predictions, validation_predictions
-    from bearcnn.inference.predictor import Predictor
+    from bearcnn.evaluation.predictions import in_split, read_predictions
     from bearcnn.inference.score import keep_predictions, predict_split
 
-    cross_validated = split == FOLDS
-    if cross_validated and not (own and run.config().train.folds):
-        raise BearcnnError(
-            f"{dataset.root} has no photos that {run.directory} cross-validated (bearcnn train --folds 5)"
-        )
-    if not cross_validated and not dataset.select(cast("Split", split)):
+    if split == FOLDS:
+        if run is None or not own or not run.config().train.folds:
+            raise BearcnnError(f"no photo of {dataset.root} was cross-validated: bearcnn train --folds 5 does that")
+        return in_split(read_predictions(run), FOLDS)
+    if not dataset.select(cast("Split", split)):
         raise BearcnnError(f"{dataset.root} has no {split} photos; omit --split, or name another one")
-    predictor = Predictor(run.onnx_file)
     with console.tracking() as track:
-        predictions = (
-            [] if cross_validated else predict_split(predictor, dataset, cast("Split", split), track("evaluating"))
-        )
-        if own and not run.predictions_file.is_file():  # a run of a version that didn't keep them
+        predictions = predict_split(predictor, dataset, cast("Split", split), track("evaluating"))
+        if own and run is not None and not run.predictions_file.is_file():  # a run of a version that didn't keep them
             keep_predictions(run, predictor, dataset, predictions)
-    if cross_validated:
-        predictions = in_split(read_predictions(run), FOLDS)
-    validation = validation_predictions(run) if policy.chooses else []
+    return predictions
+
+
+def _assess(
+    file: Path,
+    run: "Run | None",
+    dataset: "Dataset",
+    split: str,
+    policy: "ThresholdPolicy",
+    own: bool,
+    exclude: list[str],
+) -> "Assessment":
+    """Assess the model file on a split, at a threshold chosen on the validation photos of the run."""
+    from bearcnn.evaluation.assessment import assess, choose_threshold
+    from bearcnn.evaluation.predictions import validation_predictions
+    from bearcnn.inference.predictor import Predictor
+
+    predictor = Predictor(file)
+    predictions = _predict(predictor, run, dataset, split, own)
+    validation = validation_predictions(run) if run is not None and policy.chooses else []
     choice = choose_threshold(policy, validation, predictor.manifest.threshold)
     return assess(
-        predictions, split, choice, policy, trained_on=split if own else None, monitor=run.config().train.monitor
-    )
+        predictions, split, choice, policy, trained_on=split if own else None,
+        monitor=run.config().train.monitor if run is not None else "", body=predictor.manifest.body, exclude=exclude,
+    )  # fmt: skip
 
 
 def _keep(run: "Run", assessment: "Assessment", save: bool, own: bool) -> None:
@@ -147,11 +197,12 @@ def _keep(run: "Run", assessment: "Assessment", save: bool, own: bool) -> None:
             console.note(f"[yellow]no report: {console.plain(str(error))}[/]")
 
 
-def _show(run: "Run", dataset: "Dataset", assessment: "Assessment", as_json: bool) -> None:
+def _show(file: Path, run: "Run | None", dataset: "Dataset", assessment: "Assessment", as_json: bool) -> None:
     from bearcnn.cli.display.evaluation import show_assessment
 
     if as_json:
-        console.print_json({"run": str(run.directory), "data": str(dataset.root), **assessment.to_json()})
+        place = {"model": str(file)} if run is None else {"run": str(run.directory)}
+        console.print_json({**place, "data": str(dataset.root), **assessment.to_json()})
     else:
         show_assessment(assessment, f"{dataset.root}, {assessment.split}", dataset.classes)
 

@@ -1,7 +1,7 @@
 """Assessment of a model on labelled photos at a threshold: scores, costs, errors by group, mistakes, caveats."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from bearcnn.evaluation.thresholds import (
     operating_point,
 )
 from bearcnn.evaluation.wording import EXPLAIN_FOLDS, explain_few_photos
+from bearcnn.registry import explain_choice
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,14 @@ class ThresholdPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class Exclusion:
+    """The scores of a model without some subclasses of photos, at the same threshold."""
+
+    subclasses: tuple[str, ...]
+    evaluation: Evaluation
+
+
+@dataclass(frozen=True, slots=True)
 class Assessment:
     """The scores of a model on some photos at a threshold, with its mistakes and caveats."""
 
@@ -86,6 +95,7 @@ class Assessment:
     groups: list[GroupErrors]
     mistakes: list[LabelledPrediction]  # the worst first
     notes: list[str]  # caveats to read before acting on the numbers
+    without: Exclusion | None = None  # the scores once more without some of the photos
 
     def to_json(self) -> dict[str, Any]:
         """Return a dictionary that `json.dumps` takes."""
@@ -97,6 +107,7 @@ class Assessment:
             "groups": [asdict(row) for row in self.groups],
             "mistakes": [asdict(photo) for photo in self.mistakes],
             "notes": self.notes,
+            "without": None if self.without is None else asdict(self.without),
         }
 
 
@@ -124,11 +135,23 @@ def assess(
     *,
     trained_on: str | None,
     monitor: str = "",
+    body: Mapping[str, str] | None = None,
+    exclude: Sequence[str] = (),
 ) -> Assessment:
     """Assess predictions at the chosen threshold.
 
-    `trained_on` is the photos' split in the run's training ("folds" for cross-validated training photos), and `monitor`
-    the validation score that chose its epoch.
+    Args:
+        predictions: of the photos of a split.
+        split: its name.
+        choice: the threshold.
+        policy: how it was chosen, and the intended use.
+        trained_on: the photos' split in the run's training; "folds" for cross-validated ones, None for others.
+        monitor: the validation score that chose the kept epoch.
+        body: the pretrained body in the model, from its manifest.
+        exclude: subclasses without which the photos are scored once more.
+
+    Raises:
+        BearcnnError: there is no such subclass, or nothing is left without it.
     """
     labels, probabilities = as_arrays(predictions)
     evaluation = evaluate(labels, probabilities, threshold=choice.threshold)
@@ -146,8 +169,25 @@ def assess(
         point=point,
         groups=group_errors(predictions, choice.threshold),
         mistakes=worst_mistakes(predictions, choice.threshold),
-        notes=_find_caveats(choice, policy, evaluation, trained_on, monitor),
+        notes=_find_caveats(choice, policy, evaluation, trained_on, monitor, body),
+        without=leave_out(predictions, exclude, choice.threshold) if exclude else None,
     )
+
+
+def leave_out(predictions: Sequence[LabelledPrediction], exclude: Sequence[str], threshold: float) -> Exclusion:
+    """Evaluate photos without some subclasses of them.
+
+    Raises:
+        BearcnnError: there is no such subclass, or nothing is left without it.
+    """
+    known = sorted({each.subclass for each in predictions})
+    for name in exclude:
+        if name not in known:
+            raise BearcnnError("`exclude`: " + explain_choice("group of photos", name, known))
+    left = [each for each in predictions if each.subclass not in exclude]
+    if {each.label for each in left} != {0, 1}:
+        raise BearcnnError(f"`exclude` {', '.join(exclude)}: what is left has not both classes, and no score")
+    return Exclusion(tuple(dict.fromkeys(exclude)), evaluate(*as_arrays(left), threshold=threshold))
 
 
 def group_errors(predictions: Iterable[LabelledPrediction], threshold: float) -> list[GroupErrors]:
@@ -210,7 +250,12 @@ def _count_errors(name: str, label: int, photos: list[LabelledPrediction], thres
 
 
 def _find_caveats(
-    choice: Choice, policy: ThresholdPolicy, evaluation: Evaluation, trained_on: str | None, monitor: str
+    choice: Choice,
+    policy: ThresholdPolicy,
+    evaluation: Evaluation,
+    trained_on: str | None,
+    monitor: str,
+    body: Mapping[str, str] | None,
 ) -> list[str]:
     notes = list(filter(None, [explain_few_photos(evaluation)]))
     if trained_on == "train":
@@ -229,4 +274,14 @@ def _find_caveats(
         notes += filter(None, [explain_proof(policy.target_recall, found, evaluation.positives)])
     if choice.rule == "max_false_alarms_per_day" and choice.reached > choice.wanted:
         notes.append("no threshold gives so few false alarms: some photo without a bear has a probability of 1")
+    if body and (seen := body.get("trained_on")):
+        notes.append(
+            f"the pretrained body, {body['name']}, has seen the photos of {seen}: any that are among these flatter the "
+            "scores; to score once more without a group of photos: bearcnn evaluate --exclude GROUP"
+        )
+    elif body:
+        notes.append(
+            f"it isn't known which photos the pretrained body, {body['name']}, has seen: any that are among these "
+            "flatter the scores"
+        )
     return notes

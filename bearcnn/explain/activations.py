@@ -65,6 +65,21 @@ class Subject:
         pool_size = model.pool_size if model.stride == 1 else 1
         return receptive_fields(model.kernel_sizes, model.residuals, model.stride, pool_size, start=start)
 
+    def describe_view(self, field: ReceptiveField) -> str:
+        """Return in words what a place sees of the photo."""
+        size = self.manifest.image_size
+        if field.size >= 2 * size - 1:  # from one corner to the other
+            return "all of the photo"
+        if field.size >= size:
+            return "most of the photo"
+        return f"{field.size} × {field.size} pixels"
+
+    def frame(self, field: ReceptiveField) -> ReceptiveField:
+        """Return the pixels to frame for a place: those that it sees, or its own where it sees most through a body."""
+        if self.network.body is None or field.size < self.manifest.image_size:
+            return field
+        return ReceptiveField(field.step, field.step, field.first)
+
     def batch(self) -> Tensor:
         """Build the network's input, (1, 3, size, size)."""
         return torch.from_numpy(self.pixels.copy()).permute(2, 0, 1)[None]
@@ -163,9 +178,9 @@ def kernels(network: BearCNN) -> Array:
 
 
 @torch.no_grad()
-def body_maps(subject: Subject) -> Array | None:
-    """Return the maps of the network's pretrained body, (channels, rows, columns); None if it has none."""
-    return None if subject.network.body is None else _array(subject.network.stem(subject.batch())[0])
+def body_maps(subject: Subject) -> Array:
+    """Compute the maps of the network's pretrained body, (channels, rows, columns)."""
+    return _array(subject.network.stem(subject.batch())[0])
 
 
 @torch.no_grad()

@@ -36,10 +36,12 @@ def draw_windows(subject: Subject, found: WindowScores) -> Figure:
     """Draw each window's score over the photo, and the way from the windows to one answer."""
     rows, columns = found.scores.shape
     positive, pooling = subject.positive, subject.model.pooling
+    view = subject.describe_view(found.field)
+    around = " around its centre" if "pixels" in view else ""
     figure, top = new_page(
         f"“Is there a {positive} in this window?”",
-        f"The last map has {rows} × {columns} places. Each is a window on the photo: it sees {found.field.size} × "
-        f"{found.field.size} pixels around its centre; windows overlap. The last layer (the head) can score each "
+        f"The last map has {rows} × {columns} places. Each is a window on the photo: it sees {view}{around}; windows "
+        "overlap. The last layer (the head) can score each "
         "window alone: 1 is a sure yes, 0 a sure no. Each score is drawn around its window's centre. The frame "
         "marks the best window.",
         4.8,
@@ -127,7 +129,7 @@ def draw_dropout(subject: Subject, trials: Sequence[DropoutTrial]) -> Figure:
         note = (
             ""
             if trial.configured
-            else f"\n\nThis network was trained\nwithout it ({key} = 0);\nshown with {SHOWN_RATE:g}."
+            else f"\n\nThis network was trained\nwithout it:\n{key} = 0;\nshown with {SHOWN_RATE:g}."
         )
         write(figure, MARGIN, line + 0.35, rate + note, size=9, color=GREY, linespacing=1.35)
         panels = _dropout_panels(subject, trial)

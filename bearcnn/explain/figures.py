@@ -1,11 +1,13 @@
 """The sections of `explain` up to the pooled maps: photo, kernels, convolution, pooling."""
 
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from bearcnn.bodies import find_body
 from bearcnn.explain.activations import (
     ConvolutionStep,
     Maps,
@@ -35,7 +37,8 @@ from bearcnn.pooling import POOLING_MODES
 
 def draw_photo(subject: Subject) -> Figure:
     """Draw the photo's pixels, their red, green and blue numbers, and a pretrained body as one box."""
-    size, body = subject.manifest.image_size, body_maps(subject)
+    size = subject.manifest.image_size
+    body = None if subject.network.body is None else body_maps(subject)
     how = {
         "squish": "the whole frame squeezed into a square",
         "pad": "the whole frame between grey bars",
@@ -59,10 +62,11 @@ def draw_photo(subject: Subject) -> Figure:
         top += 2.9
         name = subject.network.body.about["name"]
         box = {"facecolor": "#EFEFEF", "edgecolor": GREY, "boxstyle": "square,pad=1"}
-        write(figure, MARGIN + 0.2, top + 0.5, f"{name}\n(pretrained, fixed)", weight="bold", bbox=box)
-        write(figure, MARGIN + 2.65, top + 0.62, "→", size=16)
+        lines = "\n".join([*textwrap.wrap(name, 20), "(pretrained)"])
+        write(figure, MARGIN + 0.2, top + 0.65, lines, weight="bold", va="center", bbox=box)
+        write(figure, MARGIN + 2.65, top + 0.65, "→", size=16, va="center")
         for number, channel in enumerate(most_active(body, 6)):
-            show_map(figure, MARGIN + 3.1 + number * 1.4, top, 1.3, body[channel], f"its map {channel + 1}")
+            show_map(figure, MARGIN + 3.1 + number * 1.36, top, 1.24, body[channel], f"its map {channel + 1}")
     return figure
 
 
@@ -71,9 +75,11 @@ def _introduce_body(subject: Subject) -> str:
     if body is None:
         return ""
     weights = sum(weight.numel() for weight in body.parameters())
+    words, (channels, rows, columns) = find_body(body.about["name"]).words, body_maps(subject).shape
     return (
-        f" A pretrained network, the body, gets them first: its {weights:,} fixed weights come from other photos. "
-        "All that follows is this network's own; its input is the body's maps."
+        f" A pretrained network, the body, gets them first: {words}, {weights:,} weights. "
+        f"It makes {channels} maps of {rows} × {columns} places of them; here are the six that differ most over the "
+        "photo. All that follows is this network's own; its input is these maps."
     )
 
 
@@ -107,11 +113,11 @@ def draw_kernels(subject: Subject, kernels: NDArray[np.float32], found: Sequence
         channels = most_active(block.maps, 7)
         row, column = np.unravel_index(int(block.maps[channels[0]].argmax()), block.maps[0].shape)
         axes = show_picture(figure, MARGIN, top, 1.15, subject.pixels)
-        outline(axes, block.field.span(int(column)), block.field.span(int(row)), ORANGE)
-        places, seen = block.maps.shape[1], block.field.size
-        whole = " (all of it)" if seen >= 2 * subject.manifest.image_size else ""
-        text = f"{len(block.maps)} maps of {places} × {places}.\nOne place sees\n{seen} × {seen} pixels{whole}:"
-        text += "\nthe frame."
+        frame = subject.frame(block.field)
+        outline(axes, frame.span(int(column)), frame.span(int(row)), ORANGE)
+        places = block.maps.shape[1]
+        text = f"{len(block.maps)} maps of {places} × {places}.\nOne place sees\n{subject.describe_view(block.field)}"
+        text += ":\nthe frame." if frame == block.field else ";\nthe frame is its own part."
         figure.text(*place(figure, MARGIN + 1.3, top), f"block {block.number}", weight="bold", va="top", size=11)
         figure.text(*place(figure, MARGIN + 1.3, top + 0.25), text, va="top", size=9, color=GREY, linespacing=1.35)
         for number, channel in enumerate(channels):
@@ -131,7 +137,10 @@ def draw_convolution(subject: Subject, step: ConvolutionStep) -> Figure:
     unit = "pixels" if body is None else "places"
     before = f"Pixels are first normalized: (pixel − {subject.mean:g}) / {subject.std:g}."
     if body is not None:
-        before = f"The window covers {body.out_width} maps of the body; the three that add most are written out."
+        before = (
+            f"The window covers {body.out_width} maps of the body; the three with the largest sums are written out. "
+            f"Through the body, it sees {subject.describe_view(step.field)}."
+        )
     figure, top = new_page(
         "One step of the convolution",
         f"The kernel lies on one window of {side} × {side} {unit}. Each number of the window is multiplied by the "
@@ -140,8 +149,10 @@ def draw_convolution(subject: Subject, step: ConvolutionStep) -> Figure:
         "of a sum can be off by one.",
         max(5.7, 3 * line + 1.75),
     )
-    axes = show_picture(figure, MARGIN, top, 2.2, subject.pixels, "the window in the photo")
-    outline(axes, step.field.span(step.column), step.field.span(step.row), ORANGE)
+    frame = subject.frame(step.field)
+    where = "the window in the photo" if frame == step.field else "the window's centre in the photo"
+    axes = show_picture(figure, MARGIN, top, 2.2, subject.pixels, where)
+    outline(axes, frame.span(step.column), frame.span(step.row), ORANGE)
     axes = show_map(figure, MARGIN, top + 2.65, 2.2, step.map, f"its place in the map of kernel {step.channel + 1}")
     outline(axes, (step.column, step.column + 1), (step.row, step.row + 1), ORANGE)
 
@@ -183,7 +194,8 @@ def draw_convolution(subject: Subject, step: ConvolutionStep) -> Figure:
         pixels = step.window * subject.std + subject.mean
         colors = np.clip(pixels / 255, 0, 1).transpose(1, 2, 0)
         show_picture(figure, WIDTH - MARGIN - 2.3, top + 0.12, 1.0, colors, "window")
-    show_picture(figure, WIDTH - MARGIN - 1.0, top + 0.12, 1.0, kernel_colors(step.kernel), "kernel, in colour")
+    if body is None or side > 1:
+        show_picture(figure, WIDTH - MARGIN - 1.0, top + 0.12, 1.0, kernel_colors(step.kernel), "kernel, in colour")
     return figure
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bearcnn._version import __version__
+from bearcnn.bodies import find_body
 from bearcnn.config import Config
 from bearcnn.data.dataset import Dataset
 from bearcnn.evaluation.calibration import fit_temperature
@@ -100,7 +101,7 @@ def describe(
         temperature=temperature,
         config=config.model_dump(mode="json"),
         data={"fingerprint": dataset.fingerprint, "counts": dataset.counts(), "best_epoch": best_epoch},
-        body=body.about if body else {},
+        body={**body.about, "trained_on": find_body(config.model.body).trained_on} if body else {},
         versions={
             "bearcnn": __version__,
             "python": platform.python_version(),

@@ -28,6 +28,15 @@ class _Photos(CalibrationDataReader):
         return None if batch is None else {INPUT: batch}
 
 
+_QUANTIZED = ["Conv", "Clip", "Relu", "MaxPool", "AveragePool", "Add", "Concat"]
+"""Operators that compute with 8-bit integers.
+
+Without Clip, the steps of a convolution before a ReLU6 would be spread over all its numbers instead of 0 to 6. With
+EfficientNet-Lite0 on 529 photos, probabilities were then wrong by 0.018 on average instead of 0.007, and the file was
+1.5 times as fast as the float file instead of 2.2 times. Percentile and entropy ranges, more photos, and a first or
+last layer in float made no difference that 529 photos show."""
+
+
 def to_int8(onnx_model: bytes, manifest: Manifest, calibration: NDArray[np.uint8]) -> bytes:
     """Quantize an ONNX model: its convolutions compute with 8-bit integers.
 
@@ -42,7 +51,7 @@ def to_int8(onnx_model: bytes, manifest: Manifest, calibration: NDArray[np.uint8
             result,
             _Photos(calibration),
             quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=["Conv", "Relu", "MaxPool", "AveragePool", "Add", "Concat"],
+            op_types_to_quantize=_QUANTIZED,
             per_channel=True,
             # With unsigned activations and 7-bit weights, processors without VNNI compute exactly too.
             reduce_range=True,

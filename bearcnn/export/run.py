@@ -20,7 +20,8 @@ from bearcnn.model.load import load_model
 from bearcnn.registry import load
 from bearcnn.runs import Run, open_run
 
-PARITY_PHOTOS = 256
+PARITY_PHOTOS = 1024
+SPEED_PHOTOS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class ExportReport:
     photos: int
     split: Split  # of the photos
     largest_difference: float  # of a photo's probability
+    mean_difference: float
     roc_auc: float
     roc_auc_trained: float  # of the float network
     bytes_onnx: int  # of the float ONNX file
@@ -40,7 +42,12 @@ class ExportReport:
 
 
 def export(
-    run: Run | Path | str | None, target: str, out: Path | str | None = None, *, dataset: Dataset | None = None
+    run: Run | Path | str | None,
+    target: str,
+    out: Path | str | None = None,
+    *,
+    dataset: Dataset | None = None,
+    allow_loss: bool = False,
 ) -> ExportReport:
     """Write a run's best epoch in another format, and compare the file with the trained network.
 
@@ -49,18 +56,20 @@ def export(
         target: "onnx", "int8", "pt2", "safetensors" or "fastai", or any other name in `formats.EXPORT_FORMATS`.
         out: the file to write; <name of the model><suffix of the format> in the current folder unless given.
         dataset: the run's photos, if they are open already.
+        allow_loss: write the file even if it ranks the validation photos worse than the format's `largest_loss` allows.
 
     Raises:
-        BearcnnError: there is no such format; `out` exists already or can't be written.
+        BearcnnError: there is no such format; `out` exists already or can't be written; the loss is too large.
         RunError, ModelFileError: there is no such run, or its weights are missing or damaged.
         DataError: the run's photos are missing or have changed.
     """
     run = run if isinstance(run, Run) else open_run(run)
     file = Path(out) if out is not None else Path(run.config().train.name + EXPORT_FORMATS[target].suffix)
-    return export_run(run, dataset or Dataset.from_record(run.dataset_record(), run.config().data), target, file)
+    dataset = dataset or Dataset.from_record(run.dataset_record(), run.config().data)
+    return export_run(run, dataset, target, file, allow_loss=allow_loss)
 
 
-def export_run(run: Run, dataset: Dataset, target: str, out: Path) -> ExportReport:
+def export_run(run: Run, dataset: Dataset, target: str, out: Path, *, allow_loss: bool = False) -> ExportReport:
     """Write the best epoch of a run with an open data set in another format, and compare the two.
 
     Args:
@@ -68,9 +77,11 @@ def export_run(run: Run, dataset: Dataset, target: str, out: Path) -> ExportRepo
         dataset: its photos.
         target: a name in `EXPORT_FORMATS`.
         out: the file to write.
+        allow_loss: as in `export`.
 
     Raises:
-        BearcnnError: there is no such format; `out` exists already or can't be written; the run has no weights.
+        BearcnnError: there is no such format; `out` exists already or can't be written; the run has no weights; the
+            loss is too large.
     """
     row = EXPORT_FORMATS[target]
     if out.exists():
@@ -86,7 +97,15 @@ def export_run(run: Run, dataset: Dataset, target: str, out: Path) -> ExportRepo
     pixels, labels = np.asarray(dataset.pixels[rows[chosen]]), labels[chosen]
     result: Exported = load(row.exporter)(source)
     before, after = run_torch(source.shipped)(pixels, paths), result.answer(pixels, paths)
-    speed = _relative_speed(run_onnx(float_onnx), result.answer, pixels, paths) if row.measure_speed else math.nan
+    auc, auc_trained = score(labels, after)["roc_auc"], score(labels, before)["roc_auc"]
+    if auc_trained - auc > row.largest_loss and not allow_loss:
+        raise BearcnnError(
+            f"the {target} file is not written: on {len(pixels):,} validation photos it loses {auc_trained - auc:.4f} "
+            f"of the ROC AUC ({auc_trained:.4f} to {auc:.4f}), more than {row.largest_loss:g}; use the float file, "
+            f"{run.onnx_file}, or add `allow_loss`"
+        )
+    few, few_paths = pixels[:SPEED_PHOTOS], paths[:SPEED_PHOTOS]
+    speed = _relative_speed(run_onnx(float_onnx), result.answer, few, few_paths) if row.measure_speed else math.nan
     write_atomically(out, result.content)
     return ExportReport(
         file=out,
@@ -95,8 +114,9 @@ def export_run(run: Run, dataset: Dataset, target: str, out: Path) -> ExportRepo
         photos=len(pixels),
         split=split,
         largest_difference=float(np.abs(after - before).max()),
-        roc_auc=score(labels, after)["roc_auc"],
-        roc_auc_trained=score(labels, before)["roc_auc"],
+        mean_difference=float(np.abs(after - before).mean()),
+        roc_auc=auc,
+        roc_auc_trained=auc_trained,
         bytes_onnx=len(float_onnx),
         speed=speed,
     )

@@ -38,8 +38,8 @@ def save_threshold(run: Run, assessment: Assessment) -> None:
 
 
 def manifest_metrics(metrics: dict[str, Any]) -> dict[str, Any]:
-    """Return the part of metrics.json for the model file: all but groups of photos and layers."""
-    return {name: value for name, value in metrics.items() if name not in ("layers", "groups")}
+    """Return the part of metrics.json for the model file: all but groups of photos, layers and the body."""
+    return {name: value for name, value in metrics.items() if name not in ("layers", "groups", "body")}
 
 
 def stamp_safetensors(file: Path, manifest: Manifest) -> bytes:

@@ -9,6 +9,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from bearcnn.bodies import warn_of_licence
 from bearcnn.data.splits import FOLDS
 from bearcnn.errors import RunError
 from bearcnn.evaluation.assessment import (
@@ -29,7 +30,7 @@ from bearcnn.manifest import Manifest, read_manifest
 from bearcnn.report.charts import draw_learning, draw_precision_recall, draw_reliability, draw_scores
 from bearcnn.report.svg import draw_whisker
 from bearcnn.report.thumbnails import Thumbnail, make_thumbnails
-from bearcnn.report.verdict import judge, suggest_threshold
+from bearcnn.report.verdict import judge, suggest_threshold, too_few
 from bearcnn.runs import EpochRecord, Run
 
 _SLIDER_STEPS = 400
@@ -81,8 +82,9 @@ def gather(run: Run, thumbnails: bool = True) -> ReportData:
     else:
         choice = choose_threshold(policy, validation, manifest.threshold)
     assessment = assess(
-        judged, judged[0].split, choice, policy, trained_on=judged[0].split, monitor=metrics.get("monitor", "")
-    )
+        judged, judged[0].split, choice, policy, trained_on=judged[0].split, monitor=metrics.get("monitor", ""),
+        body=manifest.body,
+    )  # fmt: skip
     return ReportData(
         place=str(run.directory),
         manifest=manifest,
@@ -114,8 +116,10 @@ def render(data: ReportData) -> str:
         point=point,
         verdict=judge(assessment.evaluation, point, manifest.classes[1]),
         origin=threshold_origin(assessment.choice, manifest.classes[1]),
+        licence_warning=warn_of_licence(manifest.body["licence"]) if manifest.body else "",
         is_default=is_default(assessment.choice),
         better=suggest_threshold(assessment.choice, data.validation, data.predictions),
+        few=too_few(assessment.evaluation),
         pointing=PointingGame.from_metrics(data.metrics),
         learning=draw_learning(data.history, data.metrics["best_epoch"]),
         precision_recall=draw_precision_recall(assessment.evaluation, data.predictions),

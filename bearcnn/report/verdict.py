@@ -14,8 +14,16 @@ GOOD_RECALL = 0.95
 USEFUL_ALARMS = 0.5
 """The share of false alarms above which it isn't: most photos would have to be looked at all the same."""
 
+FEW = 20
+"""Photos of a class below which there is no verdict: 20 of 20 found leaves a recall of 84% to 100%."""
+
 SUGGESTED_RECALL = 0.98
 """The recall of the threshold that the report suggests."""
+
+
+def too_few(evaluation: Evaluation) -> bool:
+    """Tell whether there are too few photos of a class for a verdict, or for numbers of 1,000 photos."""
+    return min(evaluation.positives, evaluation.n - evaluation.positives) < FEW
 
 
 def judge(evaluation: Evaluation, point: OperatingPoint, positive: str) -> tuple[str, str, str]:
@@ -24,6 +32,14 @@ def judge(evaluation: Evaluation, point: OperatingPoint, positive: str) -> tuple
     found, bears = evaluation.confusion.true_positive, evaluation.positives
     if recall.value is None or recall.low is None or alarms.value is None:
         return "unsure", "Can't tell.", f"Photos with a {positive} and photos without one are needed for a verdict."
+    if too_few(evaluation):
+        others = evaluation.n - bears
+        reason = (
+            f"{bears:,} {'photo' if bears == 1 else 'photos'} with a {positive} and {others:,} without are too few "
+            f"for a verdict. It found {found:,} of the {bears:,}, and raised a false alarm on "
+            f"{evaluation.confusion.false_positive:,} of the {others:,}."
+        )
+        return "unsure", "Can't tell yet.", reason
     cost = f"raises a false alarm on {percent(alarms.value)} of the rest"
     found_share = f"finds {percent(recall.value)} of the photos with a {positive}"
     if auc.low is not None and auc.low <= 0.5:
@@ -48,12 +64,15 @@ def judge(evaluation: Evaluation, point: OperatingPoint, positive: str) -> tuple
 
 def suggest_threshold(
     choice: Choice, validation: Sequence[LabelledPrediction], predictions: Sequence[LabelledPrediction]
-) -> OperatingPoint | None:
-    """Return the costs of the threshold that finds more bears among validation photos; None where the own does."""
+) -> tuple[Choice, OperatingPoint] | None:
+    """Return a threshold that finds more bears among the validation photos, and its costs among the predictions.
+
+    None where the own threshold finds as many, or where the bears are too few to choose one by.
+    """
     labels, probabilities = as_arrays(validation)
-    if choice.rule == "target_recall" or not labels.any():
+    if choice.rule == "target_recall" or labels.sum() < FEW:
         return None
     better = choose_for_recall(labels, probabilities, SUGGESTED_RECALL)
     if better.threshold >= choice.threshold:
         return None
-    return operating_point(*as_arrays(predictions), better.threshold)
+    return better, operating_point(*as_arrays(predictions), better.threshold)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fastai.callback.core import Callback
 from fastai.learner import Learner
 
-from bearcnn.bodies import forbids_commerce
+from bearcnn.bodies import warn_of_licence
 from bearcnn.config import Config
 from bearcnn.data.dataset import Dataset
 from bearcnn.errors import NoEpochError, RunError
@@ -70,9 +70,8 @@ def fit(
         model = build_network(config, dataset)
         unfreeze(model, state.unfrozen)
     learner = build_learner(config, dataset, model=model, cbs=cbs, on_maps=reporter.preparing)
-    if learner.model.body is not None and forbids_commerce(learner.model.body.about["licence"]):
-        licence = learner.model.body.about["licence"]
-        reporter.stage(f"the licence of the body's weights, {licence}, forbids commercial use; going on")
+    if learner.model.body is not None and (warning := warn_of_licence(learner.model.body.about["licence"])):
+        reporter.warn(warning)
     reporter.model_built(describe_model(learner.model, config.data.image_size))
     if checkpoint:
         checkpoint.restore_model(learner.model)

@@ -90,3 +90,17 @@ def test_the_tables_fit_80_columns(work):
 
 def test_every_split_can_be_asked_for():
     assert (*splits.SPLITS, splits.FOLDS) == SPLITS
+
+
+def test_a_model_file_alone_is_evaluated_on_labelled_photos(work, photos, tmp_path):
+    shutil.copy(work / "run" / "model.onnx", tmp_path / "bear.onnx")
+    asked = ("--data", photos, "--exclude", "empty", "--json")
+    alone = json.loads(bearcnn_command("evaluate", "bear.onnx", *asked, cwd=tmp_path).stdout)
+    of_run = json.loads(bearcnn_command("evaluate", work / "run", *asked, cwd=tmp_path).stdout)
+    assert alone["estimates"] == of_run["estimates"] and alone["model"] == "bear.onnx"
+    assert alone["without"]["subclasses"] == ["empty"]
+    assert alone["without"]["evaluation"]["n"] < alone["n"] == 12
+    refused = bearcnn_command("evaluate", "bear.onnx", cwd=tmp_path, code=1)
+    assert "add --data with labelled photos" in refused.stderr
+    refused = bearcnn_command("evaluate", "bear.onnx", "--data", photos, "--target-recall", "0.9", cwd=tmp_path, code=1)
+    assert "a threshold is chosen on a run's validation photos" in refused.stderr

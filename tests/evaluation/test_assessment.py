@@ -18,6 +18,7 @@ from bearcnn.evaluation.calibration import apply_temperature
 from bearcnn.evaluation.intervals import proportion
 from bearcnn.evaluation.metrics import evaluate
 from bearcnn.evaluation.predictions import LabelledPrediction, as_arrays, in_split, read_predictions
+from bearcnn.evaluation.thresholds import Choice
 
 
 def photo(
@@ -123,3 +124,47 @@ def test_the_worst_mistakes_are_mistakes_and_as_many_as_fit(answers, threshold: 
     wrong = [each for each in photos if (each.probability >= threshold) != (each.label == 1)]
     assert len(found) == len({each.path for each in found}) == min(most, len(wrong))
     assert {each.path for each in found} <= {each.path for each in wrong}
+
+
+def test_photos_are_scored_once_more_without_a_group_of_them(predictions_of_groups) -> None:
+    choice = Choice(0.5, "model", 0.5, 0.5, 0, 0)
+    found = assess(predictions_of_groups, "test", choice, ThresholdPolicy(), trained_on=None, exclude=["fox"])
+    assert found.evaluation.n == 12 and found.evaluation.estimates["roc_auc"].value == pytest.approx(30 / 36)
+    assert found.without is not None and found.without.subclasses == ("fox",)
+    assert found.without.evaluation.n == 10 and found.without.evaluation.estimates["roc_auc"].value == 1
+    assert found.to_json()["without"]["evaluation"]["confusion"]["false_positive"] == 0
+
+
+@pytest.mark.parametrize(
+    ("exclude", "message"),
+    [(["foxx"], "no group of photos 'foxx'.*did you mean fox"), (["fox", "deer"], "has not both classes")],
+)
+def test_a_group_that_is_not_there_or_all_of_a_class_is_refused(predictions_of_groups, exclude, message) -> None:
+    choice = Choice(0.5, "model", 0.5, 0.5, 0, 0)
+    with pytest.raises(BearcnnError, match=message):
+        assess(predictions_of_groups, "test", choice, ThresholdPolicy(), trained_on=None, exclude=exclude)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"name": "lite", "trained_on": "ImageNet"}, "lite, has seen the photos of ImageNet"),
+        ({"name": "lite", "trained_on": ""}, "isn't known which photos the pretrained body, lite, has seen"),
+        ({}, None),
+    ],
+)
+def test_what_a_body_has_seen_is_a_caveat(predictions_of_groups, body, said) -> None:
+    choice = Choice(0.5, "model", 0.5, 0.5, 0, 0)
+    notes = assess(predictions_of_groups, "test", choice, ThresholdPolicy(), trained_on=None, body=body).notes
+    of_the_body = [note for note in notes if "the pretrained body" in note]
+    assert of_the_body == [] if said is None else said in of_the_body[0]
+
+
+@pytest.fixture
+def predictions_of_groups() -> list[LabelledPrediction]:
+    """Six bears at 0.8, four deer at 0.2, and two foxes at 0.9 that are taken for bears."""
+    groups = [("brown", 1, 0.8)] * 6 + [("deer", 0, 0.2)] * 4 + [("fox", 0, 0.9), ("fox", 0, 0.75)]
+    return [
+        LabelledPrediction(f"{number}.jpg", "test", label, subclass, "", probability, False)
+        for number, (subclass, label, probability) in enumerate(groups)
+    ]

@@ -64,7 +64,7 @@ def test_temperature_divides_the_log_odds(pixels):
 def test_every_format_holds_the_trained_network(trained, tmp_path, target):
     run, dataset, _ = trained
     out = tmp_path / f"bear{EXPORT_FORMATS[target].suffix}"
-    report = export_run(run, dataset, target, out)
+    report = export_run(run, dataset, target, out, allow_loss=True)  # 12 photos: one pair that changes places
     assert report.bytes == out.stat().st_size
     assert report.photos == len(dataset.select("valid"))
     assert report.largest_difference < (0.1 if target == "int8" else 1e-5)  # 8 bits round
@@ -73,7 +73,7 @@ def test_every_format_holds_the_trained_network(trained, tmp_path, target):
 
 def test_int8_is_smaller_and_says_so_of_itself(trained, tmp_path):
     run, dataset, _ = trained
-    report = export_run(run, dataset, "int8", tmp_path / "bear.onnx")
+    report = export_run(run, dataset, "int8", tmp_path / "bear.onnx", allow_loss=True)
     assert read_manifest(tmp_path / "bear.onnx").quantized
     assert not read_manifest(run.onnx_file).quantized
     assert report.speed > 0

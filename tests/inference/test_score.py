@@ -11,7 +11,7 @@ from bearcnn.errors import RunError
 from bearcnn.evaluation.predictions import in_split, read_predictions
 from bearcnn.inference.predictor import Predictor
 from bearcnn.inference.score import is_grey, keep_predictions, point_at_bears, predict_split
-from bearcnn.runs import Run
+from bearcnn.runs import Run, create_run
 
 
 def test_a_run_without_predictions_gets_them(trained, tmp_path: Path) -> None:
@@ -27,7 +27,7 @@ def test_a_run_without_predictions_gets_them(trained, tmp_path: Path) -> None:
 
 
 def test_a_known_split_is_not_predicted_again(trained, tmp_path: Path) -> None:
-    run = Run(shutil.copytree(trained[0].directory, tmp_path / "run"))
+    run = create_run(tmp_path / "run", trained[0].config())
     known = in_split(read_predictions(trained[0]), "test")[:2]
     found = keep_predictions(run, Predictor(trained[0].onnx_file), trained[1], known)
     assert in_split(found, "test") == known

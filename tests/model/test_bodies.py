@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from bearcnn.bodies import BODIES, find_body
+from bearcnn.bodies import BODIES, find_body, warn_of_licence
 from bearcnn.config import ModelConfig, load_config
 from bearcnn.data.dataset import Dataset
 from bearcnn.errors import BearcnnError, MissingPackageError, ModelFileError
@@ -145,3 +145,31 @@ def test_the_nearest_body_is_suggested():
         load_config(None, ["model.body=efficientnet_lite"])
     with pytest.raises(BearcnnError, match="there is no body"):
         find_body("resnet")
+
+
+@pytest.mark.parametrize(
+    ("licence", "said"),
+    [
+        ("cc-by-nc-4.0", "cc-by-nc-4.0, forbids commercial use"),
+        ("apple-amlr", "apple-amlr, is its maker's own"),
+        ("unknown", "is unknown"),
+        ("Apache-2.0", ""),
+        ("mit", ""),
+    ],
+)
+def test_a_licence_is_said_to_forbid_what_it_forbids(licence, said) -> None:
+    warning = warn_of_licence(licence)
+    assert said in warning and bool(warning) == bool(said)
+
+
+@pytest.mark.parametrize(
+    ("name", "seen"),
+    [
+        ("efficientnet_lite0", "ImageNet"),
+        ("timm:resnet18.a1_in1k", "ImageNet"),
+        ("timm:convnextv2_nano.fcmae_ft_in22k_in1k", "ImageNet"),
+        ("timm:vit_small_patch14_dinov2.lvd142m", ""),
+    ],
+)
+def test_a_body_names_the_photos_that_it_has_seen(name, seen) -> None:
+    assert find_body(name).trained_on == seen

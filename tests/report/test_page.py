@@ -150,6 +150,7 @@ def test_the_page_explains_threshold_score_and_calibration_in_words(trained) -> 
     assert "Photos that score 0.5 or more are called bear. This is the default; choose yours below." in page
     assert "the chance that a photo with a bear scores higher than one without." in page
     assert (
-        "Before calibration it was too timid. One number (temperature 0.49), fitted on the validation photos," in page
+        "Before calibration it was too timid. One number (temperature 0.49), fitted on the 12 validation photos, "
+        "corrects that as far as so few can show." in page
     )
     assert '"photos": "test photos", "positive": "bear"' in page

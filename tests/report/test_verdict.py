@@ -23,10 +23,19 @@ def test_the_verdict_follows_from_recall_its_interval_and_the_alarms(found, bear
     assert judge(evaluate(labels, probabilities), operating_point(labels, probabilities, 0.5), "bear")[1] == word
 
 
-def test_a_coin_gets_a_no_and_photos_of_one_class_no_answer() -> None:
+def test_a_coin_gets_a_no_and_few_photos_or_one_class_no_answer() -> None:
     coin = np.random.default_rng(0).random(200)
     labels = np.arange(200) % 2
     assert judge(evaluate(labels, coin), operating_point(labels, coin, 0.5), "bear")[:2] == ("bad", "No.")
+    found = judge(
+        evaluate([1] * 3 + [0] * 30, [0.9] * 33), operating_point([1] * 3 + [0] * 30, [0.9] * 33, 0.5), "bear"
+    )
+    assert found == (
+        "unsure",
+        "Can't tell yet.",
+        "3 photos with a bear and 30 without are too few for a verdict. It found 3 of the 3, and raised a false "
+        "alarm on 30 of the 30.",
+    )
     assert judge(evaluate([0], [0.1]), operating_point([0], [0.1], 0.5), "bear")[1] == "Can't tell."
 
 
@@ -43,6 +52,7 @@ def test_the_reason_gives_the_interval_of_the_recall_and_the_false_alarms() -> N
 def test_a_lower_threshold_is_suggested_where_it_finds_more_bears() -> None:
     photos = [LabelledPrediction("", "valid", i % 2, "x", "", 0.3 + 0.4 * (i % 2) - 0.01 * i, False) for i in range(40)]
     suggested = suggest_threshold(choose_threshold(ThresholdPolicy(), photos, 0.5), photos, photos)
-    assert suggested is not None and suggested.recall.value == 1
+    assert suggested is not None and suggested[0].reached == suggested[1].recall.value == 1
+    assert suggest_threshold(choose_threshold(ThresholdPolicy(), photos[:20], 0.5), photos[:20], photos) is None
     assert suggest_threshold(Choice(0.1, "model", 0.1, 0.1, 0, 0), photos, photos) is None
     assert suggest_threshold(choose_threshold(ThresholdPolicy(target_recall=0.5), photos, 0.5), photos, photos) is None

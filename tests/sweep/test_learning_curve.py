@@ -69,7 +69,7 @@ class TestPlan:
             values["model"]["body"],
             values["model"]["body_stage"],
         )
-        for key in ("folds", "views", "unfreeze", "unfreeze_epochs", "unfreeze_lr"):
+        for key in ("views", "unfreeze", "unfreeze_epochs", "unfreeze_lr", "folds"):
             del values["train"][key]
         values["data"]["fit"] = values["data"].pop("resize")
         import hashlib

@@ -3,7 +3,7 @@
 from rich.markup import escape
 
 from bearcnn.cli.display.console import make_table, note, out
-from bearcnn.evaluation.assessment import Assessment
+from bearcnn.evaluation.assessment import Assessment, Exclusion
 from bearcnn.evaluation.formats import decimal, percent, target_percent
 from bearcnn.evaluation.metrics import Evaluation
 from bearcnn.evaluation.wording import interval, metric_words, threshold_origin
@@ -14,7 +14,7 @@ Classes = tuple[str, str]
 
 def show_assessment(assessment: Assessment, title: str, classes: Classes) -> None:
     """Show the scores, the threshold's costs, the errors by group of photos, and the worst mistakes."""
-    show_scores(assessment.evaluation, title, classes)
+    show_scores(assessment.evaluation, title, classes, assessment.without)
     _show_costs(assessment, classes[1])
     _show_groups(assessment, classes)
     _show_mistakes(assessment, classes[1])
@@ -22,18 +22,33 @@ def show_assessment(assessment: Assessment, title: str, classes: Classes) -> Non
         note(f"[yellow]{escape(remark)}[/]")
 
 
-def show_scores(evaluation: Evaluation, title: str, classes: Classes) -> None:
-    """Show every score with its interval, and the confusion matrix."""
+def show_scores(evaluation: Evaluation, title: str, classes: Classes, without: Exclusion | None = None) -> None:
+    """Show every score with its interval, those without some of the photos beside it, and the confusion matrix."""
     negative, positive = map(escape, classes)
     out.print(
         f"[bold]{escape(title)}[/]: {evaluation.n:,} photos, {evaluation.positives:,} {positive}; "
         f"threshold {evaluation.threshold:.3f}",
         soft_wrap=True,
     )
-    table = make_table("score", "value", f"{evaluation.confidence:.0%} interval", numbers=2)
+    confidence = f"{evaluation.confidence:.0%} interval"
+    if without is None:
+        table = make_table("score", "value", confidence, numbers=2)
+    else:
+        table = make_table("score", "value", confidence, "without *", confidence, numbers=4)
     for name, estimate in evaluation.estimates.items():
-        table.add_row(metric_words(name), decimal(estimate.value), interval(estimate))
+        row = [metric_words(name), decimal(estimate.value), interval(estimate)]
+        if without is not None:
+            other = without.evaluation.estimates[name]
+            row += [decimal(other.value), interval(other)]
+        table.add_row(*row)
     out.print(table)
+    if without is not None:
+        left = without.evaluation
+        out.print(
+            f"* without the photos of {escape(', '.join(without.subclasses))}: {left.n:,} photos, {left.positives:,} "
+            f"{positive}",
+            soft_wrap=True,
+        )
     confusion = evaluation.confusion
     matrix = make_table("confusion", f"called {positive}", f"called {negative}", numbers=2)
     matrix.add_row(f"is {positive}", f"{confusion.true_positive:,}", f"{confusion.false_negative:,}")

@@ -16,10 +16,10 @@ if TYPE_CHECKING:  # the module loads torch
 def show_export(report: "ExportReport") -> None:
     """Show where the file is, and how far its answers are from those of the trained network."""
     out.print(f"{escape(str(report.file))}: {report.format}, {report.bytes / 1e6:.2f} MB", soft_wrap=True)
-    difference = f"{report.largest_difference:.1e}" if report.largest_difference else "0"
+    largest, mean = (f"{value:.1e}" if value else "0" for value in (report.largest_difference, report.mean_difference))
     out.print(
         f"on {report.photos:,} {PHOTOS[report.split]}, beside the trained network:\n"
-        f"  probability  differs by {difference} at most\n"
+        f"  probability  differs by {largest} at most, {mean} on average\n"
         f"  ROC AUC      {decimal(report.roc_auc)} ({signed(report.roc_auc - report.roc_auc_trained)})"
     )
     if not math.isnan(report.speed):

@@ -19,7 +19,8 @@ UNREADABLE = "unreadable"
 
 def show_model(file: Path, manifest: Manifest) -> None:
     """Show which model answers, at which threshold."""
-    note(f"[dim]model {escape(str(file))}, threshold {manifest.threshold:.4g}[/]")
+    body = f" (with the body {manifest.body['name']}, {manifest.body['licence']})" if manifest.body else ""
+    note(f"[dim]model {escape(str(file) + body)}, threshold {manifest.threshold:.4g}[/]")
 
 
 def print_predictions(predictions: Iterable[Prediction], style: str, classes: tuple[str, str]) -> dict[str, int]:

@@ -71,6 +71,10 @@ class TrainingDisplay(Reporter):
             return
         err.print(self.HEADER.format("(* the best so far)" if self._chooses else ""), style="bold", soft_wrap=True)
 
+    def warn(self, what: str) -> None:
+        """Show a warning."""
+        note(f"[yellow]{escape(what)}[/]")
+
     def batch_done(self, done: int, total: int) -> None:
         """Move the bar."""
         if self._task is None:
