@@ -76,7 +76,7 @@ class TestTrain:
         assert (content["split"], content["n"], content["choice"]["photos"]) == ("folds", 36, 36)
         assert sum("seen all of them" in note for note in content["notes"]) == 1
         process = bearcnn_command("evaluate", "r", "--data", photos, "--split", "folds", cwd=tmp_path, code=1)
-        assert "has no photos that r cross-validated" in process.stderr
+        assert "was cross-validated: bearcnn train --folds 5 does that" in process.stderr
 
     def test_few_photos_are_told_of_folds(self, photos, tmp_path):
         process = bearcnn_command(
