@@ -71,6 +71,7 @@ class TestTrain:
         assert "nan" not in process.stderr
         assert "add --folds" not in process.stderr
         assert all(len(line) <= 80 for line in process.stderr.splitlines())
+        (tmp_path / "r" / "predictions.jsonl").unlink()
         process = bearcnn_command("evaluate", "r", "--target-recall", "0.9", "--json", cwd=tmp_path)
         content = json.loads(process.stdout)
         assert (content["split"], content["n"], content["choice"]["photos"]) == ("folds", 36, 36)
