@@ -149,6 +149,8 @@ def _predict(
     if split == FOLDS:
         if run is None or not own or not run.config().train.folds:
             raise BearcnnError(f"no photo of {dataset.root} was cross-validated: bearcnn train --folds 5 does that")
+        if not run.predictions_file.is_file():  # it was deleted; the folds still have their answers
+            keep_predictions(run, predictor, dataset)
         return in_split(read_predictions(run), FOLDS)
     if not dataset.select(cast("Split", split)):
         raise BearcnnError(f"{dataset.root} has no {split} photos; omit --split, or name another one")

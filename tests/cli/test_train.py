@@ -71,12 +71,13 @@ class TestTrain:
         assert "nan" not in process.stderr
         assert "add --folds" not in process.stderr
         assert all(len(line) <= 80 for line in process.stderr.splitlines())
+        (tmp_path / "r" / "predictions.jsonl").unlink()
         process = bearcnn_command("evaluate", "r", "--target-recall", "0.9", "--json", cwd=tmp_path)
         content = json.loads(process.stdout)
         assert (content["split"], content["n"], content["choice"]["photos"]) == ("folds", 36, 36)
         assert sum("seen all of them" in note for note in content["notes"]) == 1
         process = bearcnn_command("evaluate", "r", "--data", photos, "--split", "folds", cwd=tmp_path, code=1)
-        assert "has no photos that r cross-validated" in process.stderr
+        assert "was cross-validated: bearcnn train --folds 5 does that" in process.stderr
 
     def test_few_photos_are_told_of_folds(self, photos, tmp_path):
         process = bearcnn_command(
