@@ -112,7 +112,8 @@ def test_the_model_file_holds_the_changed_body_and_says_so(finished, config):
         kept["body.layers.2.15.layers.0.weight"], original.state_dict()["layers.2.15.layers.0.weight"]
     )
     for file in (run.onnx_file, run.weights_file):
-        assert read_manifest(file).body == original.about | {"fine_tuned": "the last 2 of 5 stages"}
+        added = {"trained_on": "ImageNet", "fine_tuned": "the last 2 of 5 stages"}
+        assert read_manifest(file).body == original.about | added
     example = dataset.select("valid")[0]
     (answer,) = Predictor(run.onnx_file).predict(example.path)
     best = run.history()[run.metrics()["best_epoch"] - 1]
@@ -173,7 +174,7 @@ def test_a_best_epoch_before_the_unfreezing_keeps_the_body_as_it_was(config, fin
     assert run.metrics()["best_epoch"] <= 3
     assert not any(name.startswith("body.") for name in load_file(best_file(run)))
     original = load_body(config.model)
-    assert read_manifest(run.onnx_file).body == original.about
+    assert read_manifest(run.onnx_file).body == original.about | {"trained_on": "ImageNet"}
     kept = load_file(run.weights_file)
     assert all(torch.equal(kept[f"body.{name}"], tensor) for name, tensor in original.state_dict().items())
     assert "They gave no better network" in run.report_file.read_text(encoding="utf-8")
