@@ -8,7 +8,7 @@ network of the last epoch is scored on all validation photos. The seconds are th
 validating after each epoch, checkpoints, and the last scores.
 
 all: the whole command `bearcnn train --body efficientnet_lite0`, from the start of the process to the report, with the
-maps in the cache and (`--cold`: only) with an empty cache. It keeps its best epoch, as always.
+maps in the cache and (`--cold`: only) with an empty cache. It keeps its last epoch, as always with a body.
 
 fastai: `vision_learner` with the same weights and preprocessing in timm's network, photos of the same size without
 augmentation, `fine_tune(1, freeze_epochs=3)`: epochs of the head, then one of the whole network. bearcnn is the whole
