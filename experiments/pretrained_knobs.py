@@ -30,7 +30,6 @@ KNOBS: dict[str, tuple[Any, ...]] = {
 # same number for every value of a knob; the training AUC in the table tells whether it was enough.
 PHOTOS = {32: (50, 8), 128: (50, 32), None: (20, 32)}
 SCENES = {200: (20, 16)}
-LONGER = 5  # times as many steps, for dropout: a network learns more slowly with it
 STAGES = (-1, -2, -3)
 Case = tuple[str, list[str], int | None, list[str]]
 """Name, settings, photos to train on, and the knobs."""
@@ -91,12 +90,11 @@ def _scenes(options: Namespace) -> list[Case]:
         bearcnn("data", "synth", folder, "--count", SCENE_COUNT, "--size", SIZE, "--bear-scale", SCALE)
     ((count, (epochs, batch_size)),) = SCENES.items()
 
-    def case(name: str, stage: int, epochs: int, knobs: list[str]) -> Case:
+    def case(name: str, stage: int) -> Case:
         settings = [f"data.path={folder}", f"model.body_stage={stage}", *_length(options, epochs, batch_size)]
-        return name, settings, count, knobs
+        return name, settings, count, list(KNOBS)
 
-    longer = [case(f"stage {stage}, longer", stage, LONGER * epochs, ["model.dropout"]) for stage in STAGES[:2]]
-    return [*(case(f"stage {stage}", stage, epochs, list(KNOBS)) for stage in STAGES), *longer]
+    return [case(f"stage {stage}", stage) for stage in STAGES]
 
 
 def _length(options: Namespace, epochs: int, batch_size: int) -> list[str]:

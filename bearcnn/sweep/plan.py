@@ -74,6 +74,11 @@ class GridPoint:
             return show_value(self.labels[0][1])
         return ", ".join(f"{name} {show_value(value)}" for name, value in self.labels)
 
+    @property
+    def values(self) -> str:
+        """The values without their names, for tables whose heading has these."""
+        return ", ".join(show_value(value) for _, value in self.labels)
+
 
 def settings_key(settings: Mapping[str, Any]) -> str:
     """Return a text that is equal for equal settings, whatever the order of their keys."""

@@ -57,12 +57,13 @@ def _seeds(analysis: Analysis) -> int:
 
 def _what_was_done(analysis: Analysis) -> str:
     photos, settings = analysis.photos, len(analysis.settings)
+    knobs = " and ".join(swept.name.replace("_", " ") for swept in analysis.plan.swept)
     epochs = analysis.plan.config.train.total_epochs
     varied = any("data.photos" in each.keys for each in analysis.plan.swept)
     trained_on = f"up to {photos['train']:,} photos, its own draw" if varied else f"{photos['train']:,} photos"
     text = (
         f"{_count(analysis.done, 'training run')} of {_count(epochs, 'epoch')}: "
-        f"{_count(settings, 'setting')} of {_subject(analysis)} with {_count(len(analysis.plan.seeds), 'seed')} each. "
+        f"{_count(settings, 'setting')} of {knobs} with {_count(len(analysis.plan.seeds), 'seed')} each. "
         f"Every run trained on {trained_on}; its last epoch's network is scored on {photos['valid']:,} validation "
         "photos."
     )

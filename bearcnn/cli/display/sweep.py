@@ -186,7 +186,7 @@ def show_analysis(analysis: Analysis, folder: SweepFolder) -> None:
     table = make_table(
         ", ".join(swept.name for swept in analysis.plan.swept).replace("_", " "),
         "training\nloss", "training\nAUC", "validation\nloss", "validation\nAUC",
-        f"change\nfrom {escape(analysis.baseline.point.label)}",
+        f"change\nfrom {escape(analysis.baseline.point.values)}",
         numbers=5,
     )  # fmt: skip
     table.columns[0].max_width = 30
@@ -198,7 +198,7 @@ def show_analysis(analysis: Analysis, folder: SweepFolder) -> None:
         means = setting.means
         fewer = f" (n={means['valid.roc_auc'].n})" if means["valid.roc_auc"].n < seeds else ""
         table.add_row(
-            escape(setting.point.label) + fewer + mark,
+            escape(setting.point.values) + fewer + mark,
             format_mean(means["train.log_loss"]), format_mean(means["train.roc_auc"]),
             format_mean(means["valid.log_loss"]), format_mean(means["valid.roc_auc"]), change,
         )  # fmt: skip
