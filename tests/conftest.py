@@ -12,7 +12,7 @@ from hypothesis import settings
 from bearcnn.data.dataset import Dataset
 from bearcnn.data.synthetic.scene import draw_scene
 from bearcnn.runs import Run
-from tests.helpers.training import Recorder, small_config, train_small
+from tests.helpers.training import Recorder, small_config, train_apart
 
 # The tests run side by side, one on each core: threads of their own would only wait for each other. Before torch loads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -51,10 +51,7 @@ def photos(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def trained(photos, tmp_path_factory) -> tuple[Run, Dataset, Recorder]:
     """One real, finished run of two epochs; look at it, don't change it."""
-    folder = tmp_path_factory.mktemp("work")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        return train_small(small_config(photos), folder / "run")
+    return train_apart(small_config(photos), tmp_path_factory.mktemp("work"))
 
 
 @pytest.fixture

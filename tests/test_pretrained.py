@@ -28,7 +28,7 @@ from bearcnn.model.load import load_model
 from bearcnn.sweep.reporter import SweepReporter
 from bearcnn.training.checkpoint import best_file
 from bearcnn.training.maps import open_maps
-from tests.helpers.training import Recorder, train_small
+from tests.helpers.training import Recorder, StopAfter, assert_same_weights, train_apart, train_small
 
 pytestmark = pytest.mark.slow  # trains, or starts processes
 
@@ -45,10 +45,7 @@ def config(photos):
 
 @pytest.fixture(scope="module")
 def finished(config, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pretrained")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        return train_small(config, folder / "run")
+    return train_apart(config, tmp_path_factory.mktemp("pretrained"))
 
 
 def quietly(learn, call):
@@ -134,19 +131,10 @@ def test_a_licence_that_forbids_commerce_is_said_before_the_training_and_in_the_
 
 
 def test_an_interrupted_run_continues_to_the_same_weights(finished, config, tmp_path, monkeypatch):
-    class StopAfterTwo(Recorder):
-        def batch_done(self, done, total):
-            if len(self.records) == 2 and done == 2:
-                raise KeyboardInterrupt
-
     monkeypatch.chdir(tmp_path)
-    run, dataset, _ = train_small(config, tmp_path / "run", StopAfterTwo())
+    run, dataset, _ = train_small(config, tmp_path / "run", StopAfter(2))
     assert not run.metrics()["complete"]
-    resumed = pipeline.resume(run, dataset)
-    expected = load_file(finished[0].weights_file)
-    found = load_file(resumed.weights_file)
-    assert found.keys() == expected.keys()
-    assert all(torch.equal(found[name], expected[name]) for name in found)
+    assert_same_weights(finished[0], pipeline.resume(run, dataset))
 
 
 @pytest.mark.parametrize("target", EXPORT_FORMATS.names())

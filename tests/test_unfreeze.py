@@ -19,7 +19,7 @@ from bearcnn.model.network import build_model
 from bearcnn.sweep.trial import time_trial
 from bearcnn.training.checkpoint import best_file, last_file, read_checkpoint
 from bearcnn.training.learner import build_learner, build_network, split_by_stage, stage_rates, unfreeze
-from tests.helpers.training import Recorder, train_small
+from tests.helpers.training import Recorder, StopAfter, assert_same_weights, train_apart, train_small
 
 SETTINGS = [
     "model.body=efficientnet_lite0", "model.widths=[16]", "data.image_size=64", "train.epochs=2", "train.batch_size=8",
@@ -35,10 +35,7 @@ def config(photos):
 
 @pytest.fixture(scope="module")
 def finished(config, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("unfrozen")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        return train_small(config, folder / "run")
+    return train_apart(config, tmp_path_factory.mktemp("unfrozen"))
 
 
 def photos_of(size: int = 64) -> torch.Tensor:
@@ -133,18 +130,6 @@ def test_exports_hold_the_changed_body(finished, target, tmp_path):
     assert report.largest_difference < 1e-4
 
 
-class StopAfter(Recorder):
-    """Ctrl-C in the middle of the epoch after `epochs`."""
-
-    def __init__(self, epochs: int) -> None:
-        super().__init__()
-        self.epochs = epochs
-
-    def batch_done(self, done, total):
-        if len(self.records) == self.epochs and done == 2:
-            raise KeyboardInterrupt
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("stop_after", [1, 2, 4])  # in the first phase, between the two, in the second
 def test_a_run_stopped_in_either_phase_continues_to_the_same_weights(
@@ -161,9 +146,7 @@ def test_a_run_stopped_in_either_phase_continues_to_the_same_weights(
     rest = Recorder()
     pipeline.resume(run, dataset, reporter=rest)
     assert [record.epoch for record in rest.records] == list(range(stop_after + 1, 6))
-    expected, found = load_file(finished[0].weights_file), load_file(run.weights_file)
-    assert found.keys() == expected.keys()
-    assert all(torch.equal(found[name], expected[name]) for name in found)
+    assert_same_weights(finished[0], run)
 
 
 @pytest.mark.slow

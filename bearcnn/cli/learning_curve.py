@@ -7,7 +7,7 @@ import typer
 
 from bearcnn.cli.display import console
 from bearcnn.cli.options import open_with_progress, with_options
-from bearcnn.cli.sweep import SWEEP, SweepOptions
+from bearcnn.cli.sweep import SWEEP, SweepOptions, check_folder, report_failed, stoppable
 from bearcnn.errors import BearcnnError
 
 if TYPE_CHECKING:
@@ -44,8 +44,7 @@ def learning_curve(
 
         bearcnn learning-curve --resume sweeps/20260131-101500-learning-curve --seeds 9
     """
-    if options.resume and options.out:
-        raise BearcnnError("--resume continues a learning curve in its own folder; omit --out")
+    check_folder(options)
     sizes = _parse(photos)
     from bearcnn.cli.display.dataset import show_dataset
     from bearcnn.cli.display.learning_curve import show_curve
@@ -55,19 +54,13 @@ def learning_curve(
     folder, plan, dataset = (_resume if options.resume else _start)(sizes, options)
     show_dataset(dataset, builtin=not plan.config.data.path)
     again = f"[bold]bearcnn learning-curve --resume {console.plain(str(folder.directory))}[/]"
-    try:
+    with stoppable(again):
         curve = run_curve(folder, plan, dataset, options.resources(), SweepDisplay())
-    except KeyboardInterrupt:
-        console.note(f"[yellow]stopped.[/] Continue with: {again}")
-        raise typer.Exit(130) from None
     if options.as_json:
         console.print_json({"sweep": str(folder.directory), **curve.to_json()})
     else:
         show_curve(curve, plan, folder.directory, dataset)
-    missing = len(plan.seeds) * len(plan.swept[0].values) - sum(point.runs for point in curve.points)
-    if missing:
-        console.note(f"[yellow]failed trials: {missing} (see trials/*/error.txt).[/] Run them again with: {again}")
-        raise typer.Exit(1)
+    report_failed(len(plan.seeds) * len(plan.swept[0].values) - sum(point.runs for point in curve.points), again)
 
 
 def _parse(text: str | None) -> list[int] | None:

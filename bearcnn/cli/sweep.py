@@ -1,6 +1,7 @@
 """`bearcnn sweep-dropout`, `bearcnn sweep`: what a setting does, measured with several seeds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -154,6 +155,29 @@ def sweep(
     _run("sweep", make, options)
 
 
+def check_folder(options: SweepOptions) -> None:
+    """Refuse a new folder for an experiment that continues in its own."""
+    if options.resume and options.out:
+        raise BearcnnError("--resume continues an experiment in its own folder; omit --out")
+
+
+@contextmanager
+def stoppable(again: str) -> Iterator[None]:
+    """Let Ctrl-C end an experiment with the command that continues it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.note(f"[yellow]stopped.[/] Continue with: {again}")
+        raise typer.Exit(130) from None
+
+
+def report_failed(trials: int, again: str) -> None:
+    """Name the failed trials, if there are any, and the command that runs them again; exit code 1."""
+    if trials:
+        console.note(f"[yellow]failed trials: {trials} (see trials/*/error.txt).[/] Run them again with: {again}")
+        raise typer.Exit(1)
+
+
 def _parse_rates(text: str | None) -> list[float]:
     try:
         return [float(rate) for rate in (text or "").split(",") if rate.strip()]
@@ -163,8 +187,7 @@ def _parse_rates(text: str | None) -> list[float]:
 
 def _run(command: str, make: MakePlan, options: SweepOptions) -> None:
     """Start or resume a sweep and show its analysis."""
-    if options.resume and options.out:
-        raise BearcnnError("--resume continues a sweep in its own folder; omit --out")
+    check_folder(options)
     from bearcnn.cli.display.dataset import show_dataset
     from bearcnn.cli.display.sweep import SweepDisplay
     from bearcnn.sweep.run import run_sweep
@@ -172,17 +195,10 @@ def _run(command: str, make: MakePlan, options: SweepOptions) -> None:
     folder, plan, dataset = _resume(options.resume, make, options) if options.resume else _start(command, make, options)
     show_dataset(dataset, builtin=not plan.config.data.path)
     again = f"[bold]bearcnn {command} --resume {console.plain(str(folder.directory))}[/]"
-    try:
+    with stoppable(again):
         analysis = run_sweep(folder, plan, dataset, options.resources(), SweepDisplay())
-    except KeyboardInterrupt:
-        console.note(f"[yellow]stopped.[/] Continue with: {again}")
-        raise typer.Exit(130) from None
     _show(analysis, folder, options.as_json)
-    if analysis.failed:
-        console.note(
-            f"[yellow]failed trials: {len(analysis.failed)} (see trials/*/error.txt).[/] Run them again with: {again}"
-        )
-        raise typer.Exit(1)
+    report_failed(len(analysis.failed), again)
 
 
 def _start(command: str, make: MakePlan, options: SweepOptions) -> "tuple[SweepFolder, Plan, Dataset]":

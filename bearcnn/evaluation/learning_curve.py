@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bearcnn.evaluation.formats import decimal, signed
 from bearcnn.evaluation.intervals import Estimate, auc_interval, estimate, wilson_interval
 from bearcnn.evaluation.power_law import fit_power_laws
-from bearcnn.evaluation.resampling import Ranking, percentile_interval, rank, resample
+from bearcnn.evaluation.resampling import Ranking, accumulate, percentile_interval, rank, resample, roc_auc
 from bearcnn.evaluation.wording import FEW_OF_A_CLASS, FEW_PHOTOS, interval
 
 FALSE_ALARMS = 0.05
@@ -330,19 +330,15 @@ def _resample(
 
 def _measure(ranking: Ranking, counts: NDArray[np.int64]) -> NDArray[np.float64]:
     """Compute AUC, recall at FALSE_ALARMS and false alarms at RECALL for each row of counts: (3, rows)."""
-    counts = counts[:, ranking.order]
-    found = np.cumsum(counts * ranking.labels, axis=1)[:, ranking.ends].astype(np.float64)  # (rows, groups)
-    alarms = np.cumsum(counts * (1 - ranking.labels), axis=1)[:, ranking.ends].astype(np.float64)
+    found, alarms = accumulate(ranking, counts[:, ranking.order])
     positive, negative = found[:, -1], alarms[:, -1]  # (rows,)
     rows = np.arange(len(counts))
     with np.errstate(divide="ignore", invalid="ignore"):  # a resample without one of the classes: undefined
-        found_here, alarms_here = np.diff(found, axis=1, prepend=0.0), np.diff(alarms, axis=1, prepend=0.0)
-        auc = (alarms_here * (found - found_here / 2)).sum(axis=1) / (positive * negative)
         quiet = (alarms <= FALSE_ALARMS * negative[:, None] + 1e-9).sum(axis=1)
         recall = np.where(quiet > 0, found[rows, np.maximum(quiet - 1, 0)], 0.0) / positive
         enough = (found < RECALL * positive[:, None] - 1e-9).sum(axis=1)
         false_alarms = alarms[rows, enough] / negative
-    return np.stack([auc, recall, false_alarms])
+    return np.stack([roc_auc(found, alarms), recall, false_alarms])
 
 
 def _check(points: Sequence[CurvePoint], aucs: NDArray[np.float64]) -> Check | None:

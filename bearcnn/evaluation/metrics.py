@@ -21,7 +21,7 @@ from bearcnn.evaluation.intervals import (
     weighted_sum,
     wilson_interval,
 )
-from bearcnn.evaluation.resampling import Ranking, percentile_interval, rank, resample
+from bearcnn.evaluation.resampling import Ranking, accumulate, percentile_interval, rank, resample, roc_auc
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,11 +224,9 @@ def _measure(ranking: Ranking, counts: NDArray[np.int64]) -> dict[str, NDArray[n
     Average precision is the sum over thresholds of precision times the gain in recall, without interpolation, as in
     scikit-learn; equal probabilities share one threshold.
     """
-    positives, negatives = counts * ranking.labels, counts * (1 - ranking.labels)
-    found = np.cumsum(positives, axis=1)[:, ranking.ends].astype(np.float64)  # (rows, groups)
-    alarms = np.cumsum(negatives, axis=1)[:, ranking.ends].astype(np.float64)  # (rows, groups)
+    found, alarms = accumulate(ranking, counts)
     found_here = np.diff(found, axis=1, prepend=0.0)
-    alarms_here = np.diff(alarms, axis=1, prepend=0.0)
+    positives, negatives = counts * ranking.labels, counts * (1 - ranking.labels)
 
     total = counts.sum(axis=1).astype(np.float64)
     positive = positives.sum(axis=1).astype(np.float64)
@@ -241,7 +239,7 @@ def _measure(ranking: Ranking, counts: NDArray[np.int64]) -> dict[str, NDArray[n
     with np.errstate(divide="ignore", invalid="ignore"):  # 0 / 0 is NaN: undefined
         precision_at = np.divide(found, found + alarms, out=np.zeros_like(found), where=found > 0)
         return {
-            "roc_auc": (alarms_here * (found - found_here / 2)).sum(axis=1) / (positive * negative),
+            "roc_auc": roc_auc(found, alarms),
             "average_precision": (found_here * precision_at).sum(axis=1) / positive,
             "accuracy": (true_positive + true_negative) / total,
             "balanced_accuracy": (true_positive / positive + true_negative / negative) / 2,

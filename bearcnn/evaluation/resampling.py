@@ -62,6 +62,24 @@ def resample(n: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
         yield np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n)
 
 
+def accumulate(ranking: Ranking, counts: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Count the positives and the negatives down to each group of equal probabilities, each (rows, groups).
+
+    `counts` (rows, n) say how often each photo is drawn, in the ranking's order.
+    """
+    found = np.cumsum(counts * ranking.labels, axis=1)[:, ranking.ends].astype(np.float64)
+    alarms = np.cumsum(counts * (1 - ranking.labels), axis=1)[:, ranking.ends].astype(np.float64)
+    return found, alarms
+
+
+def roc_auc(found: NDArray[np.float64], alarms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Compute the area under the ROC curve from the counts of `accumulate`, (rows,); NaN without one of the classes."""
+    found_here, alarms_here = np.diff(found, axis=1, prepend=0.0), np.diff(alarms, axis=1, prepend=0.0)
+    pairs = found_here.sum(axis=1) * alarms_here.sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray((alarms_here * (found - found_here / 2)).sum(axis=1) / pairs)
+
+
 def percentile_interval(values: NDArray[np.float64], confidence: float) -> tuple[float, float]:
     """Return the percentile interval of resampled values; undefined ones are skipped."""
     values = values[np.isfinite(values)]

@@ -10,7 +10,13 @@ from bearcnn.data.dataset import Dataset
 from bearcnn.data.splits import Example, Split
 from bearcnn.data.synthetic.boxes import read_boxes
 from bearcnn.evaluation.localization import PointingGame, play_pointing_game
-from bearcnn.evaluation.predictions import HELD_OUT, LabelledPrediction, read_folds, write_predictions
+from bearcnn.evaluation.predictions import (
+    HELD_OUT,
+    LabelledPrediction,
+    in_split,
+    read_folds,
+    write_predictions,
+)
 from bearcnn.inference.predictor import Predictor, predict_rows
 from bearcnn.inference.windows import window_centres
 from bearcnn.runs import Run
@@ -56,8 +62,7 @@ def keep_predictions(
     """
     predictions = read_folds(run, predictor.manifest.temperature)
     for split in HELD_OUT:
-        answers = [prediction for prediction in known if prediction.split == split]
-        predictions += answers or predict_split(predictor, dataset, split)
+        predictions += in_split(known, split) or predict_split(predictor, dataset, split)
     write_predictions(run, predictions)
     return predictions
 

@@ -74,9 +74,7 @@ def _stage_ends(layers: _TimmLayers, stages: int) -> list[str]:
     ends: list[str] = []
     for info in layers.network.feature_info.info[:stages]:  # type: ignore[union-attr, index]
         spellings = [f"network.{name}" for name in (info["module"], info["module"].replace(".", "_"))]
-        ends += [end for end in spellings[:1] if any(weight.startswith(f"{end}.") for weight in weights)] or [
-            end for end in spellings[1:] if any(weight.startswith(f"{end}.") for weight in weights)
-        ]
+        ends += [end for end in spellings if any(weight.startswith(f"{end}.") for weight in weights)][:1]
     return ends if ends and weights[-1].startswith(f"{ends[-1]}.") else []
 
 

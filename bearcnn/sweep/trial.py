@@ -8,7 +8,6 @@ plain cross-entropy as loss (no label smoothing, no class weights).
 import bearcnn._torch  # noqa: F401
 
 # isort: split
-import shutil
 import socket
 import time
 import traceback
@@ -25,17 +24,16 @@ from bearcnn.bodies import NO_BODY
 from bearcnn.config import Config, DataConfig
 from bearcnn.data.dataset import Dataset
 from bearcnn.data.splits import Split
-from bearcnn.errors import BearcnnError, ResumeError
+from bearcnn.errors import BearcnnError
 from bearcnn.evaluation.metrics import score
 from bearcnn.model.bodies import load_body
 from bearcnn.model.network import BearCNN
 from bearcnn.model.predict import predict_logits
 from bearcnn.reporter import OnMaps, Reporter
-from bearcnn.runs import EpochRecord, Run, create_run
+from bearcnn.runs import EpochRecord, Run
 from bearcnn.sweep.plan import Trial, digest_config
 from bearcnn.sweep.trial_log import Record, Scores, TrialResult
-from bearcnn.training.checkpoint import last_file
-from bearcnn.training.fit import TrainResult, fit
+from bearcnn.training.fit import fit_whole
 from bearcnn.training.learner import build_learner, build_network, choose_device, unfreeze
 from bearcnn.training.maps import Views, network_inputs, open_maps
 
@@ -71,7 +69,8 @@ def run_trial(
         if threads is not None:
             torch.set_num_threads(threads)
         dataset = dataset.limit(trial.config.data.photos, trial.seed)
-        run, result = _train(trial, dataset, folder, on_epoch)
+        run = Run(folder)
+        result = fit_whole(run, trial.config, dataset, reporter=_Epochs(on_epoch))
         trained = time.perf_counter()
         state, network = result.state, result.learner.model
         scores: dict[str, Scores] = {}
@@ -99,39 +98,30 @@ def time_trial(config: Config, dataset: Dataset, seconds: float = 2.0) -> float:
     dataset = dataset.limit(config.data.photos, config.train.seed)
     network = build_network(config, dataset)
     train = config.train
-    stopwatch = _Stopwatch(seconds)
-    steps = _time_steps(config, dataset, network, stopwatch)
-    photo = _time_photo(config, dataset, network)
-    photos = {split: len(found) for split, (found, _) in _splits(dataset).items()}
-    epoch = steps * stopwatch.step + photos["valid"] * photo
+    epoch, photo = _time_epoch(config, dataset, network, seconds)
     # An epoch's time is proportional to the pixels of its pictures.
     sizes = [config.training_size(number) / config.data.image_size for number in range(train.epochs)]
     total = epoch * sum(size**2 for size in sizes)
     if train.unfreeze:
         unfreeze(network, train.unfreeze)
-        stopwatch = _Stopwatch(seconds)
-        steps = _time_steps(config, dataset, network, stopwatch)
-        photo = _time_photo(config, dataset, network)
-        total += train.unfreeze_epochs * (steps * stopwatch.step + photos["valid"] * photo)
-    return total + sum(photos.values()) * photo
+        epoch, photo = _time_epoch(config, dataset, network, seconds)
+        total += train.unfreeze_epochs * epoch
+    return total + sum(len(rows) for rows, _ in _splits(dataset).values()) * photo
 
 
-def _time_steps(config: Config, dataset: Dataset, network: BearCNN, stopwatch: "_Stopwatch") -> int:
-    """Train for as long as the stopwatch says; return the number of steps in an epoch."""
+def _time_epoch(config: Config, dataset: Dataset, network: BearCNN, seconds: float) -> tuple[float, float]:
+    """Estimate the seconds of an epoch at the last size, validation included, and of a photo's evaluation."""
+    stopwatch = _Stopwatch(seconds)
     learner = build_learner(config, dataset, model=network, cbs=[stopwatch])
     learner.remove_cb(learner.seed_epoch)  # every step at the last size
     with learner.no_logging():
         learner.fit(1000)  # the stopwatch ends it
-    return len(learner.dls.train)
-
-
-def _time_photo(config: Config, dataset: Dataset, network: BearCNN) -> float:
-    """Measure the seconds of a photo in one batch of evaluation."""
     rows, _ = dataset.arrays("valid")
     batch = min(len(rows), 2 * config.train.batch_size)
     start = time.perf_counter()
     _predict(network, network_inputs(network, dataset, config), rows[:batch], batch)
-    return (time.perf_counter() - start) / batch
+    photo = (time.perf_counter() - start) / batch
+    return len(learner.dls.train) * stopwatch.step + len(rows) * photo, photo
 
 
 def prepare_maps(
@@ -167,36 +157,6 @@ def estimate_seconds(trials: Sequence[Trial], dataset: Dataset, threads: int) ->
         return (time_trial(first, dataset) + time_trial(last, other)) / 2
     finally:
         torch.set_num_threads(before)
-
-
-def _train(
-    trial: Trial, dataset: Dataset, folder: Path, on_epoch: Callable[[int], None]
-) -> tuple[Run, TrainResult]:  # fmt: skip
-    run = Run(folder)
-    reporter = _Epochs(on_epoch)
-    if last_file(run).is_file() and _is_same(run, trial):
-        try:
-            return run, _fit(run, dataset, reporter, resume=True)
-        except ResumeError:
-            pass  # killed between two files: start again
-    shutil.rmtree(folder, ignore_errors=True)
-    run = create_run(folder, trial.config)
-    run.write_dataset(dataset.to_json())
-    return run, _fit(run, dataset, reporter, resume=False)
-
-
-def _fit(run: Run, dataset: Dataset, reporter: Reporter, *, resume: bool) -> TrainResult:
-    result = fit(run, dataset, resume=resume, reporter=reporter)
-    if result.interrupted:
-        raise KeyboardInterrupt
-    return result
-
-
-def _is_same(run: Run, trial: Trial) -> bool:
-    try:
-        return digest_config(run.config()) == digest_config(trial.config) and run.dataset_file.is_file()
-    except BearcnnError:
-        return False
 
 
 def _splits(dataset: Dataset) -> dict[Split, tuple[NDArray[np.int64], NDArray[np.int64]]]:

@@ -1,6 +1,8 @@
 """Training of a configuration in its run folder, from the beginning or from the last checkpoint."""
 
+import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from fastai.callback.core import Callback
@@ -9,15 +11,15 @@ from fastai.learner import Learner
 from bearcnn.bodies import warn_of_licence
 from bearcnn.config import Config
 from bearcnn.data.dataset import Dataset
-from bearcnn.errors import NoEpochError, RunError
+from bearcnn.errors import BearcnnError, NoEpochError, ResumeError, RunError
 from bearcnn.model.bodies import load_body
 from bearcnn.model.load import load_weights
 from bearcnn.model.network import BearCNN, build_model
 from bearcnn.model.summary import describe_model
 from bearcnn.reporter import SILENT, Reporter
-from bearcnn.runs import Run
+from bearcnn.runs import Run, create_run
 from bearcnn.training.callbacks import CountBatches, EarlyStopping, EpochMetrics, SaveCheckpoint
-from bearcnn.training.checkpoint import TrainingState, best_file, read_checkpoint
+from bearcnn.training.checkpoint import TrainingState, best_file, last_file, read_checkpoint
 from bearcnn.training.learner import build_learner, build_network, stage_rates, unfreeze
 
 Callbacks = Sequence[Callback]
@@ -89,6 +91,35 @@ def fit(
         state = read_checkpoint(run).state  # Ctrl-C may have come between an epoch and its checkpoint
     _check_reached(run, config, state, interrupted)
     return TrainResult(state, interrupted, learner)
+
+
+def fit_whole(
+    run: Run, config: Config, dataset: Dataset, *, cbs: Callbacks = (), reporter: Reporter = SILENT
+) -> TrainResult:
+    """Train a configuration in a folder of its own to its end, from the checkpoint that a kill may have left there.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C; the next call goes on.
+        RunError, ConfigError: as in `fit`.
+    """
+    result = None
+    if last_file(run).is_file() and _is_of(run, config):
+        with suppress(ResumeError):  # killed between two files: start again
+            result = fit(run, dataset, resume=True, cbs=cbs, reporter=reporter)
+    if result is None:
+        shutil.rmtree(run.directory, ignore_errors=True)
+        create_run(run.directory, config).write_dataset(dataset.to_json())
+        result = fit(run, dataset, cbs=cbs, reporter=reporter)
+    if result.interrupted:
+        raise KeyboardInterrupt
+    return result
+
+
+def _is_of(run: Run, config: Config) -> bool:
+    try:
+        return run.config() == config
+    except BearcnnError:
+        return False
 
 
 def _fit_phase(run: Run, config: Config, state: TrainingState, learner: Learner, reporter: Reporter) -> bool:

@@ -1,7 +1,7 @@
 """Cross-validation: each photo is judged by a network that was trained on the other folds (Stone 1974).
 
 A fold is a training run of its own in the run's folder, folds/1, folds/2 and so on. When it is finished, its answers to
-its photos remain, and its checkpoints are deleted.
+its photos remain, and what only training needed is deleted.
 """
 
 import shutil
@@ -9,14 +9,12 @@ import shutil
 from bearcnn.config import Config
 from bearcnn.data.dataset import Dataset
 from bearcnn.data.splits import FOLDS
-from bearcnn.errors import ResumeError
 from bearcnn.evaluation.metrics import score
 from bearcnn.evaluation.predictions import as_arrays, read_predictions, write_predictions
 from bearcnn.inference.score import label_predictions
 from bearcnn.reporter import SILENT, Reporter
-from bearcnn.runs import EpochRecord, Run, create_run
-from bearcnn.training.checkpoint import last_file
-from bearcnn.training.fit import Callbacks, TrainResult, fit
+from bearcnn.runs import EpochRecord, Run
+from bearcnn.training.fit import Callbacks, fit_whole
 
 
 def cross_validate(run: Run, dataset: Dataset, *, cbs: Callbacks = (), reporter: Reporter = SILENT) -> None:
@@ -55,22 +53,10 @@ class _FoldReporter(Reporter):
 
 def _judge(fold: Run, config: Config, dataset: Dataset, cbs: Callbacks, reporter: Reporter) -> None:
     """Train a fold's network, and write its answers to its validation photos."""
-    result = _fit(fold, config, dataset, cbs, reporter)
-    if result.interrupted:
-        raise KeyboardInterrupt
-    learner = result.learner
+    learner = fit_whole(fold, config, dataset, cbs=cbs, reporter=reporter).learner
     with learner.no_bar(), learner.no_logging():
         probabilities, _ = learner.get_preds(ds_idx=1)  # of the last epoch, which is the one that is kept
     answers = probabilities[:, 1].double().tolist()
     write_predictions(fold, label_predictions(dataset, dataset.select("valid"), FOLDS, answers))
     shutil.rmtree(fold.checkpoints)
-
-
-def _fit(fold: Run, config: Config, dataset: Dataset, cbs: Callbacks, reporter: Reporter) -> TrainResult:
-    if last_file(fold).is_file():
-        try:
-            return fit(fold, dataset, resume=True, cbs=cbs, reporter=reporter)
-        except ResumeError:
-            pass  # killed between two files: start again
-    shutil.rmtree(fold.directory, ignore_errors=True)
-    return fit(create_run(fold.directory, config), dataset, cbs=cbs, reporter=reporter)
+    fold.dataset_file.unlink(missing_ok=True)

@@ -6,7 +6,6 @@ photos have changed, the maps of the others are copied. `bearcnn data cache` lis
 """
 
 import contextlib
-import copy
 import hashlib
 import json
 import os
@@ -36,12 +35,11 @@ from bearcnn.data.cache_folder import (
 )
 from bearcnn.data.dataset import Dataset
 from bearcnn.errors import DataError
-from bearcnn.model.bodies import SMALL_BATCH, PretrainedBody, fuse
+from bearcnn.model.bodies import SMALL_BATCH, PretrainedBody, fast_copy
 from bearcnn.model.network import BearCNN
 from bearcnn.reporter import OnMaps
 from bearcnn.training.augment import augment_batch
 
-_BATCH = SMALL_BATCH
 _VERSION = 1  # raised when this module writes other maps
 
 Maps = NDArray[np.float16]
@@ -220,8 +218,7 @@ def _produce(
             yield int(row), maps
     missing = [int(row) for row in rows if index.digests[row] not in known]
     device = next(body.parameters()).device
-    fast = fuse(copy.deepcopy(body))
-    fast.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's own types
+    fast = fast_copy(body)
 
     def compute(batch: list[int]) -> Maps:
         photos, digests = np.asarray(dataset.pixels[batch]), [index.digests[row] for row in batch]
@@ -233,7 +230,7 @@ def _produce(
         stacked = torch.stack(maps, 1).permute(0, 1, 3, 4, 2).clamp(-65504, 65504)  # what float16 holds
         return np.asarray(stacked.half().cpu().contiguous().numpy())
 
-    batches = [missing[start : start + _BATCH] for start in range(0, len(missing), _BATCH)]
+    batches = [missing[start : start + SMALL_BATCH] for start in range(0, len(missing), SMALL_BATCH)]
     before = torch.get_num_threads()
     # One thread for each batch, and as many batches at a time as torch has threads: none waits for another.
     executor = ThreadPoolExecutor(before, initializer=torch.set_num_threads, initargs=(1,))

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from bearcnn.config import Config, load_config
 from bearcnn.data.dataset import Dataset
 from bearcnn.reporter import Reporter
@@ -39,6 +41,28 @@ class Recorder(Reporter):
         self.stages.append(what)
 
 
+class StopAfter(Recorder):
+    """Ctrl-C in the middle of the epoch after `epochs`."""
+
+    def __init__(self, epochs: int) -> None:
+        super().__init__()
+        self.epochs = epochs
+
+    def batch_done(self, done, total):
+        if len(self.records) == self.epochs and done == 2:
+            raise KeyboardInterrupt
+
+
+def assert_same_weights(one: Run, other: Run) -> None:
+    import torch  # not for tests that only need a configuration
+    from safetensors.torch import load_file
+
+    first, second = load_file(one.weights_file), load_file(other.weights_file)
+    assert first.keys() == second.keys()
+    for name in first:
+        assert torch.equal(first[name], second[name]), f"{name} differs"
+
+
 def small_config(photos: Path, *overrides: str) -> Config:
     """A configuration that trains in seconds."""
     return load_config(None, [*SMALL, f"data.path={photos}", *overrides])
@@ -51,3 +75,10 @@ def train_small(config: Config, directory: Path, reporter: Recorder | None = Non
     reporter = reporter or Recorder()
     dataset = Dataset.from_config(config.data)
     return pipeline.train(config, dataset, directory, reporter=reporter), dataset, reporter
+
+
+def train_apart(config: Config, folder: Path, reporter: Recorder | None = None) -> tuple[Run, Dataset, Recorder]:
+    """A whole training run whose folder `runs` is in `folder`, for fixtures of whole modules."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        return train_small(config, folder / "run", reporter)

@@ -17,32 +17,13 @@ from bearcnn.runs import Run, choose_directory, open_run
 from bearcnn.training import learner as learner_module
 from bearcnn.training.checkpoint import read_checkpoint
 from bearcnn.training.learner import find_lr
-from tests.helpers.training import Recorder, small_config, train_small
+from tests.helpers.training import Recorder, StopAfter, assert_same_weights, small_config, train_small
 
 pytestmark = pytest.mark.slow  # trains, or starts processes
 
 
 def weights(run: Run):
     return load_file(run.weights_file)
-
-
-def assert_same_weights(one: Run, other: Run) -> None:
-    first, second = weights(one), weights(other)
-    assert first.keys() == second.keys()
-    for name in first:
-        assert torch.equal(first[name], second[name]), f"{name} differs"
-
-
-class StopAfter(Recorder):
-    """Ctrl-C in the middle of the epoch after `epochs`."""
-
-    def __init__(self, epochs: int) -> None:
-        super().__init__()
-        self.epochs = epochs
-
-    def batch_done(self, done, total):
-        if len(self.records) == self.epochs and done == 2:
-            raise KeyboardInterrupt
 
 
 def test_a_run_leaves_everything_that_it_promises(trained):

@@ -65,7 +65,7 @@ def test_only_what_has_changed_is_computed_again(body, dataset, config, tmp_path
     whole = open_maps(body, dataset, config.data, root=tmp_path)
     changed = [replace(example, digest="new") if example.row == 7 else example for example in dataset.examples]
     calls = []
-    monkeypatch.setattr("bearcnn.training.maps._BATCH", 1)
+    monkeypatch.setattr("bearcnn.training.maps.SMALL_BATCH", 1)
     progress = Progress()
     seen = body.layers[0].forward
     monkeypatch.setattr(type(body.layers[0]), "forward", lambda self, x: (calls.append(len(x)), seen(x))[1])
