@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 import bearcnn
 from bearcnn import pipeline
 from bearcnn.config import load_config
+from bearcnn.data.dataset import Dataset
 from bearcnn.errors import ConfigError, RunError
 from bearcnn.export.run import export_run
 from bearcnn.inference.predictor import Predictor
@@ -74,10 +75,11 @@ class TestBody:
         with pytest.raises(ConfigError, match=r"train\.unfreeze = 6: the stages of efficientnet_lite0 are 5"):
             load_body(config.model).unfreeze(6)
 
-    def test_earlier_stages_learn_at_lower_rates(self, config, finished):
-        network = build_network(config, finished[1])
+    def test_earlier_stages_learn_at_lower_rates(self, config):
+        dataset = Dataset.from_config(config.data)
+        network = build_network(config, dataset)
         unfreeze(network, 2)
-        learner = build_learner(config, finished[1], model=network)
+        learner = build_learner(config, dataset, model=network)
         rates = stage_rates(9e-3, 2)
         assert rates == pytest.approx([1e-3, 1e-3, 3e-3, 3e-3, 9e-3, 9e-3])
         assert len(learner.opt.hypers) == len(rates)

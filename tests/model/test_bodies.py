@@ -38,6 +38,7 @@ def test_the_body_gives_the_numbers_that_it_gave(body):
     assert float(maps.std()) == pytest.approx(1.36192, abs=1e-4)
 
 
+@pytest.mark.slow  # 529 photos through the body
 @pytest.mark.skipif(not (SHARED / "data" / "bears").is_dir(), reason="the shared photos are not here")
 def test_imagenets_bears_find_the_bears_untrained():
     dataset = Dataset.from_folder(SHARED / "data" / "bears", image_size=224)

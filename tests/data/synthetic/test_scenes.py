@@ -255,6 +255,7 @@ def colour_histograms(pixels):
     return np.stack([np.bincount(picture, minlength=512) for picture in cells])
 
 
+@pytest.mark.slow  # draws 1,200 scenes
 def test_colours_alone_do_not_tell_a_bear(tmp_path):
     write_scenes(tmp_path / "set", count=1200, workers=2)
     rows = rows_of(tmp_path / "set")
