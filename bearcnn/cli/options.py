@@ -3,7 +3,7 @@
 import inspect
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -152,21 +152,27 @@ def _absolute(path: str) -> str:
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of the dataclass that its parameter `options` is of, in that parameter's place."""
+    """Give a command, in place of each parameter that is of a dataclass, the dataclass's fields as options."""
     signature = inspect.signature(command)
-    kind = signature.parameters["options"].annotation
-    shared = [
-        inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=each.default, annotation=each.type)
-        for each in fields(kind)
-    ]
+    groups: dict[str, Any] = {
+        name: each.annotation for name, each in signature.parameters.items() if is_dataclass(each.annotation)
+    }
     parameters: list[inspect.Parameter] = []
-    for each in signature.parameters.values():
-        parameters += shared if each.name == "options" else [each.replace(kind=inspect.Parameter.KEYWORD_ONLY)]
+    for name, parameter in signature.parameters.items():
+        if name not in groups:
+            parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+            continue
+        parameters += [
+            inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=each.default, annotation=each.type)
+            for each in fields(groups[name])
+        ]
 
     @wraps(command)
     def with_options(**values: Any) -> None:
-        options = kind(**{each.name: values.pop(each.name) for each in shared})
-        command(**values, options=options)
+        made = {
+            name: kind(**{each.name: values.pop(each.name) for each in fields(kind)}) for name, kind in groups.items()
+        }
+        command(**values, **made)
 
     with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # read by typer
     with_options.__annotations__ = {each.name: each.annotation for each in parameters}

@@ -31,7 +31,7 @@ PIXEL_LIMIT = 200_000_000  # a 150-megapixel panorama is a photo; 50000 x 50000 
 BYTE_LIMIT = 2**30
 
 # Only formats of photos: Pillow also opens documents (EPS, PDF), video and formats without any signature.
-_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF", "JPEG2000", "PPM")
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF", "JPEG2000", "PPM")
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"II*\0", b"MM\0*", b"\0\0\0\x0cjP", b"\xffO\xffQ")
 _HEIC_BRANDS = (b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypmif1", b"ftypmsf1")
 _PILLOW = r"PIL\."  # the modules whose warnings are silenced
@@ -124,9 +124,9 @@ def load_photo(source: Path | BinaryIO, at_least: int | None = None) -> Image.Im
     data = read_photo(source) if isinstance(source, Path) else source.read()
     if not data:
         raise PhotoError("empty file")
-    _quieten_pillow()
+    quieten_pillow()
     try:
-        with Image.open(BytesIO(data), formats=_FORMATS) as image:
+        with Image.open(BytesIO(data), formats=FORMATS) as image:
             width, height = image.size
             if width * height > PIXEL_LIMIT:
                 raise PhotoError(f"too large: {width}x{height} px, more than {PIXEL_LIMIT // 10**6} megapixels")
@@ -251,7 +251,7 @@ def _why(error: OSError) -> str:
     return (error.strerror or type(error).__name__).lower()
 
 
-def _quieten_pillow() -> None:
+def quieten_pillow() -> None:
     """Silence Pillow's warnings (odd metadata, large pictures): here a photo is either read or has a reason.
 
     `warnings.catch_warnings` isn't safe in the threads that decode photos.

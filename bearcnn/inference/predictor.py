@@ -6,7 +6,6 @@ holds a few dozen photos at a time.
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from queue import Queue
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from bearcnn.data.photos import load_pixels
 from bearcnn.errors import ModelFileError, PhotoError
 from bearcnn.inference.paths import expand_paths, find_model
+from bearcnn.inference.prediction import Prediction
 from bearcnn.machine import usable_cpus
 from bearcnn.manifest import Manifest, open_onnx
 
@@ -36,16 +36,6 @@ OnWindows = Callable[[Path, Pixels, float, NDArray[np.float32]], None]
 
 Key = TypeVar("Key")
 Loaded = TypeVar("Loaded")
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """The answer to one photo, or the reason why there is none."""
-
-    path: str
-    probability: float | None
-    label: str | None
-    error: str | None
 
 
 class Predictor:

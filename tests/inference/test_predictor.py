@@ -17,7 +17,8 @@ from safetensors.numpy import save_file
 import bearcnn
 from bearcnn.data.photos import load_pixels
 from bearcnn.errors import DataError, ModelFileError
-from bearcnn.inference.predictor import Prediction, Predictor, predict_photos, predict_rows
+from bearcnn.inference.prediction import Prediction
+from bearcnn.inference.predictor import Predictor, predict_photos, predict_rows
 from bearcnn.manifest import safetensors_metadata, stamp_onnx
 from tests.helpers.onnx_models import WINDOW, brightness, brightness_model, make_manifest, write_model
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.markup import escape
 
 from bearcnn.cli.display.console import note, out
-from bearcnn.inference.predictor import Prediction
+from bearcnn.inference.prediction import Prediction
 from bearcnn.manifest import Manifest
 
 UNREADABLE = "unreadable"
