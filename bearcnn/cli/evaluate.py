@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from bearcnn.cli.display import console
-from bearcnn.cli.options import AsJson, choice, open_folder, refuse_empty, reopen_with_progress
+from bearcnn.cli.options import AsJson, Column, choice, open_folder, refuse_empty, reopen_with_progress
 from bearcnn.errors import BearcnnError
 
 if TYPE_CHECKING:
@@ -28,8 +28,9 @@ def evaluate(
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(metavar="DIR", help="Other labelled photos than the run's own.", callback=refuse_empty),
+        typer.Option(metavar="PATH", help="Other labelled photos than the run's own.", callback=refuse_empty),
     ] = None,
+    column: Column = None,
     split: Annotated[
         str | None, choice("split", SPLITS, help="Photos to evaluate on. Default: test, else folds or valid.")
     ] = None,
@@ -73,6 +74,8 @@ def evaluate(
 
         bearcnn evaluate --data other-photos --at-least recall=0.98
 
+        bearcnn evaluate --data labels.csv --column label=Species
+
         bearcnn evaluate --exclude wolf --exclude fox
 
         bearcnn evaluate bear-int8.onnx --data other-photos
@@ -85,11 +88,11 @@ def evaluate(
     policy.check(saving=save_threshold)
     if run_folder is not None and run_folder.is_file():
         file, run = run_folder, None
-        dataset = _open_for_file(file, data, policy, save_threshold)
+        dataset = _open_for_file(file, data, column, policy, save_threshold)
     else:
         run = open_run(run_folder)
         file = run.onnx_file
-        dataset = open_folder(data, run.config()) if data else reopen_with_progress(run)
+        dataset = open_folder(data, run.config(), column) if data else reopen_with_progress(run)
     chosen = split or _default_split(run, dataset, own=not data)
     assessment = _assess(file, run, dataset, chosen, policy, own=not data, exclude=exclude or [])
     if run is not None:
@@ -101,7 +104,9 @@ def evaluate(
     _require(assessment, required)
 
 
-def _open_for_file(file: Path, data: str | None, policy: "ThresholdPolicy", save_threshold: bool) -> "Dataset":
+def _open_for_file(
+    file: Path, data: str | None, column: list[str] | None, policy: "ThresholdPolicy", save_threshold: bool
+) -> "Dataset":
     """Open labelled photos for a model file alone, which knows none; its manifest says how they are prepared."""
     from bearcnn.config import make_config
     from bearcnn.manifest import read_manifest
@@ -114,7 +119,7 @@ def _open_for_file(file: Path, data: str | None, policy: "ThresholdPolicy", save
             f"{file} is a model file alone: a threshold is chosen on a run's validation photos, and kept in the run; "
             "name the run folder, or only give `threshold`"
         )
-    return open_folder(data, make_config(manifest.config))
+    return open_folder(data, make_config(manifest.config), column)
 
 
 def _parse_requirement(text: str) -> tuple[str, float]:

@@ -49,7 +49,7 @@ def knob(what: str) -> Any:
 def refuse_empty(folder: str | None) -> str | None:
     """Refuse the value of an unset shell variable, which would mean another data set."""
     if folder == "":
-        raise BearcnnError("--data is empty (an unset variable in the shell?): name a folder, or omit --data")
+        raise BearcnnError("--data is empty (an unset variable in the shell?): name a folder or file, or omit --data")
     return folder
 
 
@@ -62,7 +62,18 @@ Overrides = Annotated[
 ]
 Data = Annotated[
     str | None,
-    typer.Option(metavar="DIR", help="Folder of class folders. Default: built-in scenes.", callback=refuse_empty),
+    typer.Option(
+        metavar="PATH",
+        help="Class folders, CSV, COCO Camera Traps JSON or Camtrap DP package. Default: built-in scenes.",
+        callback=refuse_empty,
+    ),
+]
+Column = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="ROLE=NAME",
+        help="Name of a CSV's column, such as label=Species; can be repeated. See data.columns.",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", metavar="", help="JSON on stdout, for programs.")]
 RunFolder = Annotated[
@@ -78,6 +89,7 @@ class ConfigOptions:
     """The options that make a configuration, in the order of the help."""
 
     data: Data = None
+    column: Column = None
     config: ConfigFile = None
     overrides: Overrides = None
     body: Annotated[
@@ -103,6 +115,7 @@ class ConfigOptions:
         """The options that are spellings of --set and were given, by config key."""
         spelled = {
             "data.path": None if self.data is None else json.dumps(self.data, ensure_ascii=False),  # "2024" is a name
+            **{f"data.columns.{role}": json.dumps(names) for role, names in parse_columns(self.column).items()},
             "model.body": self.body,
             "model.kernel_size": self.kernel_size,
             "model.stride": self.stride,
@@ -189,12 +202,28 @@ def open_with_progress(config: "Config") -> "Dataset":
         )
 
 
-def open_folder(folder: str, config: "Config") -> "Dataset":
-    """Open labelled photos that the run knows nothing of: unless they are split already, all of them count as test."""
+def open_folder(path: str, config: "Config", column: Sequence[str] | None = None) -> "Dataset":
+    """Open labelled photos that the run knows nothing of: unless they are split already, all of them count as test.
+
+    `column` names a CSV file's columns, as the option does; without it, the configuration does.
+    """
+    from bearcnn.config import make_config
     from bearcnn.data.dataset import Dataset
 
+    columns = make_config({"data": {"columns": parse_columns(column)}}).data.columns if column else None
     with console.tracking() as track:
-        return Dataset.for_evaluation(Path(folder), config.data, track("decoding photos"))
+        return Dataset.for_evaluation(Path(path), config.data, track("decoding photos"), columns=columns)
+
+
+def parse_columns(texts: Sequence[str] | None) -> dict[str, list[str]]:
+    """Parse `role=name`, one text per column; names of a repeated role are folders first, the file's name last."""
+    columns: dict[str, list[str]] = {}
+    for text in texts or []:
+        role, equals, name = text.partition("=")
+        if not equals or not role.strip() or not name.strip():
+            raise BearcnnError(f"--column {text}: expected ROLE=NAME, such as label=Species")
+        columns.setdefault(role.strip(), []).append(name.strip())
+    return columns
 
 
 def reopen_with_progress(run: "Run") -> "Dataset":

@@ -37,11 +37,14 @@ def train(
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Continue an interrupted run, to the bit.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train a network on a folder of photos (or the built-in scenes), evaluate it, and write it as one file.
+    """Train a network on labelled photos (or the built-in scenes), evaluate it, and write it as one file.
 
     The folder has one folder per class; those named "bear" are bears, all others are not:
 
         photos/bear/a.jpg   photos/wolf/b.jpg   photos/empty/c.jpg
+
+    A CSV file has a row for each photo, with the columns filepath and label. COCO
+    Camera Traps files and Camtrap DP packages are read as well.
 
     Examples:
         bearcnn train
@@ -49,6 +52,8 @@ def train(
         bearcnn train --data photos --epochs 20 --pooling max
 
         bearcnn train --data photos --body efficientnet_lite0
+
+        bearcnn train --data labels.csv --column filepath=File --column label=Species
 
         bearcnn train --data few-photos --body efficientnet_lite0 --folds 5
 

@@ -8,6 +8,7 @@ from bearcnn.config.reading import dump_config, load_config, make_config
 from bearcnn.config.sections import (
     LAST_EPOCH,
     AugmentConfig,
+    ColumnRole,
     DataConfig,
     ModelConfig,
     Monitor,
@@ -19,6 +20,7 @@ from bearcnn.config.whole import Config, config_keys
 __all__ = [
     "LAST_EPOCH",
     "AugmentConfig",
+    "ColumnRole",
     "Config",
     "DataConfig",
     "ModelConfig",

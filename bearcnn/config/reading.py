@@ -73,6 +73,10 @@ def dump_config(config: Config, explained: bool = False) -> str:
             if explained:
                 for line in textwrap.wrap(explanations[f"{section}.{key}"], 78):
                     table.add(tomlkit.comment(line))
+            if isinstance(value, dict):  # else its keys would become a section, and the next ones part of that
+                inline = tomlkit.inline_table()
+                inline.update(value)
+                value = inline
             table.add(key, value)
         document.add(section, table)
     return tomlkit.dumps(document)
@@ -80,12 +84,15 @@ def dump_config(config: Config, explained: bool = False) -> str:
 
 def _set(values: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
-    section, _, name = key.strip().partition(".")
-    if not equals or not name or "." in name:
+    *tables, name = key.strip().split(".")
+    if not equals or not tables or not all((*tables, name)):
         raise ConfigError(f"{override}: expected section.key=value, such as train.lr=3e-3")
-    table = values.setdefault(section, {})
-    if not isinstance(table, dict):
-        raise ConfigError(f"{section}: expected a table of keys, such as [{section}]")
+    table: Any = values
+    for depth, part in enumerate(tables, start=1):
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            path = ".".join(tables[:depth])
+            raise ConfigError(f"{path}: expected a table of keys, such as [{path}]")
     table[name] = _parse(text.strip())
 
 

@@ -47,6 +47,7 @@ def _list_of_one(names: Any) -> Any:
 Rate = Annotated[float, AfterValidator(_rate_below_one)]
 Pooling = Annotated[str, AfterValidator(_known_pooling)]
 BodyName = Annotated[str, AfterValidator(_known_body)]
+ColumnRole = Literal["filepath", "label", "subclass", "split", "site", "sequence", "datetime"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Monitor = Literal["average_precision", "roc_auc", "accuracy", "balanced_accuracy", "f1", "valid_loss", "last"]
 LAST_EPOCH: Literal["last"] = "last"
@@ -65,9 +66,14 @@ class DataConfig(Section):
     """The photos, and their conversion to squares of pixels."""
 
     path: str = ""
-    """Folder of class folders; empty for the built-in drawn scenes."""
+    """Labelled photos: a folder of class folders, a CSV file, a COCO Camera Traps file (.json) or a Camtrap DP package;
+    empty for the built-in drawn scenes."""
     positive: Annotated[tuple[str, ...], BeforeValidator(_list_of_one)] = Field(("bear",), min_length=1)
-    """Names of the folders with the positive class; all other folders are negative."""
+    """Names of the folders (or labels) with the positive class; all others are negative. In files, bear also stands for
+    the scientific names of bears."""
+    columns: dict[ColumnRole, Annotated[tuple[str, ...], BeforeValidator(_list_of_one), Field(min_length=1)]] = {}
+    """Names of a CSV file's columns, where they aren't filepath, label, subclass, split, site, sequence and datetime:
+    {label = "Species"}. Folders and file name in columns of their own: {filepath = ["RelativePath", "File"]}."""
     image_size: int = Field(128, ge=8, le=1024)
     """Side of the square that the network sees, in pixels."""
     resize: ResizeMode = "squish"
@@ -89,6 +95,14 @@ class DataConfig(Section):
     def _one_of_each_class(cls, value: int) -> int:
         if value == 1:
             raise ValueError("1 photo can't be of both classes: 2 or more, or 0 for all")
+        return value
+
+    @field_validator("columns")
+    @classmethod
+    def _one_column_each(cls, value: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        for role, names in value.items():
+            if len(names) > 1 and role != "filepath":
+                raise ValueError(f"{role} is one column, and only filepath may be several (got {list(names)})")
         return value
 
     @property

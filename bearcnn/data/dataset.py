@@ -15,11 +15,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bearcnn.config import Config, DataConfig
+from bearcnn.config import ColumnRole, Config, DataConfig, make_config
 from bearcnn.data import OnProgress
 from bearcnn.data.cache import build_cache
 from bearcnn.data.names import readable
-from bearcnn.data.sources import list_source
+from bearcnn.data.sources import SOURCES, find_source, list_source
 from bearcnn.data.sources.base import LabelledPhoto, Listing, SkippedPhoto
 from bearcnn.data.sources.folders import list_folders
 from bearcnn.data.splits import (
@@ -82,6 +82,50 @@ class Dataset:
         )  # fmt: skip
 
     @classmethod
+    def from_csv(
+        cls,
+        path: Path | str,
+        *,
+        columns: Mapping[str, str | Sequence[str]] | None = None,
+        on_progress: OnProgress | None = None,
+        **settings: Any,
+    ) -> Self:
+        """Load a CSV file with a row for each photo: its path, from the file's folder, and its label.
+
+        Args:
+            path: the file.
+            columns: the names of its columns (`data.columns`), where they aren't filepath, label, subclass, split,
+                site, sequence and datetime.
+            on_progress: counts decoded photos.
+            settings: other keys of the configuration's section data, such as `image_size` and `positive`.
+
+        Raises:
+            DataError: the file can't be used; wrong rows are all named.
+            ConfigError: a setting that can't work.
+        """
+        return cls._from_file("csv", path, on_progress, columns=dict(columns or {}), **settings)
+
+    @classmethod
+    def from_coco(cls, path: Path | str, *, on_progress: OnProgress | None = None, **settings: Any) -> Self:
+        """Load the images of a COCO Camera Traps file; the arguments are those of `from_csv`.
+
+        Raises:
+            DataError: the file can't be used.
+            ConfigError: a setting that can't work.
+        """
+        return cls._from_file("coco", path, on_progress, **settings)
+
+    @classmethod
+    def from_camtrap_dp(cls, path: Path | str, *, on_progress: OnProgress | None = None, **settings: Any) -> Self:
+        """Load the photos of a Camtrap DP package, its folder or datapackage.json; the arguments are as in `from_csv`.
+
+        Raises:
+            DataError: the package can't be used.
+            ConfigError: a setting that can't work.
+        """
+        return cls._from_file("camtrap_dp", path, on_progress, **settings)
+
+    @classmethod
     def from_config(
         cls, config: DataConfig, *, on_listing: OnProgress | None = None, on_progress: OnProgress | None = None
     ) -> Self:
@@ -93,11 +137,8 @@ class Dataset:
         Raises:
             DataError: the path can't be used.
         """
-        return cls._load(
-            list_source(config.path, config.positive, on_listing), config.positive, image_size=config.image_size,
-            resize=config.resize, shares={"test": config.test_share, "valid": config.valid_share},
-            split_seed=config.split_seed, on_progress=on_progress,
-        )  # fmt: skip
+        listing = list_source(config.path, config.positive, on_listing, columns=config.columns)
+        return cls._from_listing(listing, config, on_progress)
 
     @classmethod
     def from_record(
@@ -118,13 +159,26 @@ class Dataset:
         return cls._read(record, image_size=config.image_size, resize=config.resize, root=root, on_progress=on_progress)
 
     @classmethod
-    def for_evaluation(cls, path: Path | str, config: DataConfig, on_progress: OnProgress | None = None) -> Self:
+    def for_evaluation(
+        cls,
+        path: Path | str,
+        config: DataConfig,
+        on_progress: OnProgress | None = None,
+        *,
+        columns: Mapping[ColumnRole, Sequence[str]] | None = None,
+    ) -> Self:
         """Load photos that the model wasn't trained on, in the source's own splits or else all as test.
+
+        A CSV file's columns are those of the configuration unless `columns` names them.
 
         Raises:
             DataError: the path can't be used.
         """
-        unsplit = config.model_copy(update={"path": str(path), "valid_share": 0.0, "test_share": 0.0})
+        if columns is None:
+            columns = config.columns if find_source(str(path)).takes_columns else {}
+        unsplit = config.model_copy(
+            update={"path": str(path), "columns": columns, "valid_share": 0.0, "test_share": 0.0}
+        )
         dataset = cls.from_config(unsplit, on_progress=on_progress)
         if {example.split for example in dataset.examples} != {"train"}:
             return dataset
@@ -224,7 +278,9 @@ class Dataset:
             for example in self.examples
         ]
         skipped = [
-            {"path": photo.path.relative_to(self.root).as_posix(), "reason": photo.reason} for photo in self.skipped
+            {"path": photo.path.relative_to(self.root).as_posix(), "reason": photo.reason}
+            | ({"unread": True} if photo.unread else {})
+            for photo in self.skipped
         ]
         return {
             "format": 1,
@@ -235,6 +291,21 @@ class Dataset:
             "examples": examples,
             "skipped": skipped,
         }
+
+    @classmethod
+    def _from_file(cls, source: str, path: Path | str, on_progress: OnProgress | None, **settings: Any) -> Self:
+        """Load a file as one source's, whatever its name, with the keys of the section data as `settings`."""
+        config = make_config({"data": {**settings, "path": str(path)}}).data
+        listing = list_source(config.path, config.positive, columns=config.columns, source=SOURCES[source])
+        return cls._from_listing(listing, config, on_progress)
+
+    @classmethod
+    def _from_listing(cls, listing: Listing, config: DataConfig, on_progress: OnProgress | None) -> Self:
+        return cls._load(
+            listing, config.positive, image_size=config.image_size, resize=config.resize,
+            shares={"test": config.test_share, "valid": config.valid_share}, split_seed=config.split_seed,
+            on_progress=on_progress,
+        )  # fmt: skip
 
     @classmethod
     def _load(
@@ -250,9 +321,12 @@ class Dataset:
         on_progress: OnProgress | None = None,
     ) -> Self:
         """Check, split and decode the rows of any source."""
-        root, given = listing.root, listing.splits
+        root, given, where = listing.root, listing.splits, listing.file or listing.root
         classes = (f"not_{positive[0]}", positive[0])
-        photos: list[LabelledPhoto | SkippedPhoto] = [*listing.labelled, *listing.skipped]
+        unread = tuple(photo for photo in listing.skipped if photo.unread)
+        photos: list[LabelledPhoto | SkippedPhoto] = [
+            *listing.labelled, *(photo for photo in listing.skipped if not photo.unread),
+        ]  # fmt: skip
         photos.sort(key=lambda photo: photo.path.parts)
         paths = [photo.path for photo in photos]
         reasons = {row: photo.reason for row, photo in enumerate(photos) if isinstance(photo, SkippedPhoto)}
@@ -262,11 +336,14 @@ class Dataset:
             if isinstance(photo, LabelledPhoto)
         ]
         if given and "train" not in given and shares["valid"] > 0:
-            raise DataError(
-                f"{root} has photos for {min(given)} but none to train on (no folder train): put the others into "
-                f"{root / 'train'}"
+            others = (
+                f"give some rows the split train in {where}"
+                if listing.file
+                else f"put the others into {root / 'train'}"
             )
-        check_splits(root, examples, classes, given)
+            missing = "no row of the split train" if listing.file else "no folder train"
+            raise DataError(f"{where} has photos for {min(given)} but none to train on ({missing}): {others}")
+        check_splits(where, examples, classes, given)
 
         cache = build_cache(paths, image_size, resize, root=cache_root, on_progress=on_progress)
         reasons |= {row: reason for row, reason in enumerate(cache.reasons) if reason is not None}
@@ -282,8 +359,8 @@ class Dataset:
         }
         made = split_examples([example for example in examples if example.split == "train"], wanted, split_seed)
         examples = [replace(example, split=made.get(example.row, example.split)) for example in examples]
-        check_splits(root, examples, classes, {*(given or {"train"}), *wanted})
-        skipped = tuple(SkippedPhoto(paths[row], reasons[row]) for row in sorted(reasons))
+        check_splits(where, examples, classes, {*(given or {"train"}), *wanted})
+        skipped = tuple(SkippedPhoto(paths[row], reasons[row]) for row in sorted(reasons)) + unread
         fingerprint = _take_fingerprint(root, examples)
         return cls(root, tuple(positive), classes, tuple(examples), skipped, fingerprint, cache.pixels)
 
@@ -306,7 +383,9 @@ class Dataset:
                 Example(root / row["path"], int(row["label"]), row["subclass"], row["split"], 0, row["digest"])
                 for row in record["examples"]
             ]
-            skipped = tuple(SkippedPhoto(root / row["path"], row["reason"]) for row in record["skipped"])
+            skipped = tuple(
+                SkippedPhoto(root / row["path"], row["reason"], bool(row.get("unread"))) for row in record["skipped"]
+            )
             positive, classes = tuple(record["positive"]), (record["classes"][0], record["classes"][1])
             fingerprint = str(record["fingerprint"])
         except (KeyError, IndexError, TypeError, ValueError) as error:
@@ -315,7 +394,7 @@ class Dataset:
         if absent:  # before decoding: a cache without them would be useless
             raise _changed(root, absent, "is missing")
         # All photos in the order of training, not only those asked for: then the cache of training fits.
-        paths = [example.path for example in found] + [photo.path for photo in skipped]
+        paths = [example.path for example in found] + [photo.path for photo in skipped if not photo.unread]
         paths.sort(key=lambda path: path.parts)
         cache = build_cache(paths, image_size, resize, root=cache_root, on_progress=on_progress)
         rows = {path: row for row, path in enumerate(paths)}

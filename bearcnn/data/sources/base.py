@@ -6,6 +6,13 @@ from pathlib import Path
 
 from bearcnn.data.splits import Split
 
+SPLIT_NAMES: dict[str, Split] = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("valid", "val", "validation"), "valid"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+"""What sources call the splits, in lower case."""
+
 
 @dataclass(frozen=True, slots=True)
 class LabelledPhoto:
@@ -17,7 +24,7 @@ class LabelledPhoto:
     split: Split | None = None  # None where the source has no splits
     site: str | None = None  # the camera's place
     sequence: str | None = None  # the burst that it belongs to
-    taken: datetime | None = None
+    taken: datetime | None = None  # on the camera's clock, without a time zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +33,7 @@ class SkippedPhoto:
 
     path: Path
     reason: str
+    unread: bool = False  # for this reason alone: nobody opens the file, which may be a video or one of a million
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +44,4 @@ class Listing:
     labelled: tuple[LabelledPhoto, ...]
     skipped: tuple[SkippedPhoto, ...] = ()
     splits: frozenset[Split] = frozenset()  # of the source, even empty ones; none: they are made
+    file: Path | None = None  # the file that lists the photos, for messages; None: the root's folders do

@@ -128,7 +128,7 @@ def _check_nodes(ray: Any, resources: Resources, data: DataConfig, fingerprint: 
 
 def _check_here(data: DataConfig, fingerprint: str) -> str:
     """Return the reason why this node can't run trials, or an empty text."""
-    if data.path and not Path(data.path).is_dir():
+    if data.path and not Path(data.path).exists():
         return f"the photos are not at {data.path}; copy them there, or share the folder with every node"
     try:
         photos = Photos(fingerprint)
