@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bearcnn.config import Config, config_keys, dump_config, load_config, make_config
+from bearcnn.config import Config, config_keys, dump_config, load_config, make_config, make_data_config
 from bearcnn.errors import ConfigError
 from bearcnn.geometry import map_sizes
 
@@ -48,6 +48,33 @@ def test_overrides_win_over_the_file_and_later_ones_over_earlier(tmp_path):
 def test_overrides_use_toml_values_or_bare_strings(override, value):
     section, key = override.partition("=")[0].split(".")
     assert getattr(getattr(load_config(None, [override]), section), key) == value
+
+
+def test_the_columns_of_a_table_can_be_set_one_by_one_or_together_and_read_back(tmp_path):
+    one_by_one = load_config(None, ["data.columns.label=Species", 'data.columns.filepath=["RelativePath", "File"]'])
+    together = load_config(None, ['data.columns={label = "Species", filepath = ["RelativePath", "File"]}'])
+    assert one_by_one == together
+    assert together.data.columns == {"label": ("Species",), "filepath": ("RelativePath", "File")}
+    (tmp_path / "c.toml").write_text(dump_config(together, explained=True))
+    assert load_config(tmp_path / "c.toml") == together
+    assert load_config(tmp_path / "c.toml", ["data.columns.label=Art"]).data.columns["label"] == ("Art",)
+    assert problems("data.columns.lable=Species") == [
+        "data.columns: expected filepath, label, subclass, split, site, sequence or datetime (got 'lable'); "
+        "did you mean label?"
+    ]
+    assert problems("data.columns.label=2024") == ["data.columns: expected text in quotes (got 2024)"]
+    assert problems("data.columns=Species") == ["data.columns: expected a table of keys in braces (got 'Species')"]
+    assert "data.path: expected" in problems("data.path.x=1")[0]
+
+
+def test_a_section_alone_is_checked_like_the_whole():
+    with pytest.raises(ConfigError) as caught:
+        make_data_config({"image_size": 2, "imagesize": 3, "valid_share": 0.5, "test_share": 0.5})
+    assert str(caught.value).splitlines() == [
+        "data.image_size: expected 8 or more (got 2)",
+        "data.imagesize: there is no such key; did you mean data.image_size?",
+    ]
+    assert make_data_config({"image_size": 8}).image_size == 8  # which the default network can't have
 
 
 def test_all_problems_are_reported_at_once():

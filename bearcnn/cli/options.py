@@ -207,10 +207,10 @@ def open_folder(path: str, config: "Config", column: Sequence[str] | None = None
 
     `column` names a CSV file's columns, as the option does; without it, the configuration does.
     """
-    from bearcnn.config import make_config
+    from bearcnn.config import make_data_config
     from bearcnn.data.dataset import Dataset
 
-    columns = make_config({"data": {"columns": parse_columns(column)}}).data.columns if column else None
+    columns = make_data_config({"columns": parse_columns(column)}).columns if column else None
     with console.tracking() as track:
         return Dataset.for_evaluation(Path(path), config.data, track("decoding photos"), columns=columns)
 

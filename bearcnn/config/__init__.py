@@ -4,7 +4,7 @@ Everything that can be wrong with a configuration is found here, before torch is
 are reported at once.
 """
 
-from bearcnn.config.reading import dump_config, load_config, make_config
+from bearcnn.config.reading import dump_config, load_config, make_config, make_data_config
 from bearcnn.config.sections import (
     LAST_EPOCH,
     AugmentConfig,
@@ -31,4 +31,5 @@ __all__ = [
     "dump_config",
     "load_config",
     "make_config",
+    "make_data_config",
 ]

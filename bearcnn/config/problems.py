@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 
-def explain_problems(error: ValidationError) -> Iterable[str]:
-    """Give one line for each wrong value of each key."""
+def explain_problems(error: ValidationError, section: str = "") -> Iterable[str]:
+    """Give one line for each wrong value of each key; `section` is that of the keys if one was checked alone."""
     by_key: dict[str, list[ErrorDetails]] = {}
     for problem in error.errors(include_url=False):
         # Pydantic adds the branch of a union and the place in a list to the path; the key is enough.
-        by_key.setdefault(".".join(str(part) for part in problem["loc"][:2]), []).append(problem)
+        path = (section, *problem["loc"]) if section else problem["loc"]
+        by_key.setdefault(".".join(str(part) for part in path[:2]), []).append(problem)
     for key, found in by_key.items():
         if found[0]["type"] == "extra_forbidden":
             yield _explain_unknown_key(key)
@@ -71,6 +72,7 @@ _EXPECTED = {
     "greater_than_equal": "{ge} or more",
     "less_than": "a number below {lt}",
     "less_than_equal": "{le} or less",
+    "dict_type": "a table of keys in braces",
     "model_type": "a table of keys",
 }
 """What pydantic's types of errors mean, with what each knows about the limit."""

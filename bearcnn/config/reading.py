@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from bearcnn.config.problems import explain_problems
+from bearcnn.config.sections import DataConfig
 from bearcnn.config.whole import Config, config_keys
 from bearcnn.errors import ConfigError
 
@@ -43,6 +44,18 @@ def make_config(values: dict[str, Any]) -> Config:
         return Config.model_validate(_upgrade(values))
     except ValidationError as error:
         raise ConfigError("\n".join(dict.fromkeys(explain_problems(error)))) from None
+
+
+def make_data_config(values: dict[str, Any]) -> DataConfig:
+    """Check the plain values of the section data alone, and build it.
+
+    Raises:
+        ConfigError: one line for each problem.
+    """
+    try:
+        return DataConfig.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError("\n".join(dict.fromkeys(explain_problems(error, "data")))) from None
 
 
 def _upgrade(values: dict[str, Any]) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def _known_body(name: str) -> str:
 
 
 def _list_of_one(names: Any) -> Any:
-    return [names] if isinstance(names, str) else names
+    return [names] if isinstance(names, str | int | float) else names
 
 
 Rate = Annotated[float, AfterValidator(_rate_below_one)]

@@ -15,7 +15,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bearcnn.config import ColumnRole, Config, DataConfig, make_config
+from bearcnn.config import ColumnRole, Config, DataConfig, make_data_config
 from bearcnn.data import OnProgress
 from bearcnn.data.cache import build_cache
 from bearcnn.data.names import readable
@@ -295,7 +295,7 @@ class Dataset:
     @classmethod
     def _from_file(cls, source: str, path: Path | str, on_progress: OnProgress | None, **settings: Any) -> Self:
         """Load a file as one source's, whatever its name, with the keys of the section data as `settings`."""
-        config = make_config({"data": {**settings, "path": str(path)}}).data
+        config = make_data_config({**settings, "path": str(path)})
         listing = list_source(config.path, config.positive, columns=config.columns, source=SOURCES[source])
         return cls._from_listing(listing, config, on_progress)
 

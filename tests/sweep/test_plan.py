@@ -128,3 +128,10 @@ class TestPlan:
             extend_plan(before, plan_dropout(tiny_config(photos), "conv", [0, 0.4], 1))
         with pytest.raises(SweepError, match=r"train.epochs \(was 2, asked for 3\)"):
             extend_plan(before, plan_dropout(tiny_config(photos, "train.epochs=3"), "head", [0, 0.4], 1))
+
+    def test_columns_change_a_sweeps_digest_only_where_they_are_named(self, photos):
+        plain = tiny_config(photos)
+        assert digest_config(plain) == digest_config(tiny_config(photos, "data.columns={}"))
+        assert digest_config(plain) != digest_config(tiny_config(photos, "data.columns.label=Species"))
+        with pytest.raises(SweepError, match=r"data\.columns can't be varied"):
+            plan_grid(plain, {"data.columns": [{}]}, 1)

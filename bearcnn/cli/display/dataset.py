@@ -1,10 +1,13 @@
 """Display of photos: their numbers by split and class, those that were skipped, and the pixels that are kept."""
 
+import json
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
 from bearcnn.cli.display.console import err, make_table, note, out
+from bearcnn.data.sources.labels import mentions_positive, positive_words
 
 if TYPE_CHECKING:
     from bearcnn.data.cache_folder import CacheEntry
@@ -28,11 +31,30 @@ def show_dataset(dataset: "Dataset", builtin: bool = False) -> None:
     err.print(table)
     if dataset.skipped:
         note(f"[yellow]skipped: {len(dataset.skipped):,} photos[/]")
-        for skipped in dataset.skipped[:MOST_SKIPPED]:
-            note(f"  {escape(str(skipped.path))}: {escape(skipped.reason)}")
-        if len(dataset.skipped) > MOST_SKIPPED:
-            more = len(dataset.skipped) - MOST_SKIPPED
-            note(f"  and {more:,} more, each listed with its reason in the run's dataset.json")
+        unread = Counter(skipped.reason for skipped in dataset.skipped if skipped.unread)
+        shown = [f"  {count:,} photos: {escape(reason)}" for reason, count in unread.most_common()]
+        shown += [f"  {escape(str(each.path))}: {escape(each.reason)}" for each in dataset.skipped if not each.unread]
+        for line in shown[:MOST_SKIPPED]:
+            note(line)
+        if len(shown) > MOST_SKIPPED or unread:
+            more = f"and {len(shown) - MOST_SKIPPED:,} more, " if len(shown) > MOST_SKIPPED else ""
+            note(f"  {more}each listed with its reason in the run's dataset.json")
+    _note_doubtful(dataset)
+
+
+def _note_doubtful(dataset: "Dataset") -> None:
+    """Name the negative subclasses that may be positive ones, such as "brown bear" where only "bear" is positive."""
+    words = positive_words(dataset.positive)
+    counts = Counter(example.subclass for example in dataset.examples if not example.label)
+    doubtful = {name: count for name, count in sorted(counts.items()) if mentions_positive(name, words)}
+    if doubtful:
+        negative, positive = dataset.classes
+        names = ", ".join(f"{name} ({count:,})" for name, count in doubtful.items())
+        example = json.dumps([*dataset.positive, *doubtful], ensure_ascii=False)
+        note(
+            f"[yellow]counted as {escape(negative)}: {escape(names)}[/]; "
+            f"if these are {escape(positive)}: --set 'data.positive={escape(example)}'"
+        )
 
 
 def show_caches(entries: "list[CacheEntry]") -> None:

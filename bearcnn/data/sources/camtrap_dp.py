@@ -129,8 +129,8 @@ def _read_rows(
     path = _find_table(file, package, name)
     required, optional = _TABLES[name]
     table = read_table(path, [*required, *optional])
-    places = {column: table.find(column) for column in required}
-    places |= {column: table.find(column) for column in optional if table.has(column)}
+    table.require(required)
+    places = {column: table.find(column) for column in (*required, *optional) if table.has(column)}
     for line, cells in table.rows:
         where = f"{path.name}, line {line}"
         if isinstance(cells, Problem):

@@ -79,15 +79,14 @@ def list_csv(
 
 
 def _find_columns(table: Table, names: Mapping[ColumnRole, tuple[str, ...]], needed: Collection[str]) -> _Columns:
-    def find(role: ColumnRole, name: str) -> int:
-        return table.find(name, f"; name the column of the {role} with `column` {role}=NAME")
-
+    wanted = [(role, name) for role in _ROLES if role in needed for name in names[role]]
+    missing = dict.fromkeys(role for role, name in wanted if not table.has(name))
+    options = " ".join(f"`column` {role}=NAME" for role in missing)
+    table.require([name for _, name in wanted], f"; say what yours are called: {options}")
     others: dict[ColumnRole, int] = {
-        role: find(role, name)
-        for role, (name, *_) in names.items()
-        if role != "filepath" and (role in needed or table.has(name))
+        role: table.find(name) for role, (name, *_) in names.items() if role != "filepath" and table.has(name)
     }
-    return _Columns(tuple(find("filepath", name) for name in names["filepath"]), others)
+    return _Columns(tuple(map(table.find, names["filepath"])), others)
 
 
 def _read_row(

@@ -1,7 +1,7 @@
 """Rows of a file to a listing: where the photos are, rows that can't be right, and the folder that all are in."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -64,13 +64,14 @@ def make_listing(file: Path, rows: Iterable[Row], splits: Iterable[Split] = ()) 
     """
     photos: dict[Path, tuple[str, LabelledPhoto | SkippedPhoto]] = {}
     problems: list[str] = []
-    for where, item in rows:
+    for where, item in _unify_subclasses(list(rows)):
         if isinstance(item, Problem):
             problems.append(f"{where}: {item.text}")
             continue
         place, first = photos.setdefault(item.path, (where, item))
-        if first != item and (difference := _find_difference(first, item)):
-            problems.append(f"{where}: {quote(readable(item.path.name))} is in {place} as well, {difference}")
+        if first != item:
+            name, difference = quote(readable(item.path.name)), _find_difference(first, item)
+            problems.append(f"{where}: {name} is in {place} as well, {difference}")
     if problems:
         raise DataError(_list_problems(file, problems))
     if not photos:
@@ -85,7 +86,7 @@ def make_listing(file: Path, rows: Iterable[Row], splits: Iterable[Split] = ()) 
     root = _choose_root(file, base, {path.parent for path in photos})
     labelled = tuple(item for _, item in photos.values() if isinstance(item, LabelledPhoto))
     skipped = tuple(item for _, item in photos.values() if isinstance(item, SkippedPhoto))
-    return Listing(root, _unify_subclasses(labelled), skipped, frozenset(splits), file)
+    return Listing(root, labelled, skipped, frozenset(splits), file)
 
 
 def _without_dots(path: Path) -> Path:
@@ -107,39 +108,38 @@ def _choose_root(file: Path, base: Path, folders: set[Path]) -> Path:
 
 
 def _find_difference(first: LabelledPhoto | SkippedPhoto, other: LabelledPhoto | SkippedPhoto) -> str:
-    """Say in what two rows of one photo differ; nothing if it is the spelling of the subclass alone."""
-    if isinstance(first, SkippedPhoto) or isinstance(other, SkippedPhoto):
-        return f"{_describe(first)} there and {_describe(other)} here"
-    for name in ("label", "subclass", "split", "site", "sequence", "taken"):
-        there, here = (getattr(photo, name) for photo in (first, other))
-        if name in ("label", "subclass"):
-            name, there, here = "label", first.subclass, other.subclass
-        if str(there).casefold() != str(here).casefold() if name == "label" else there != here:
-            return f"with another {name} ({there} there, {here} here)"
-    return ""
+    """Say in what two rows of one photo differ."""
+    if isinstance(first, SkippedPhoto) or isinstance(other, SkippedPhoto) or first.label != other.label:
+        return f"with another label ({_describe(first)} there, {_describe(other)} here)"
+    names = ("subclass", "split", "site", "sequence", "taken")
+    name = next(name for name in names if getattr(first, name) != getattr(other, name))
+    there, here = (quote(str(getattr(photo, name))) for photo in (first, other))
+    return f"with another {'time' if name == 'taken' else name} ({there} there, {here} here)"
 
 
 def _describe(photo: LabelledPhoto | SkippedPhoto) -> str:
-    return photo.reason if isinstance(photo, SkippedPhoto) else photo.subclass
+    if isinstance(photo, SkippedPhoto):
+        return photo.reason
+    return f"{quote(photo.subclass)}, {'positive' if photo.label else 'not positive'}"
 
 
 def _list_problems(file: Path, problems: list[str]) -> str:
-    count = f"{len(problems):,} rows" if len(problems) > 1 else "1 row"
-    lines = [f"{file} has {count} to correct; until then none is used", *problems[:MOST_PROBLEMS]]
+    count = f"{len(problems):,} problems" if len(problems) > 1 else "1 problem"
+    lines = [f"{file} has {count} to correct before it can be used", *problems[:MOST_PROBLEMS]]
     if len(problems) > MOST_PROBLEMS:
         lines.append(f"and {len(problems) - MOST_PROBLEMS:,} more")
     return "\n".join(lines)
 
 
-def _unify_subclasses(photos: tuple[LabelledPhoto, ...]) -> tuple[LabelledPhoto, ...]:
+def _unify_subclasses(rows: list[Row]) -> Iterator[Row]:
     """Give subclasses that differ in upper and lower case alone one spelling, the first in the alphabet."""
     spellings: dict[tuple[int, str], str] = {}
-    for name, label in {(photo.subclass, photo.label) for photo in photos}:
+    for label, name in {(item.label, item.subclass) for _, item in rows if isinstance(item, LabelledPhoto)}:
         key = (label, name.casefold())
         spellings[key] = min(name, spellings.get(key, name))
-    return tuple(
-        photo
-        if photo.subclass == (name := spellings[photo.label, photo.subclass.casefold()])
-        else replace(photo, subclass=name)
-        for photo in photos
-    )
+    for where, item in rows:
+        if isinstance(item, LabelledPhoto):
+            name = spellings[item.label, item.subclass.casefold()]
+            yield where, item if name == item.subclass else replace(item, subclass=name)
+        else:
+            yield where, item

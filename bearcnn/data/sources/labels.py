@@ -45,6 +45,13 @@ def says_nothing(name: str, words: Collection[str]) -> bool:
     return plain in _UNKNOWN or (_BEAR in words and plain in _ABOVE_BEARS)
 
 
+def mentions_positive(name: str, words: Collection[str]) -> bool:
+    """Check whether a name has one of the words in it, as "brown bear" has; "not a bear" and "beard" don't count."""
+    plain = re.sub(r"[\W_]+", " ", name.casefold()).strip()
+    found = any(re.search(rf"\b{re.escape(word)}s?\b", plain) for word in words)
+    return found and plain.partition(" ")[0] not in ("no", "non", "not")
+
+
 def choose_label(
     names: Sequence[str], words: Mapping[str, str], positive: Callable[[str], bool] | None = None
 ) -> tuple[int, str] | str:
@@ -68,7 +75,7 @@ def choose_label(
     if check(name):
         return 1, words.get(name.casefold(), name)
     if says_nothing(name, words):
-        return f"labelled {name}, which may be a {next(iter(words.values()))}"
+        return f"labelled {name}, perhaps {one_of_words(words)}"
     return 0, name
 
 

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,27 +27,34 @@ class Table:
     columns: tuple[str, ...]
     rows: Iterator[tuple[int, list[str] | Problem]]  # number of the first line, from 1, and the cells
 
-    def find(self, name: str, instead: str = "") -> int:
-        """Return the place of a column, in upper or lower case.
+    def require(self, names: Sequence[str], instead: str = "") -> None:
+        """Check that the table has all these columns.
 
         Args:
-            name: the column's name.
-            instead: what a user can do if there is no such column, for the message.
+            names: those of the columns.
+            instead: what a user can do about missing ones, for the message.
 
         Raises:
-            DataError: there is no such column, or there are two.
+            DataError: it lacks some of them, which are all named, each with the nearest that there is.
+        """
+        missing = [name for name in names if not self.has(name)]
+        if missing:
+            listed = ", ".join(map(clean, self.columns))
+            hints = "".join(dict.fromkeys(nearest_hint(name, self.columns) for name in missing))
+            columns = f"column{'s' if len(missing) > 1 else ''} {' and '.join(map(quote, missing))}"
+            raise DataError(f"{self.file} has no {columns} (it has {listed}){hints}{instead}")
+
+    def find(self, name: str) -> int:
+        """Return the place of a column that the table has, in upper or lower case.
+
+        Raises:
+            DataError: there are two of that name.
         """
         exact = [place for place, column in enumerate(self.columns) if column == name]
-        alike = [place for place, column in enumerate(self.columns) if column.casefold() == name.casefold()]
-        found = exact or alike
-        if len(found) == 1:
-            return found[0]
-        if found:
+        found = exact or [place for place, column in enumerate(self.columns) if column.casefold() == name.casefold()]
+        if len(found) > 1:
             raise DataError(f"{self.file} has {len(found)} columns called {quote(name)}: rename all but one")
-        listed = ", ".join(map(clean, self.columns))
-        raise DataError(
-            f"{self.file} has no column {quote(name)} (it has {listed}){nearest_hint(name, self.columns)}{instead}"
-        )
+        return found[0]
 
     def has(self, name: str) -> bool:
         """Check whether there is a column of that name, in upper or lower case."""
@@ -147,12 +154,8 @@ def _read_rows(text: str, separator: str, columns: int, skipped: int) -> Iterato
         if header:
             header = False
         elif len(cells) != columns:
-            yield (
-                line,
-                Problem(
-                    f"{len(cells)} cells for {columns} columns (a cell with {quote(separator)} in it needs quotes)"
-                ),
-            )
+            count = f"{len(cells)} cell{'s' if len(cells) > 1 else ''}"
+            yield line, Problem(f"{count} for {columns} columns (a cell with {quote(separator)} in it needs quotes)")
         else:
             yield line, cells
 

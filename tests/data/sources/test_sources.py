@@ -10,9 +10,10 @@ from PIL import Image
 from bearcnn.config import DataConfig
 from bearcnn.data import OnProgress
 from bearcnn.data.dataset import Dataset
-from bearcnn.data.sources import SOURCES, Source, list_source
+from bearcnn.data.sources import SOURCES, Source, find_source, list_source
 from bearcnn.data.sources.base import LabelledPhoto, Listing, SkippedPhoto
 from bearcnn.data.synthetic import scenes
+from bearcnn.errors import DataError
 from tests.helpers.folders import fill, where
 
 
@@ -84,7 +85,53 @@ def test_no_path_is_the_drawn_scenes(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert where(Dataset.from_record(dataset.to_json() | {"root": "/elsewhere"}, config)) == where(dataset)
 
 
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("", "scenes"), ("labels.csv", "csv"), ("Labels.CSV", "csv"), ("labels.tsv", "csv"), ("x.json", "coco"),
+        ("photos", "folders"), ("folder.csv", "folders"), ("none.txt", "folders"), ("\0", "folders"),
+    ],
+)  # fmt: skip
+def test_the_path_decides_the_source(name: str, source: str, tmp_path: Path) -> None:
+    (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "photos").mkdir()
+    assert find_source(str(tmp_path / name) if name else "").name == source
+
+
+def test_a_file_of_an_unknown_kind_says_which_are_known(tmp_path: Path) -> None:
+    for name in ("photos.zip", "a.jpg"):
+        (tmp_path / name).write_bytes(b"PK")
+        with pytest.raises(DataError) as caught:
+            list_source(str(tmp_path / name), ["bear"])
+        assert str(caught.value) == (
+            f"{tmp_path / name} is a file of a kind that can't list photos: expected a CSV file, a Camtrap DP package, "
+            "a COCO Camera Traps file (.json) or a folder of class folders"
+        )
+
+
+def test_columns_are_for_csv_files_alone(tmp_path: Path) -> None:
+    root = fill(tmp_path / "data", {"bear": 3, "wolf": 3})
+    with pytest.raises(DataError, match=r"data\.columns names the columns of a CSV file, and .* is a folder of class"):
+        list_source(str(root), ["bear"], columns={"label": ("Species",)})
+    assert len(list_source(str(root), ["bear"], columns={}).labelled) == 6
+
+
+def test_an_evaluation_takes_a_runs_columns_to_csv_files_and_others_where_they_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BEARCNN_CACHE", str(tmp_path / "cache"))
+    root = fill(tmp_path / "data", {"bear": 1, "wolf": 1})
+    (root / "own.csv").write_text("filepath,Species\nbear/0.png,bear\nwolf/0.png,wolf\n")
+    (root / "other.csv").write_text("filepath,label\nbear/0.png,bear\nwolf/0.png,wolf\n")
+    run = DataConfig(image_size=8, columns={"label": ("Species",)})
+    assert len(Dataset.for_evaluation(root, run).select("test")) == 2
+    assert len(Dataset.for_evaluation(root / "own.csv", run).select("test")) == 2
+    with pytest.raises(DataError, match="no column 'Species'"):
+        Dataset.for_evaluation(root / "other.csv", run)
+    assert len(Dataset.for_evaluation(root / "other.csv", run, columns={"label": ("label",)}).select("test")) == 2
+
+
 def test_every_path_has_a_source_with_words_for_the_help() -> None:
-    assert SOURCES.names() == ["scenes", "folders"]
+    assert SOURCES.names() == ["scenes", "csv", "camtrap_dp", "coco", "folders"]
     assert all(source.words for source in SOURCES)
     assert SOURCES["folders"].recognizes("anything at all")
