@@ -1,7 +1,7 @@
 """Train a small image classifier you understand, and use it for real: bear, or not a bear?
 
     config  = bearcnn.load_config("configs/small.toml", ["train.epochs=5"])
-    dataset = bearcnn.Dataset.from_folder("photos", image_size=128)
+    dataset = bearcnn.Dataset.from_folder("photos", image_size=128)  # from_csv, from_coco, from_camtrap_dp
     learn   = bearcnn.build_learner(config, dataset)                 # a fastai Learner
     run     = bearcnn.train(config, dataset, out="runs/x")           # the whole pipeline
     bearcnn.export(run, "int8", "bear.onnx")

@@ -54,6 +54,8 @@ def test_the_columns_of_a_table_can_be_set_one_by_one_or_together_and_read_back(
     one_by_one = load_config(None, ["data.columns.label=Species", 'data.columns.filepath=["RelativePath", "File"]'])
     together = load_config(None, ['data.columns={label = "Species", filepath = ["RelativePath", "File"]}'])
     assert one_by_one == together
+    assert {one_by_one.data: 1}[together.data] == 1  # they are keys of dictionaries
+    assert hash(together.data) != hash(Config().data)
     assert together.data.columns == {"label": ("Species",), "filepath": ("RelativePath", "File")}
     (tmp_path / "c.toml").write_text(dump_config(together, explained=True))
     assert load_config(tmp_path / "c.toml") == together

@@ -83,6 +83,8 @@ def evaluate(
     from bearcnn.evaluation.assessment import ThresholdPolicy
     from bearcnn.runs import open_run
 
+    if column and not data:
+        raise BearcnnError("--column names the columns of a CSV file: name that file with `data`")
     required = [_parse_requirement(text) for text in at_least or []]
     policy = ThresholdPolicy(target_recall, max_false_alarms_per_day, threshold, photos_per_day, prevalence)
     policy.check(saving=save_threshold)

@@ -53,7 +53,7 @@ def train(
 
         bearcnn train --data photos --body efficientnet_lite0
 
-        bearcnn train --data labels.csv --column filepath=File --column label=Species
+        bearcnn train --data labels.csv --column label=Species
 
         bearcnn train --data few-photos --body efficientnet_lite0 --folds 5
 

@@ -3,7 +3,7 @@
 Validators are pure: they read no files.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     AfterValidator,
@@ -99,11 +99,14 @@ class DataConfig(Section):
 
     @field_validator("columns")
     @classmethod
-    def _one_column_each(cls, value: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    def _one_column_each(cls, value: dict[ColumnRole, tuple[str, ...]]) -> dict[ColumnRole, tuple[str, ...]]:
         for role, names in value.items():
             if len(names) > 1 and role != "filepath":
                 raise ValueError(f"{role} is one column, and only filepath may be several (got {list(names)})")
-        return value
+        return {role: value[role] for role in get_args(ColumnRole) if role in value}
+
+    def __hash__(self) -> int:  # that of pydantic fails on a dict
+        return hash(self.model_dump_json())
 
     @property
     def with_all_photos(self) -> "DataConfig":

@@ -360,9 +360,10 @@ class Dataset:
         made = split_examples([example for example in examples if example.split == "train"], wanted, split_seed)
         examples = [replace(example, split=made.get(example.row, example.split)) for example in examples]
         check_splits(where, examples, classes, {*(given or {"train"}), *wanted})
-        skipped = tuple(SkippedPhoto(paths[row], reasons[row]) for row in sorted(reasons)) + unread
+        skipped = [*(SkippedPhoto(paths[row], reason) for row, reason in reasons.items()), *unread]
+        skipped.sort(key=lambda photo: photo.path.parts)
         fingerprint = _take_fingerprint(root, examples)
-        return cls(root, tuple(positive), classes, tuple(examples), skipped, fingerprint, cache.pixels)
+        return cls(root, tuple(positive), classes, tuple(examples), tuple(skipped), fingerprint, cache.pixels)
 
     @classmethod
     def _read(

@@ -69,6 +69,10 @@ def test_wrong_rows_are_one_line_each(command, tmp_path):
     assert "it belongs to --detections" in command("train", "--data", tmp_path / "results.json", code=1).stderr
 
 
+def test_columns_without_a_file_are_refused(command):
+    assert "name that file with --data" in command("evaluate", "--column", "label=Species", code=1).stderr
+
+
 def test_columns_are_a_spelling_of_set(tmp_path):
     columns = ["label=Art des Tiers", "filepath=RelativePath", "filepath=File", "site=2024"]
     options = ConfigOptions(column=columns, overrides=["data.columns.label=x", "data.columns.sequence=s"])

@@ -266,3 +266,12 @@ def test_any_table_of_photos_is_read_back(tmp_path_factory, photos_by_name, sepa
         photo = found.pop(name)
         assert (photo.label, photo.subclass, photo.split) == (label == "bear", label, splits[split])
     assert found.keys() <= {"known bear", "known wolf"}
+
+
+def test_the_order_of_the_rows_makes_no_difference(photos: Path, own_cache: None) -> None:
+    rows = [f"{site}/{n}.png,{label}" for site, label in (("north", "bear"), ("south", "wolf")) for n in range(10)]
+    rows += ["north/11.png,", "south/10.png,Wolf", "north/10.png,", "south/11.png,unknown", "gone.png,bear"]
+    listed(photos, "\n".join(["filepath,label", *rows]))
+    first = Dataset.from_csv(photos / "labels.csv", image_size=8)
+    listed(photos, "\n".join(["filepath,label", *reversed(rows)]))
+    assert Dataset.from_csv(photos / "labels.csv", image_size=8) == first
