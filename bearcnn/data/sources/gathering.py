@@ -11,6 +11,9 @@ from bearcnn.data.sources.cells import quote
 from bearcnn.data.splits import Split
 from bearcnn.errors import DataError
 
+_VIDEO_SUFFIXES = frozenset(
+    {".3gp", ".asf", ".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".webm", ".wmv"}
+)
 MOST_PROBLEMS = 20
 """Wrong rows that one error names."""
 
@@ -51,8 +54,8 @@ def locate(base: Path, text: str) -> Path | None:
 def make_listing(file: Path, rows: Iterable[Row], splits: Iterable[Split] = ()) -> Listing:
     """Check the rows of a file against each other and make them a listing.
 
-    A photo may have several rows if all say the same. Subclasses that differ in upper and lower case alone are one. The
-    root is the file's own folder if it holds all photos, else the photos' common folder.
+    A photo may have several rows if all say the same. Subclasses that differ in upper and lower case alone are one.
+    Videos are skipped. The root is the file's own folder if it holds all photos, else the photos' common folder.
 
     Args:
         file: what lists the photos, for messages.
@@ -64,7 +67,7 @@ def make_listing(file: Path, rows: Iterable[Row], splits: Iterable[Split] = ()) 
     """
     photos: dict[Path, tuple[str, LabelledPhoto | SkippedPhoto]] = {}
     problems: list[str] = []
-    for where, item in _unify_subclasses(list(rows)):
+    for where, item in _unify_subclasses([(where, _skip_video(item)) for where, item in rows]):
         if isinstance(item, Problem):
             problems.append(f"{where}: {item.text}")
             continue
@@ -87,6 +90,13 @@ def make_listing(file: Path, rows: Iterable[Row], splits: Iterable[Split] = ()) 
     labelled = tuple(item for _, item in photos.values() if isinstance(item, LabelledPhoto))
     skipped = tuple(item for _, item in photos.values() if isinstance(item, SkippedPhoto))
     return Listing(root, labelled, skipped, frozenset(splits), file)
+
+
+def _skip_video(item: LabelledPhoto | SkippedPhoto | Problem) -> LabelledPhoto | SkippedPhoto | Problem:
+    """Skip what is a video by its name: reading one only to find no photo in it would take long."""
+    if isinstance(item, LabelledPhoto) and item.path.suffix.lower() in _VIDEO_SUFFIXES:
+        return SkippedPhoto(item.path, "a video, not a photo", unread=True)
+    return item
 
 
 def _without_dots(path: Path) -> Path:

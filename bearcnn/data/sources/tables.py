@@ -16,7 +16,7 @@ from bearcnn.registry import nearest_hint
 
 SEPARATORS = (",", ";", "\t", "|")
 _STRAY_BYTES = re.compile("[\ud800-\udfff]")
-_EXCEL_HINT = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)  # Excel's own first line
+_EXCEL_HINT = re.compile(r"sep=([,;\t|])\r?\n", re.IGNORECASE)  # Excel's own first line
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +103,8 @@ def read_json(file: Path) -> Any:
         raise DataError(f"{file} isn't whole JSON: line {error.lineno}, column {error.colno}: {error.msg}") from None
     except RecursionError:
         raise DataError(f"{file} is nested too deeply for JSON with photos") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise DataError(f"{file} has JSON that can't be read: {str(error).partition(';')[0]}") from None
 
 
 def has_stray_bytes(text: str) -> bool:
@@ -117,6 +119,8 @@ def _read_bytes(file: Path) -> bytes:
         raise DataError(f"there is no file {file}: check the path") from None
     except OSError as error:
         raise DataError(f"{file} can't be read: {(error.strerror or str(error)).lower()}") from None
+    except ValueError:  # a zero byte or a lone surrogate, from a package's descriptor
+        raise DataError(f"there is no file {quote(str(file))}, and none can have that name") from None
 
 
 def _decode(file: Path) -> str:

@@ -196,6 +196,7 @@ def test_a_package_that_is_none_says_why(root: Path, tmp_path: Path) -> None:
     assert "isn't one file beside it" in change(resources=[tables[0] | {"path": ["a.csv", "b.csv"]}, *tables[1:]])
     assert "isn't one file beside it" in change(resources=[{"name": "deployments", "data": []}, *tables[1:]])
     assert "isn't one file beside it" in change(resources=[tables[0] | {"path": "https://x.org/a"}, *tables[1:]])
+    assert "and none can have that name" in change(resources=[tables[0] | {"path": "\0"}, *tables[1:]])
     old = "https://raw.githubusercontent.com/tdwg/camtrap-dp/0.6/camtrap-dp-profile.json"
     assert "is of version 0.6 of Camtrap DP: export it as 1.0" in change(profile=old)
     (root / "media.csv").write_text("mediaID,filePath\n")

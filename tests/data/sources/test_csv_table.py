@@ -152,6 +152,14 @@ def test_rows_without_label_are_skipped_unread_and_absent_photos_as_from_any_sou
     )
 
 
+def test_videos_are_skipped_unread(photos: Path) -> None:
+    (photos / "clip.MP4").write_bytes(b"")
+    listing = listed(photos, "filepath,label\nnorth/0.png,bear\nclip.MP4,bear\nnorth/1.png,wolf\n")
+    assert [(photo.path.name, photo.reason, photo.unread) for photo in listing.skipped] == [
+        ("clip.MP4", "a video, not a photo", True)
+    ]
+
+
 def test_a_file_whose_photos_are_all_elsewhere_says_where_they_would_be(photos: Path) -> None:
     (message,) = refusal(photos, "filepath,label\nnroth/0.png,bear\nnroth/1.png,wolf\n")
     assert "none of the 2 photos" in message and f"such as '{photos}/nroth/0.png'" in message

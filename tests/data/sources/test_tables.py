@@ -114,6 +114,7 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path, write):
         (b'{"images": [', "isn't whole JSON: line 1"),
         (b"\xff\xfe\x00", "isn't JSON in UTF-8"),
         (b"[" * 100_000, "nested too deeply"),
+        (b"[" + b"1" * 5000 + b"]", "JSON that can't be read: Exceeds the limit"),
     ):
         with pytest.raises(DataError, match=message):
             read_json(write(content))
