@@ -6,26 +6,19 @@ from typing import Annotated
 
 import typer
 
-from bearcnn.cli.options import choice
+from bearcnn.cli.options import with_options
+from bearcnn.cli.predict_options.output import TABLE, OutputOptions
 from bearcnn.errors import BearcnnError
 
-STYLES = ("table", "csv", "json", "jsonl")
-"""How predictions are printed."""
 
-
+@with_options
 def predict(
     paths: Annotated[
         list[str], typer.Argument(metavar="PATHS...", help="Photos, folders, patterns; - for a list on stdin.")
     ],
+    output: OutputOptions,
     model: Annotated[
         Path | None, typer.Option(metavar="MODEL", help="A run folder or a .onnx file. Default: the newest run.")
-    ] = None,
-    style: Annotated[
-        str, choice("output format", STYLES, "--format", help="table for people, the others for programs.")
-    ] = STYLES[0],
-    as_json: Annotated[bool, typer.Option("--json", metavar="", help="The same as --format json.")] = False,
-    heatmaps: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="New folder: each photo with its windows' scores drawn over it.")
     ] = None,
 ) -> None:
     """Say for each photo whether there is a bear in it, and how sure that is.
@@ -42,22 +35,32 @@ def predict(
 
         find /mnt/card -name '*.JPG' | bearcnn predict - --model bear.onnx --format jsonl
     """
-    from bearcnn.cli.display.predictions import print_predictions, show_model, summarize_predictions
+    from bearcnn.cli.display.predictions import print_pieces, print_table, show_model, summarize_predictions
     from bearcnn.inference.paths import expand_paths, find_model
     from bearcnn.inference.predictor import Predictor, predict_photos
+    from bearcnn.inference.tally import Tally
+    from bearcnn.inference.writers import PREDICTION_FORMATS
+    from bearcnn.inference.writers.base import PredictionContext
+    from bearcnn.registry import load
 
     file = find_model(model)
     predictor = Predictor(file)
     photos, on_windows = expand_paths(paths, sys.stdin.buffer), None
-    if heatmaps is not None:
+    if output.heatmaps is not None:
         from bearcnn.inference.heatmaps import keep_outside, open_heatmaps
 
-        photos, on_windows = keep_outside(photos, heatmaps), open_heatmaps(heatmaps, predictor.manifest)
+        photos = keep_outside(photos, output.heatmaps)
+        on_windows = open_heatmaps(output.heatmaps, predictor.manifest)
     show_model(file, predictor.manifest)
-    predictions = predict_photos(predictor, photos, on_windows=on_windows)
-    counts = print_predictions(predictions, "json" if as_json else style, predictor.manifest.classes)
-    summarize_predictions(counts)
-    if not any(counts.values()):
+    tally = Tally(predictor.manifest.classes)
+    predictions = tally.count(predict_photos(predictor, photos, on_windows=on_windows))
+    if output.format == TABLE:
+        print_table(predictions, tally.labels, predictor.manifest.classes[1])
+    else:
+        write = load(PREDICTION_FORMATS[output.format].writer)
+        print_pieces(write(predictions, PredictionContext(file, predictor.manifest)))
+    summarize_predictions(tally)
+    if not tally.photos:
         raise BearcnnError("no photo was given: the list or pattern is empty")
-    if counts["unreadable"]:
+    if tally.unreadable:
         raise typer.Exit(1)

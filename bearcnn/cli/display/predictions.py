@@ -1,20 +1,15 @@
-"""Display of predictions, each as soon as it is there: a table for people; csv, json or jsonl for programs."""
+"""Display of predictions, each as soon as it is there: a table for people, a format's text for programs."""
 
-import csv
-import io
-import json
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Iterable
 from pathlib import Path
 
 from rich.markup import escape
 
 from bearcnn.cli.display.console import note, out
 from bearcnn.inference.prediction import Prediction
+from bearcnn.inference.tally import UNREADABLE, Tally
 from bearcnn.manifest import Manifest
-
-UNREADABLE = "unreadable"
 
 
 def show_model(file: Path, manifest: Manifest) -> None:
@@ -23,30 +18,18 @@ def show_model(file: Path, manifest: Manifest) -> None:
     note(f"[dim]model {escape(str(file) + body)}, threshold {manifest.threshold:.4g}[/]")
 
 
-def print_predictions(predictions: Iterable[Prediction], style: str, classes: tuple[str, str]) -> dict[str, int]:
-    """Print predictions in a style, and count those of each label."""
-    counts = dict.fromkeys([*classes, UNREADABLE], 0)
-    write = sys.stdout.write
-    width = max(map(len, counts))
-    if style == "csv":
-        write(_csv_row(["path", "label", "probability", "error"]))
-    elif style == "json":
-        write("[")
-    for number, prediction in enumerate(predictions):
-        counts[prediction.label or UNREADABLE] += 1
-        if style == "table":
-            _print_row(prediction, width, classes[1])
-        elif style == "csv":
-            probability = "" if prediction.probability is None else f"{prediction.probability:.6f}"
-            write(_csv_row([prediction.path, prediction.label or "", probability, prediction.error or ""]))
-        else:
-            row = json.dumps(asdict(prediction))
-            write(f"{row}\n" if style == "jsonl" else ("," if number else "") + f"\n  {row}")
-        if style != "table":
-            sys.stdout.flush()
-    if style == "json":
-        write("\n]\n")
-    return counts
+def print_table(predictions: Iterable[Prediction], labels: tuple[str, ...], positive: str) -> None:
+    """Print a line for each prediction; `labels` are those that there can be."""
+    width = max(map(len, (*labels, UNREADABLE)))
+    for prediction in predictions:
+        _print_row(prediction, width, positive)
+
+
+def print_pieces(pieces: Iterable[str]) -> None:
+    """Print the text of a format on stdout as it comes."""
+    for piece in pieces:
+        sys.stdout.write(piece)
+        sys.stdout.flush()
 
 
 def _print_row(prediction: Prediction, width: int, positive: str) -> None:
@@ -59,14 +42,10 @@ def _print_row(prediction: Prediction, width: int, positive: str) -> None:
     out.print(f"[{color}]{label}[/]  {prediction.probability:5.3f}  {path}", soft_wrap=True)
 
 
-def _csv_row(cells: list[str]) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerow(cells)
-    return buffer.getvalue()
-
-
-def summarize_predictions(counts: Mapping[str, int]) -> None:
+def summarize_predictions(tally: Tally) -> None:
     """Show how many photos have each label, in one line."""
-    total = sum(counts.values())
-    parts = ", ".join(f"{count:,} {escape(label)}" for label, count in counts.items() if count or label != UNREADABLE)
+    total = tally.photos
+    parts = ", ".join(
+        f"{count:,} {escape(label)}" for label, count in tally.counts.items() if count or label != UNREADABLE
+    )
     note(f"[dim]{total:,} {'photo' if total == 1 else 'photos'}: {parts}[/]")
