@@ -19,7 +19,7 @@ from bearcnn.cli.evaluate import evaluate
 from bearcnn.cli.explain import explain
 from bearcnn.cli.export import export
 from bearcnn.cli.learning_curve import learning_curve
-from bearcnn.cli.predict import predict
+from bearcnn.cli.predict import PredictCommand, predict
 from bearcnn.cli.report import report
 from bearcnn.cli.sweep import sweep, sweep_dropout
 from bearcnn.cli.train import train
@@ -39,7 +39,7 @@ app.add_typer(data_app, name="data", rich_help_panel="Photos and configuration")
 app.add_typer(config_app, name="config", rich_help_panel="Photos and configuration")
 
 app.command(rich_help_panel="Main")(train)
-app.command(rich_help_panel="Main")(predict)
+app.command(cls=PredictCommand, rich_help_panel="Main")(predict)
 app.command(rich_help_panel="Main")(evaluate)
 app.command(rich_help_panel="Main")(report)
 app.command(rich_help_panel="Main")(export)

@@ -1,14 +1,37 @@
 """`bearcnn predict`: photos to answers."""
 
-import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from bearcnn.cli.options import with_options
-from bearcnn.cli.predict_options.output import TABLE, OutputOptions
-from bearcnn.errors import BearcnnError
+from bearcnn.cli.predict_options.decision import DecisionOptions
+from bearcnn.cli.predict_options.output import OutputOptions
+from bearcnn.cli.predict_options.package import PackageOptions
+from bearcnn.cli.predict_options.sorting import SortingOptions
+
+
+class PredictCommand(TyperCommand):
+    """A command whose `--unsure` may stand without a value, for the model's own thresholds."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Give `--unsure` the value `stored` where no two numbers follow it."""
+        from bearcnn.inference.labels import STORED
+
+        end = args.index("--") if "--" in args else len(args)
+        spelled = [
+            f"--unsure={STORED}"
+            if arg == "--unsure" and place < end and not _is_pair(args[place + 1 : place + 2])
+            else arg
+            for place, arg in enumerate(args)
+        ]
+        return super().parse_args(ctx, spelled)
+
+
+def _is_pair(following: list[str]) -> bool:
+    return bool(following) and "," in following[0] and not set(following[0]) - set("0123456789.,+-e")
 
 
 @with_options
@@ -17,6 +40,9 @@ def predict(
         list[str], typer.Argument(metavar="PATHS...", help="Photos, folders, patterns; - for a list on stdin.")
     ],
     output: OutputOptions,
+    decision: DecisionOptions,
+    sorting: SortingOptions,
+    package: PackageOptions,
     model: Annotated[
         Path | None, typer.Option(metavar="MODEL", help="A run folder or a .onnx file. Default: the newest run.")
     ] = None,
@@ -31,36 +57,23 @@ def predict(
 
         bearcnn predict camera1/ camera2/ --format csv > bears.csv
 
+        bearcnn predict card/ --out bears.csv --unsure --bursts 60s
+
+        bearcnn predict card/ --out bears.csv --resume
+
+        bearcnn predict card/ --only-new bears.csv --out bears.csv
+
+        bearcnn predict card/ --sort-into sorted --link symbolic
+
+        bearcnn predict card/ --format megadetector --out timelapse.json
+
         bearcnn predict camera1/ --heatmaps drawn
 
         find /mnt/card -name '*.JPG' | bearcnn predict - --model bear.onnx --format jsonl
     """
-    from bearcnn.cli.display.predictions import print_pieces, print_table, show_model, summarize_predictions
-    from bearcnn.inference.paths import expand_paths, find_model
-    from bearcnn.inference.predictor import Predictor, predict_photos
-    from bearcnn.inference.tally import Tally
-    from bearcnn.inference.writers import PREDICTION_FORMATS
-    from bearcnn.inference.writers.base import PredictionContext
-    from bearcnn.registry import load
+    from bearcnn.cli.predict_steps import answer_photos
 
-    file = find_model(model)
-    predictor = Predictor(file)
-    photos, on_windows = expand_paths(paths, sys.stdin.buffer), None
-    if output.heatmaps is not None:
-        from bearcnn.inference.heatmaps import keep_outside, open_heatmaps
-
-        photos = keep_outside(photos, output.heatmaps)
-        on_windows = open_heatmaps(output.heatmaps, predictor.manifest)
-    show_model(file, predictor.manifest)
-    tally = Tally(predictor.manifest.classes)
-    predictions = tally.count(predict_photos(predictor, photos, on_windows=on_windows))
-    if output.format == TABLE:
-        print_table(predictions, tally.labels, predictor.manifest.classes[1])
-    else:
-        write = load(PREDICTION_FORMATS[output.format].writer)
-        print_pieces(write(predictions, PredictionContext(file, predictor.manifest)))
-    summarize_predictions(tally)
-    if not tally.photos:
-        raise BearcnnError("no photo was given: the list or pattern is empty")
+    output.check()
+    tally = answer_photos(paths, model, output, decision, sorting, package)
     if tally.unreadable:
         raise typer.Exit(1)

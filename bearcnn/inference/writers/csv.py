@@ -10,9 +10,15 @@ from bearcnn.inference.writers.base import PredictionContext
 
 def write_csv(predictions: Iterable[Prediction], context: PredictionContext) -> Iterator[str]:
     """Yield a header, and a line for each prediction; probabilities have six decimals."""
-    yield _line(context.columns)
+    if not context.continued:
+        yield header(context.columns)
     for prediction in predictions:
         yield _line([_cell(getattr(prediction, column)) for column in context.columns])
+
+
+def header(columns: Iterable[str]) -> str:
+    """Return the first line."""
+    return _line(columns)
 
 
 def _cell(value: object) -> str:

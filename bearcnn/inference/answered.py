@@ -1,0 +1,127 @@
+"""Photos that an earlier result answers already, so that a growing folder is predicted photo by photo."""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bearcnn.errors import BearcnnError
+from bearcnn.files import write_atomically
+
+
+@dataclass(slots=True)
+class Answered:
+    """The photos of an earlier result, and the time at which that was written."""
+
+    file: Path
+    content: bytes
+    places: frozenset[str]
+    written: int  # in nanoseconds
+    skipped: int = 0
+    """The number of photos left out so far."""
+    changed: int = 0
+    """The number of answered photos that have changed since."""
+
+    def leave_out(self, paths: Iterable[Path]) -> Iterator[Path]:
+        """Yield the photos that are new, and those that were changed after the result was written."""
+        for path in paths:
+            if _place(path) not in self.places:
+                yield path
+            elif _changed_after(path, self.written):
+                self.changed += 1
+                yield path
+            else:
+                self.skipped += 1
+
+    def check_columns(self, columns: Sequence[str]) -> None:
+        """Check that rows with these columns can be added to the result, csv or jsonl.
+
+        Raises:
+            BearcnnError: it has other columns.
+        """
+        first = self.content.partition(b"\n")[0].decode("utf-8", "replace").strip()
+        if not first:
+            return
+        there = list(json.loads(first)) if first.startswith("{") else next(csv.reader([first]))
+        if there != list(columns):
+            raise BearcnnError(
+                f"{self.file} has the columns {', '.join(there)}, not {', '.join(columns)}: "
+                "give the options that it was made with, or another --out"
+            )
+
+    def extend(self, added: bytes) -> None:
+        """Write the result anew with further rows behind its own, whole or not at all.
+
+        Raises:
+            BearcnnError: it was changed in the meantime, or can't be written.
+        """
+        if _read(self.file) != self.content:
+            raise BearcnnError(f"{self.file} was changed in the meantime: run the same command again with `resume`")
+        before = self.content if self.content.endswith(b"\n") or not self.content else self.content + b"\n"
+        write_atomically(self.file, before + added, overwrite=True)
+
+
+def read_answered(file: Path, folder: Path | None = None) -> Answered:
+    """Read which photos an earlier result answers: a csv, json, jsonl or MegaDetector file.
+
+    Args:
+        file: the result.
+        folder: the folder that a MegaDetector file's paths may begin in, besides its own.
+
+    Raises:
+        BearcnnError: it can't be read, or is no such file.
+    """
+    content = _read(file)
+    folders = [file.parent, *([folder] if folder else [])]
+    places = {_place(path) for path in _read_paths(file, content.decode("utf-8", "surrogateescape"), folders)}
+    return Answered(file, content, frozenset(places), file.stat().st_mtime_ns)
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise BearcnnError(f"{file} can't be read: {error.strerror or error}") from None
+
+
+def _read_paths(file: Path, content: str, folders: list[Path]) -> Iterator[Path]:
+    try:
+        if content.lstrip().startswith("{") and (document := _whole_json(content)) is not None and "images" in document:
+            for image in document["images"]:
+                yield from (folder / image["file"] for folder in folders)
+        elif content.lstrip().startswith("["):
+            yield from (Path(row["path"]) for row in json.loads(content))
+        elif content.lstrip().startswith("{"):
+            rows = (json.loads(line) for line in content.splitlines() if line.strip())
+            yield from (Path(row["path"]) for row in rows if "bearcnn_journal" not in row)
+        else:
+            yield from (Path(row["path"]) for row in csv.DictReader(io.StringIO(content, newline=""), strict=True))
+    except (ValueError, KeyError, TypeError, csv.Error):
+        raise BearcnnError(
+            f"{file} is no result of bearcnn predict: expected csv, json or jsonl with a path in each row, "
+            "or a MegaDetector file"
+        ) from None
+
+
+def _whole_json(content: str) -> dict[str, Any] | None:
+    try:
+        document = json.loads(content)
+    except ValueError:  # more than one line: jsonl
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _place(path: Path) -> str:
+    r"""Return where a photo lies, in the spelling that results have: bytes that are no text as `\udcf6`."""
+    return os.path.abspath(path).encode("utf-8", "backslashreplace").decode()  # noqa: PTH100 - links stay
+
+
+def _changed_after(path: Path, written: int) -> bool:
+    try:
+        return path.stat().st_mtime_ns > written
+    except (OSError, ValueError):
+        return False
