@@ -64,7 +64,7 @@ def main() -> None:
             raise BearcnnError("there is no standard output to write to")
         sys.exit(app(standalone_mode=False))
     except BearcnnError as error:
-        console.show_error(_name_options(str(error)))
+        console.show_error(console.name_options(str(error)))
         sys.exit(1)
     except _UsageError as error:
         if error.format_message():  # else the help was shown, for a command without arguments
@@ -75,11 +75,6 @@ def main() -> None:
             raise
         console.show_error("can't write the output: the disk is full")
         os._exit(1)  # Python would try to write the rest once more, and fail with a traceback
-
-
-def _name_options(message: str) -> str:
-    """Show a parameter that the library's messages name in backticks as the option of the same name."""
-    return re.sub(r"`([a-z]+(?:_[a-z]+)*)`", lambda found: "--" + found[1].replace("_", "-"), message)
 
 
 _USAGE = (

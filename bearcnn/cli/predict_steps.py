@@ -36,6 +36,9 @@ from bearcnn.inference.tally import Tally
 from bearcnn.inference.writers.base import BURST_COLUMNS, COLUMNS, PredictionContext
 from bearcnn.registry import load
 
+A_SCREEN = 25
+"""Lines of the table that are still in sight when the summary comes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Listing:
@@ -86,10 +89,12 @@ def answer_photos(
         if not tally.photos and not (listing.answered and listing.answered.skipped):
             display.summarize_predictions(tally, folder, seconds)
             raise BearcnnError("no photo was given: the list or pattern is empty")
-        if journal is not None and output.out is not None and content is not None:
+        if output.out is not None and content is not None and journal is not None:
             _keep(content, output.out, listing.answered if context.continued else None)
             journal.remove()
     display.summarize_predictions(tally, folder, seconds, journal.reused if journal else 0)
+    if output.format is not None or tally.photos > A_SCREEN:
+        display.show_unreadable(tally)
     if bursts is not None:
         display.show_bursts(bursts)
     if placing is not None:
@@ -98,7 +103,7 @@ def answer_photos(
         display.show_answered(listing.answered, tally.photos)
     if listing.package is not None:
         display.show_package(listing.package)
-    if output.out is not None:
+    if content and output.out is not None:
         display.show_written(output.out)
     return tally
 

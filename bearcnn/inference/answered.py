@@ -70,13 +70,14 @@ def read_answered(file: Path, folder: Path | None = None) -> Answered:
 
     Args:
         file: the result.
-        folder: the folder that a MegaDetector file's paths may begin in, besides its own.
+        folder: where the photos are. A MegaDetector file's paths begin in its own folder, in this one or above it,
+            wherever one of the first of them exists.
 
     Raises:
         BearcnnError: it can't be read, or is no such file.
     """
     content = _read(file)
-    folders = [file.parent, *([folder] if folder else [])]
+    folders = [file.parent, *((folder, *folder.parents) if folder else ())]
     places = {_place(path) for path in _read_paths(file, content.decode("utf-8", "surrogateescape"), folders)}
     return Answered(file, content, frozenset(places), file.stat().st_mtime_ns)
 
@@ -91,8 +92,9 @@ def _read(file: Path) -> bytes:
 def _read_paths(file: Path, content: str, folders: list[Path]) -> Iterator[Path]:
     try:
         if content.lstrip().startswith("{") and (document := _whole_json(content)) is not None and "images" in document:
-            for image in document["images"]:
-                yield from (folder / image["file"] for folder in folders)
+            files = [image["file"] for image in document["images"]]
+            begin = next((each for each in folders if any((each / name).exists() for name in files[:20])), folders[0])
+            yield from (begin / name for name in files)
         elif content.lstrip().startswith("["):
             yield from (Path(row["path"]) for row in json.loads(content))
         elif content.lstrip().startswith("{"):

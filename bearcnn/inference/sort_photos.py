@@ -1,7 +1,5 @@
 """Photos sorted into folders by their answer, as copies or links; the originals stay as they are."""
 
-import csv
-import io
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,6 +10,7 @@ from typing import Any, Literal
 
 from bearcnn.errors import BearcnnError
 from bearcnn.files import copy_atomically, write_atomically
+from bearcnn.inference.csv_lines import csv_line
 from bearcnn.inference.folders import relative_path
 from bearcnn.inference.prediction import Prediction
 from bearcnn.inference.tally import UNREADABLE
@@ -83,11 +82,8 @@ class SortedPhotos:
         return there.st_size == here.st_size and abs(there.st_mtime - here.st_mtime) <= 2
 
     def _write_reasons(self) -> None:
-        buffer = io.StringIO()
-        writer = csv.writer(buffer, lineterminator="\n")
-        writer.writerows([("path", "error"), *self._reasons])
-        content = buffer.getvalue().encode("utf-8", "backslashreplace")
-        write_atomically(self.directory / REASONS, content, overwrite=True)
+        lines = "".join(map(csv_line, [("path", "error"), *self._reasons]))
+        write_atomically(self.directory / REASONS, lines.encode("utf-8", "backslashreplace"), overwrite=True)
 
 
 def open_sorted(

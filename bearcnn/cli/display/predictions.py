@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
-from bearcnn.cli.display.console import err, make_table, note, out
+from bearcnn.cli.display.console import err, make_table, name_options, note, out
 from bearcnn.data.names import readable
 from bearcnn.inference.labels import UNSURE, Labelling
 from bearcnn.inference.prediction import Prediction
@@ -78,7 +78,7 @@ def counting(predictions: Iterable[Prediction]) -> Iterator[Iterator[Prediction]
 
 
 def summarize_predictions(tally: Tally, folder: Path | None, seconds: float, reused: int = 0) -> None:
-    """Show how many photos have each label, how fast that went, why photos can't be read, and each camera site."""
+    """Show how many photos have each label, how fast that went, and each camera site."""
     total, new = tally.photos, tally.photos - reused
     parts = ", ".join(
         f"{count:,} {escape(label)}" for label, count in tally.counts.items() if count or label != UNREADABLE
@@ -87,6 +87,10 @@ def summarize_predictions(tally: Tally, folder: Path | None, seconds: float, reu
     known = f" ({reused:,} answered before the stop)" if reused else ""
     note(f"[dim]{total:,} {'photo' if total == 1 else 'photos'}: {parts}{speed}{known}[/]")
     _show_sites(tally, folder)
+
+
+def show_unreadable(tally: Tally) -> None:
+    """Show why the first photos can't be read, and how many more there are."""
     for path, reason in tally.reasons:
         note(f"[yellow]{UNREADABLE}[/] {_one_line(path)}: {escape(reason)}")
     if tally.unreadable > MOST_REASONS:
@@ -143,7 +147,7 @@ def show_answered(answered: "Answered", new: int) -> None:
 def show_package(plan: "PackagePlan") -> None:
     """Show what a package's user must know before publishing it."""
     for remark in plan.notes():
-        note(f"[dim]{escape(remark)}[/]")
+        note(f"[dim]{escape(name_options(remark))}[/]")
     for number, (path, reason) in enumerate(plan.left_out.items()):
         if number == MOST_REASONS:
             note(f"[yellow]left out[/] and {len(plan.left_out) - MOST_REASONS:,} more: see left_out.csv")

@@ -149,7 +149,7 @@ def plan_package(
         taken, media_id = read(path).taken, relative_path(path, folder).as_posix()
         if taken is None:
             plan.left_out[str(path)] = "it has no time, neither in its EXIF data nor in its name"
-        elif not _FILE_PATH.match(media_id) or "\n" in media_id:
+        elif not _FILE_PATH.match(media_id) or set("\r\n") & set(media_id):
             plan.left_out[str(path)] = "its name is not allowed in Camtrap DP"
         else:
             photo = Medium(media_id, name_site(path.parent, folder), clock.place(taken), path)

@@ -4,6 +4,8 @@ import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
 
+from bearcnn.inference.csv_lines import csv_line
+
 VERSION = "1.0.2"
 _ADDRESS = f"https://raw.githubusercontent.com/tdwg/camtrap-dp/{VERSION}"
 PROFILE = f"{_ADDRESS}/camtrap-dp-profile.json"
@@ -37,11 +39,8 @@ def schema_address(table: str) -> str:
 
 def write_table(columns: Sequence[str], rows: Iterable[Row]) -> bytes:
     """Return a table as CSV."""
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return buffer.getvalue().encode("utf-8", "backslashreplace")
+    lines = [csv_line(columns), *(csv_line(row.get(name) or "" for name in columns) for row in rows)]
+    return "".join(lines).encode("utf-8", "backslashreplace")
 
 
 def read_table(content: bytes) -> tuple[list[str], list[dict[str, str]]]:
