@@ -74,6 +74,7 @@ def predict(
     from bearcnn.cli.predict_steps import answer_photos
 
     output.check()
+    sorting.check()
     tally = answer_photos(paths, model, output, decision, sorting, package)
     if tally.unreadable:
         raise typer.Exit(1)

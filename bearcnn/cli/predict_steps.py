@@ -151,7 +151,7 @@ def _open_sorted(sorting: SortingOptions, context: PredictionContext, decision: 
         "bursts": None if decision.bursts is None else parse_gap(decision.bursts).total_seconds(),
         "link": sorting.link,
     }
-    return open_sorted(sorting.sort_into, context.folder, sorting.kind, settings)
+    return open_sorted(sorting.sort_into, context.folder, sorting.link, settings)
 
 
 @contextmanager

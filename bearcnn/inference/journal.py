@@ -134,6 +134,7 @@ def open_journal(path: Path, model: str, settings: Mapping[str, Any], *, resume:
     head = {"bearcnn_journal": VERSION, "model": model, "settings": dict(settings)}
     lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=0)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout:
         raise BearcnnError(f"another process is writing {path}; wait for it or stop it first") from None

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from bearcnn.errors import BearcnnError
 from bearcnn.files import copy_atomically, write_atomically
@@ -28,7 +28,7 @@ class SortedPhotos:
 
     directory: Path
     folder: Path | None
-    link: Literal["symbolic", "hard"] | None = None
+    link: str | None = None  # one of LINKS; None for copies
     placed: int = 0
     found: int = 0
     """The number of photos that were there already."""
@@ -86,15 +86,13 @@ class SortedPhotos:
         write_atomically(self.directory / REASONS, lines.encode("utf-8", "backslashreplace"), overwrite=True)
 
 
-def open_sorted(
-    directory: Path, folder: Path | None, link: Literal["symbolic", "hard"] | None, settings: Mapping[str, Any]
-) -> SortedPhotos:
+def open_sorted(directory: Path, folder: Path | None, link: str | None, settings: Mapping[str, Any]) -> SortedPhotos:
     """Open a folder for sorted photos: a new or empty one, or one that was sorted with the same settings.
 
     Args:
         directory: the folder.
         folder: the one that all photos lie in.
-        link: make links instead of copies.
+        link: the kind of links to make; None for copies.
         settings: all that decides a photo's label, as JSON: with others, a photo could be in two places.
 
     Raises:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated
 
 import typer
 
@@ -30,13 +30,7 @@ class SortingOptions:
         str | None, choice("kind of link", LINKS, "--link", help="Links in place of copies.", panel=PANEL)
     ] = None
 
-    @property
-    def kind(self) -> Literal["symbolic", "hard"] | None:
-        """The kind of link; None for copies.
-
-        Raises:
-            BearcnnError: there is no folder for links.
-        """
+    def check(self) -> None:
+        """Raise BearcnnError for links without a folder."""
         if self.link is not None and self.sort_into is None:
             raise BearcnnError("`link` says how photos are placed: give `sort_into` with a folder as well")
-        return cast('Literal["symbolic", "hard"] | None', self.link)
