@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -17,24 +18,23 @@ from bearcnn.cli.predict_options.package import PackageOptions
 from bearcnn.cli.predict_options.sorting import SortingOptions
 from bearcnn.errors import BearcnnError
 from bearcnn.files import write_atomically, write_folder_atomically
-from bearcnn.inference.answered import Answered, read_answered
-from bearcnn.inference.bursts import Bursts, parse_gap
-from bearcnn.inference.camtrap.existing import is_package, open_package
-from bearcnn.inference.camtrap.new import parse_coordinates, plan_package, read_deployments
-from bearcnn.inference.camtrap.plan import PackagePlan
-from bearcnn.inference.camtrap.times import parse_zone
 from bearcnn.inference.folders import argument_folder, stay_outside
-from bearcnn.inference.heatmaps import keep_outside, open_heatmaps
-from bearcnn.inference.journal import Journal, journal_of, open_journal
 from bearcnn.inference.labels import choose_labelling
 from bearcnn.inference.order import sort_predictions
 from bearcnn.inference.paths import expand_paths, find_model
 from bearcnn.inference.prediction import Prediction
 from bearcnn.inference.predictor import Predictor, predict_photos
-from bearcnn.inference.sort_photos import SortedPhotos, open_sorted
 from bearcnn.inference.tally import Tally
 from bearcnn.inference.writers.base import BURST_COLUMNS, COLUMNS, PredictionContext
 from bearcnn.registry import load
+
+if TYPE_CHECKING:  # what few predictions need is loaded by those alone
+    from bearcnn.inference.answered import Answered
+    from bearcnn.inference.bursts import Bursts
+    from bearcnn.inference.camtrap.plan import PackagePlan
+    from bearcnn.inference.journal import Journal
+    from bearcnn.inference.predictor import OnWindows
+    from bearcnn.inference.sort_photos import SortedPhotos
 
 A_SCREEN = 25
 """Lines of the table that are still in sight when the summary comes."""
@@ -45,8 +45,8 @@ class Listing:
     """The photos to answer, and what their list comes from."""
 
     photos: Iterable[Path]
-    answered: Answered | None  # by an earlier result
-    package: PackagePlan | None
+    answered: "Answered | None"  # by an earlier result
+    package: "PackagePlan | None"
 
 
 def answer_photos(
@@ -61,7 +61,7 @@ def answer_photos(
     file, folder = find_model(model), argument_folder(paths)
     predictor = Predictor(file)
     labelling = choose_labelling(predictor.manifest, file, decision.unsure)
-    bursts = None if decision.bursts is None else Bursts(parse_gap(decision.bursts), labelling)
+    bursts = decision.open_bursts(labelling)
     listing = _list_photos(paths, folder, output, sorting, package)
     context = PredictionContext(
         file, predictor.manifest, labelling, (*COLUMNS, *BURST_COLUMNS) if bursts else COLUMNS, folder,
@@ -69,9 +69,8 @@ def answer_photos(
     )  # fmt: skip
     if context.continued and listing.answered is not None:
         listing.answered.check_columns(context.columns)
-    placing = _open_sorted(sorting, context, decision)
-    on_windows = None if output.heatmaps is None else open_heatmaps(output.heatmaps, predictor.manifest)
-    answer = partial(predict_photos, predictor, on_windows=on_windows)
+    placing = _open_sorted(sorting, context, bursts)
+    answer = partial(predict_photos, predictor, on_windows=_open_heatmaps(output, predictor))
     tally, started = Tally(labelling.names), perf_counter()
     display.show_model(file, predictor.manifest, labelling)
     with _open_journal(output, context) as journal:
@@ -116,51 +115,61 @@ def _list_photos(
     plan: PackagePlan | None = None
     packaged = output.format is not None and output.format.is_folder
     photos: Iterable[Path]
-    if packaged and len(paths) == 1 and is_package(Path(paths[0])):
-        plan = open_package(Path(paths[0]), package.scientific_name, package.media_folder)
+    if packaged and (plan := package.open_existing(paths)):
         photos = [photo.path for photo in plan.photos.values()]
     else:
         photos = expand_paths(paths, sys.stdin.buffer)
     if output.heatmaps is not None:
+        from bearcnn.inference.heatmaps import keep_outside
+
         photos = keep_outside(photos, output.heatmaps)
     if sorting.sort_into is not None:
         photos = stay_outside(photos, sorting.sort_into)
     if output.only_new is not None and not (output.extends and not output.only_new.exists()):
+        from bearcnn.inference.answered import read_answered
+
         answered = read_answered(output.only_new, folder)
         photos = answered.leave_out(photos)
     if packaged and plan is None:
         photos = list(photos)
-        plan = plan_package(
-            photos,
-            scientific_name=package.scientific_name,
-            clock=parse_zone(package.timezone),
-            folder=folder,
-            coordinates=None if package.coordinates is None else parse_coordinates(package.coordinates),
-            deployments=None if package.deployments is None else read_deployments(package.deployments),
-        )
+        plan = package.plan_new(photos, folder)
     return Listing(photos, answered, plan)
 
 
-def _open_sorted(sorting: SortingOptions, context: PredictionContext, decision: DecisionOptions) -> SortedPhotos | None:
+def _open_heatmaps(output: OutputOptions, predictor: Predictor) -> "OnWindows | None":
+    if output.heatmaps is None:
+        return None
+    from bearcnn.inference.heatmaps import open_heatmaps
+
+    return open_heatmaps(output.heatmaps, predictor.manifest)
+
+
+def _open_sorted(sorting: SortingOptions, context: PredictionContext, bursts: "Bursts | None") -> "SortedPhotos | None":
     if sorting.sort_into is None:
         return None
+    from bearcnn.inference.sort_photos import open_sorted
+
     settings = {
+        **context.settings,
         "model": context.fingerprint,
         "classes": list(context.labelling.classes),
         "thresholds": [context.labelling.lower, context.labelling.upper],
-        "bursts": None if decision.bursts is None else parse_gap(decision.bursts).total_seconds(),
+        "bursts": None if bursts is None else bursts.gap.total_seconds(),
         "link": sorting.link,
     }
     return open_sorted(sorting.sort_into, context.folder, sorting.link, settings)
 
 
 @contextmanager
-def _open_journal(output: OutputOptions, context: PredictionContext) -> Iterator[Journal | None]:
+def _open_journal(output: OutputOptions, context: PredictionContext) -> "Iterator[Journal | None]":
     """Open the journal of a result that is written at the end; on Ctrl-C, say what is kept and how to go on."""
     if output.out is None:
         yield None
         return
-    with open_journal(journal_of(output.out), context.fingerprint, {}, resume=output.resume) as journal:
+    from bearcnn.inference.journal import journal_of, open_journal
+
+    place = journal_of(output.out)
+    with open_journal(place, context.fingerprint, context.settings, resume=output.resume) as journal:
         try:
             yield journal
         except KeyboardInterrupt:
@@ -186,7 +195,7 @@ def _render(
         return "".join(write(counted, context)).encode("utf-8", "backslashreplace")
 
 
-def _keep(content: bytes | Mapping[str, bytes], out: Path, answered: Answered | None) -> None:
+def _keep(content: bytes | Mapping[str, bytes], out: Path, answered: "Answered | None") -> None:
     """Write the result, whole or not at all; behind that of `answered` if it is added to."""
     if not isinstance(content, bytes):
         write_folder_atomically(out, content)

@@ -15,7 +15,6 @@ from bearcnn.inference.folders import relative_path
 from bearcnn.inference.prediction import Prediction
 from bearcnn.inference.tally import UNREADABLE
 
-LINKS = ("symbolic", "hard")
 MARK = "sorted.json"
 """Says which model has sorted the photos of a folder, and by which thresholds."""
 
@@ -28,7 +27,7 @@ class SortedPhotos:
 
     directory: Path
     folder: Path | None
-    link: str | None = None  # one of LINKS; None for copies
+    link: str | None = None  # symbolic or hard; None for copies
     placed: int = 0
     found: int = 0
     """The number of photos that were there already."""
@@ -92,7 +91,7 @@ def open_sorted(directory: Path, folder: Path | None, link: str | None, settings
     Args:
         directory: the folder.
         folder: the one that all photos lie in.
-        link: the kind of links to make; None for copies.
+        link: the kind of links to make, symbolic or hard; None for copies.
         settings: all that decides a photo's label, as JSON: with others, a photo could be in two places.
 
     Raises:

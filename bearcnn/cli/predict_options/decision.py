@@ -1,9 +1,13 @@
 """Options for the step from a probability to a label."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from bearcnn.inference.bursts import Bursts
+    from bearcnn.inference.labels import Labelling
 
 PANEL = "Decision"
 
@@ -28,3 +32,11 @@ class DecisionOptions:
             rich_help_panel=PANEL,
         ),
     ] = None
+
+    def open_bursts(self, labelling: "Labelling") -> "Bursts | None":
+        """Return what finds bursts; None unless that was asked for."""
+        if self.bursts is None:
+            return None
+        from bearcnn.inference.bursts import Bursts, parse_gap
+
+        return Bursts(parse_gap(self.bursts), labelling)

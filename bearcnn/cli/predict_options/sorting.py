@@ -8,8 +8,8 @@ import typer
 
 from bearcnn.cli.options import choice
 from bearcnn.errors import BearcnnError
-from bearcnn.inference.sort_photos import LINKS
 
+LINKS = ("symbolic", "hard")
 PANEL = "Photos into folders"
 
 

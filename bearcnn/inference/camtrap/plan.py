@@ -8,9 +8,6 @@ from pathlib import Path
 
 from bearcnn.inference.camtrap.tables import Row
 
-BEARS = "Ursidae"
-"""The scientific name of a bear of any species."""
-
 
 @dataclass(frozen=True, slots=True)
 class Medium:

@@ -1,16 +1,19 @@
 """The parts that every writer of predictions gets."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from bearcnn._version import __version__
-from bearcnn.inference.camtrap.plan import PackagePlan
 from bearcnn.inference.labels import Labelling
 from bearcnn.inference.paths import model_fingerprint
 from bearcnn.inference.prediction import Prediction
 from bearcnn.manifest import Manifest
+
+if TYPE_CHECKING:  # few predictions go into a package
+    from bearcnn.inference.camtrap.plan import PackagePlan
 
 COLUMNS = ("path", "label", "probability", "error")
 """The columns of every prediction."""
@@ -32,7 +35,9 @@ class PredictionContext:
     """The folder that all photos lie in; None if it is found from the photos."""
     continued: bool = False
     """Whether the text comes behind that of earlier predictions, and has no header."""
-    package: PackagePlan | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """All that the network's answers depend on besides the model and the photo, as JSON."""
+    package: "PackagePlan | None" = None
     """The package that the predictions go into."""
 
     @cached_property
