@@ -69,6 +69,8 @@ def answer_photos(
     )  # fmt: skip
     if context.continued and listing.answered is not None:
         listing.answered.check_columns(context.columns)
+        if bursts is not None:
+            bursts.numbers = listing.answered.bursts
     placing = _open_sorted(sorting, context, bursts)
     answer = partial(predict_photos, predictor, on_windows=_open_heatmaps(output, predictor))
     tally, started = Tally(labelling.names), perf_counter()

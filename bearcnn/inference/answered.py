@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ class Answered:
     """The number of photos left out so far."""
     changed: int = 0
     """The number of answered photos that have changed since."""
+    bursts: int = 0
+    """The highest number of a burst in it."""
 
     def leave_out(self, paths: Iterable[Path]) -> Iterator[Path]:
         """Yield the photos that are new, and those that were changed after the result was written."""
@@ -78,8 +80,16 @@ def read_answered(file: Path, folder: Path | None = None) -> Answered:
     """
     content = _read(file)
     folders = [file.parent, *((folder, *folder.parents) if folder else ())]
-    places = {_place(path) for path in _read_paths(file, content.decode("utf-8", "surrogateescape"), folders)}
-    return Answered(file, content, frozenset(places), file.stat().st_mtime_ns)
+    try:
+        rows = list(_read_rows(content.decode("utf-8", "surrogateescape"), folders))
+        places = frozenset(_place(Path(row["path"])) for row in rows)
+        bursts = max((int(row.get("burst") or 0) for row in rows), default=0)
+    except (ValueError, KeyError, TypeError, AttributeError, OSError, csv.Error):
+        raise BearcnnError(
+            f"{file} is no result of bearcnn predict: expected csv, json or jsonl with a path in each row, "
+            "or a MegaDetector file"
+        ) from None
+    return Answered(file, content, places, file.stat().st_mtime_ns, bursts=bursts)
 
 
 def _read(file: Path) -> bytes:
@@ -89,24 +99,21 @@ def _read(file: Path) -> bytes:
         raise BearcnnError(f"{file} can't be read: {error.strerror or error}") from None
 
 
-def _read_paths(file: Path, content: str, folders: list[Path]) -> Iterator[Path]:
-    try:
-        if content.lstrip().startswith("{") and (document := _whole_json(content)) is not None and "images" in document:
-            files = [image["file"] for image in document["images"]]
-            begin = next((each for each in folders if any((each / name).exists() for name in files[:20])), folders[0])
-            yield from (begin / name for name in files)
-        elif content.lstrip().startswith("["):
-            yield from (Path(row["path"]) for row in json.loads(content))
-        elif content.lstrip().startswith("{"):
-            rows = (json.loads(line) for line in content.splitlines() if line.strip())
-            yield from (Path(row["path"]) for row in rows if "bearcnn_journal" not in row)
-        else:
-            yield from (Path(row["path"]) for row in csv.DictReader(io.StringIO(content, newline=""), strict=True))
-    except (ValueError, KeyError, TypeError, csv.Error):
-        raise BearcnnError(
-            f"{file} is no result of bearcnn predict: expected csv, json or jsonl with a path in each row, "
-            "or a MegaDetector file"
-        ) from None
+def _read_rows(content: str, folders: list[Path]) -> Iterable[Mapping[str, Any]]:
+    """Return the rows of a result in any format; those of a MegaDetector file have a path alone."""
+    start = content.lstrip()[:1]
+    if start == "[":
+        rows: list[dict[str, Any]] = json.loads(content)
+        return rows
+    if start != "{":
+        return csv.DictReader(io.StringIO(content, newline=""), strict=True)
+    document = _whole_json(content)
+    if document is None or "images" not in document:
+        lines = (json.loads(line) for line in content.splitlines() if line.strip())
+        return (row for row in lines if "bearcnn_journal" not in row)
+    files = [image["file"] for image in document["images"]]
+    begin = next((each for each in folders if any((each / name).exists() for name in files[:20])), folders[0])
+    return ({"path": begin / name} for name in files)
 
 
 def _whole_json(content: str) -> dict[str, Any] | None:

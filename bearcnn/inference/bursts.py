@@ -68,8 +68,9 @@ class Bursts:
     """The number of photos whose time is unknown."""
     backwards: int = 0
     """The number of photos that are much older than the one listed before them: names in another order than times."""
+    numbers: int = 0
+    """The number of the latest burst; the next one has the next number."""
     _folder: Path | None = None
-    _numbers: int = 0
     _latest: dict[str | None, _Burst] = field(default_factory=dict)  # of each camera of the folder
 
     def share(self, predictions: Iterable[Prediction]) -> Iterator[Prediction]:
@@ -109,8 +110,8 @@ class Bursts:
         return burst
 
     def _begin(self) -> _Burst:
-        self._numbers += 1
-        return _Burst(self._numbers)
+        self.numbers += 1
+        return _Burst(self.numbers)
 
     def _goes_on(self, burst: _Burst, taken: datetime) -> bool:
         assert burst.taken is not None

@@ -167,6 +167,15 @@ class TestOnlyNew:
         assert json.loads(predict("--only-new", "old.json", "--json").stdout) == []
         assert labels(predict("--only-new", "old.json", "--format", "csv").stdout) == []
 
+    def test_bursts_that_are_added_have_numbers_of_their_own(self, predict, place):
+        shutil.move(place / "card" / "cam2", place / "later")
+        options = ("--bursts", "60s", "--only-new", "bears.csv", "--out", "bears.csv")
+        predict(*options)
+        shutil.move(place / "later", place / "card" / "cam2")
+        predict(*options)
+        rows = csv.DictReader((place / "bears.csv").read_text().splitlines())
+        assert [row["burst"] for row in rows] == ["1", "1", "2", "3"]
+
     def test_other_columns_are_not_added(self, predict):
         predict("--out", "bears.csv")
         assert (

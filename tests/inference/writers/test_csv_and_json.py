@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from bearcnn.inference.labels import Labelling
 from bearcnn.inference.prediction import Prediction
-from bearcnn.inference.writers import PREDICTION_FORMATS, format_of
+from bearcnn.inference.writers import PREDICTION_FORMATS, PredictionFormat, format_of
 from bearcnn.inference.writers.base import BURST_COLUMNS, COLUMNS, PredictionContext
 from bearcnn.registry import load
 from tests.helpers.onnx_models import make_manifest
@@ -66,3 +66,15 @@ def test_a_file_name_tells_its_format():
     assert [getattr(format_of(name), "name", None) for name in ("a.csv", "b.JSON", "c.jsonl", "d", "e.txt")] == [
         "csv", "json", "jsonl", None, None,
     ]  # fmt: skip
+
+
+def test_a_format_can_be_registered_from_outside():
+    def write_names(predictions, context):
+        yield from (f"{prediction.path} {context.manifest.name}\n" for prediction in predictions)
+
+    PREDICTION_FORMATS.register(PredictionFormat("names", "the names alone", write_names, ".names"))
+    try:
+        assert write("names", [Prediction("a.jpg", 0.5, "bright", None)]) == "a.jpg brightness\n"
+        assert format_of("x.names") is PREDICTION_FORMATS["names"]
+    finally:
+        PREDICTION_FORMATS.unregister("names")
