@@ -16,6 +16,9 @@ $(STAMP): pyproject.toml constraints.txt
 		{ echo "bearcnn needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,pretrained]'
+	@# MegaDetector's validator, for one test: what it says it needs (ultralytics, opencv-python) is for detecting.
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		megadetector==10.0.28 jsonpickle==4.1.4 humanfriendly==10.0
 	@touch $@
 
 .PHONY: install

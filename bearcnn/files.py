@@ -3,6 +3,8 @@
 import contextlib
 import os
 import secrets
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from bearcnn.errors import BearcnnError
@@ -31,6 +33,40 @@ def write_atomically(path: Path, content: bytes, *, overwrite: bool = False) -> 
         raise BearcnnError(f"{path} exists already; choose another name or move it away") from None
     except OSError as error:
         raise BearcnnError(f"{path} can't be written: {error.strerror or error}") from None
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def write_folder_atomically(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write a new folder with all its files, or nothing.
+
+    Raises:
+        BearcnnError: there is something of that name already, or the folder can't be written to.
+    """
+    temporary = folder.parent / f".{secrets.token_hex(8)}.tmp"
+    try:
+        temporary.mkdir()
+        for name, content in files.items():
+            (temporary / name).parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(temporary / name, content)
+        if folder.exists() or folder.is_symlink():
+            raise BearcnnError(f"{folder} exists already; choose another name or move it away")
+        temporary.rename(folder)
+    except OSError as error:
+        raise BearcnnError(f"{folder} can't be written: {error.strerror or error}") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def copy_atomically(source: Path, path: Path) -> None:
+    """Copy a file with its times to a new name, whole or not at all; raises OSError, also where the name is taken."""
+    temporary = path.parent / f".{secrets.token_hex(8)}.tmp"
+    try:
+        shutil.copy2(source, temporary)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        _rename_to_new(temporary, path)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()

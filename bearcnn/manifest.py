@@ -6,7 +6,7 @@ file alone is enough. No code in the file is run.
 
 import json
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final, Self
 
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as onnxruntime_errors
@@ -36,6 +36,9 @@ _UNUSABLE: Final = (
 )
 
 
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
 class Manifest(BaseModel):
     """Everything needed to use a model, and its origin.
 
@@ -58,6 +61,8 @@ class Manifest(BaseModel):
     """Class and name of each output of the network's head; a class is the sum of its outputs."""
     threshold: float = Field(default=0.5, ge=0, le=1)
     """The lowest probability that counts as positive."""
+    unsure: tuple[Probability, Probability] | None = None
+    """The lowest probability that a person should look at, and the lowest that counts as positive without a look."""
     temperature: float = Field(default=1.0, gt=0)
     """The divisor of the logits for calibration; the network in the file applies it."""
     quantized: bool = False
@@ -83,6 +88,12 @@ class Manifest(BaseModel):
         if not isinstance(fields, dict):
             return fields
         return {{"fit": "resize", "kinds": "subclasses"}.get(name, name): value for name, value in fields.items()}
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.unsure is not None and self.unsure[0] > self.unsure[1]:
+            raise ValueError("unsure: the lower threshold must come first")
+        return self
 
     @property
     def output_classes(self) -> list[int]:

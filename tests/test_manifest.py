@@ -270,3 +270,12 @@ def test_reading_a_manifest_loads_no_heavy_package(tmp_path: Path) -> None:
     )
     heavy = {"torch", "fastai", "matplotlib", "pandas", "scipy", "sklearn", "onnx"}
     assert not heavy & set(result.stdout.split())
+
+
+def test_two_thresholds_are_kept_in_their_order(tmp_path: Path) -> None:
+    path = tmp_path / "bear.onnx"
+    path.write_bytes(stamp_onnx(brightness_model(), make_manifest(threshold=0.1, unsure=(0.1, 0.9))))
+    assert read_manifest(path).unsure == (0.1, 0.9)
+    wrong = {**make_manifest().model_dump(mode="json"), "unsure": [0.9, 0.1]}
+    with pytest.raises(ModelFileError, match="the lower threshold must come first"):
+        read_manifest(write_onnx(tmp_path / "wrong.onnx", {"bearcnn": json.dumps(wrong)}))

@@ -19,7 +19,7 @@ from bearcnn.cli.evaluate import evaluate
 from bearcnn.cli.explain import explain
 from bearcnn.cli.export import export
 from bearcnn.cli.learning_curve import learning_curve
-from bearcnn.cli.predict import predict
+from bearcnn.cli.predict import PredictCommand, predict
 from bearcnn.cli.report import report
 from bearcnn.cli.sweep import sweep, sweep_dropout
 from bearcnn.cli.train import train
@@ -39,7 +39,7 @@ app.add_typer(data_app, name="data", rich_help_panel="Photos and configuration")
 app.add_typer(config_app, name="config", rich_help_panel="Photos and configuration")
 
 app.command(rich_help_panel="Main")(train)
-app.command(rich_help_panel="Main")(predict)
+app.command(cls=PredictCommand, rich_help_panel="Main")(predict)
 app.command(rich_help_panel="Main")(evaluate)
 app.command(rich_help_panel="Main")(report)
 app.command(rich_help_panel="Main")(export)
@@ -64,7 +64,7 @@ def main() -> None:
             raise BearcnnError("there is no standard output to write to")
         sys.exit(app(standalone_mode=False))
     except BearcnnError as error:
-        console.show_error(_name_options(str(error)))
+        console.show_error(console.name_options(str(error)))
         sys.exit(1)
     except _UsageError as error:
         if error.format_message():  # else the help was shown, for a command without arguments
@@ -75,11 +75,6 @@ def main() -> None:
             raise
         console.show_error("can't write the output: the disk is full")
         os._exit(1)  # Python would try to write the rest once more, and fail with a traceback
-
-
-def _name_options(message: str) -> str:
-    """Show a parameter that the library's messages name in backticks as the option of the same name."""
-    return re.sub(r"`([a-z]+(?:_[a-z]+)*)`", lambda found: "--" + found[1].replace("_", "-"), message)
 
 
 _USAGE = (

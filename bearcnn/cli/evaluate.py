@@ -37,6 +37,12 @@ def evaluate(
     target_recall: Annotated[
         float | None, typer.Option(metavar="SHARE", help="Choose the threshold that finds this share of the bears.")
     ] = None,
+    target_precision: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE", help="With --target-recall: a second threshold, from which this share are bears."
+        ),
+    ] = None,
     max_false_alarms_per_day: Annotated[
         float | None, typer.Option(metavar="NUMBER", help="Choose the threshold with no more false alarms per day.")
     ] = None,
@@ -70,6 +76,8 @@ def evaluate(
 
         bearcnn evaluate --target-recall 0.98 --prevalence 0.02 --save-threshold
 
+        bearcnn evaluate --target-recall 0.98 --target-precision 0.9 --prevalence 0.02
+
         bearcnn evaluate --max-false-alarms-per-day 5 --photos-per-day 400
 
         bearcnn evaluate --data other-photos --at-least recall=0.98
@@ -86,7 +94,9 @@ def evaluate(
     if column and not data:
         raise BearcnnError("--column names the columns of a CSV file: name that file with `data`")
     required = [_parse_requirement(text) for text in at_least or []]
-    policy = ThresholdPolicy(target_recall, max_false_alarms_per_day, threshold, photos_per_day, prevalence)
+    policy = ThresholdPolicy(
+        target_recall, target_precision, max_false_alarms_per_day, threshold, photos_per_day, prevalence
+    )
     policy.check(saving=save_threshold)
     if run_folder is not None and run_folder.is_file():
         file, run = run_folder, None
@@ -101,8 +111,7 @@ def evaluate(
         _keep(run, assessment, save_threshold, own=not data)
     _show(file, run, dataset, assessment, as_json)
     if save_threshold:
-        kept = console.plain(str(file))
-        console.note(f"threshold {assessment.choice.threshold:.4g} is now that of {kept}; predict uses it")
+        _show_kept(file, assessment)
     _require(assessment, required)
 
 
@@ -178,7 +187,7 @@ def _assess(
     exclude: list[str],
 ) -> "Assessment":
     """Assess the model file on a split, at a threshold chosen on the validation photos of the run."""
-    from bearcnn.evaluation.assessment import assess, choose_threshold
+    from bearcnn.evaluation.assessment import assess, choose_threshold, choose_unsure
     from bearcnn.evaluation.predictions import validation_predictions
     from bearcnn.inference.predictor import Predictor
 
@@ -189,6 +198,7 @@ def _assess(
     return assess(
         predictions, split, choice, policy, trained_on=split if own else None,
         monitor=run.config().train.monitor if run is not None else "", body=predictor.manifest.body, exclude=exclude,
+        unsure=choose_unsure(policy, validation, choice),
     )  # fmt: skip
 
 
@@ -214,6 +224,17 @@ def _show(file: Path, run: "Run | None", dataset: "Dataset", assessment: "Assess
         console.print_json({**place, "data": str(dataset.root), **assessment.to_json()})
     else:
         show_assessment(assessment, f"{dataset.root}, {assessment.split}", dataset.classes)
+
+
+def _show_kept(file: Path, assessment: "Assessment") -> None:
+    kept, two = console.plain(str(file)), assessment.unsure
+    if two is None:
+        console.note(f"threshold {assessment.choice.threshold:.4g} is now that of {kept}; predict uses it")
+    else:
+        console.note(
+            f"thresholds {two.range.lower:.4g} and {two.range.upper:.4g} are now those of {kept}; predict uses the "
+            "first, predict --unsure both"
+        )
 
 
 def _require(assessment: "Assessment", required: list[tuple[str, float]]) -> None:

@@ -1,31 +1,50 @@
 """`bearcnn predict`: photos to answers."""
 
-import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
-from bearcnn.cli.options import choice
-from bearcnn.errors import BearcnnError
+from bearcnn.cli.options import with_options
+from bearcnn.cli.predict_options.decision import DecisionOptions
+from bearcnn.cli.predict_options.output import OutputOptions
+from bearcnn.cli.predict_options.package import PackageOptions
+from bearcnn.cli.predict_options.sorting import SortingOptions
 
-STYLES = ("table", "csv", "json", "jsonl")
-"""How predictions are printed."""
+
+class PredictCommand(TyperCommand):
+    """A command whose `--unsure` may stand without a value, for the model's own thresholds."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Give `--unsure` the value `stored` where no two numbers follow it."""
+        from bearcnn.inference.labels import STORED
+
+        end = args.index("--") if "--" in args else len(args)
+        spelled = [
+            f"--unsure={STORED}"
+            if arg == "--unsure" and place < end and not _is_pair(args[place + 1 : place + 2])
+            else arg
+            for place, arg in enumerate(args)
+        ]
+        return super().parse_args(ctx, spelled)
 
 
+def _is_pair(following: list[str]) -> bool:
+    return bool(following) and "," in following[0] and not set(following[0]) - set("0123456789.,+-e")
+
+
+@with_options
 def predict(
     paths: Annotated[
         list[str], typer.Argument(metavar="PATHS...", help="Photos, folders, patterns; - for a list on stdin.")
     ],
+    output: OutputOptions,
+    decision: DecisionOptions,
+    sorting: SortingOptions,
+    package: PackageOptions,
     model: Annotated[
         Path | None, typer.Option(metavar="MODEL", help="A run folder or a .onnx file. Default: the newest run.")
-    ] = None,
-    style: Annotated[
-        str, choice("output format", STYLES, "--format", help="table for people, the others for programs.")
-    ] = STYLES[0],
-    as_json: Annotated[bool, typer.Option("--json", metavar="", help="The same as --format json.")] = False,
-    heatmaps: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="New folder: each photo with its windows' scores drawn over it.")
     ] = None,
 ) -> None:
     """Say for each photo whether there is a bear in it, and how sure that is.
@@ -38,26 +57,24 @@ def predict(
 
         bearcnn predict camera1/ camera2/ --format csv > bears.csv
 
+        bearcnn predict card/ --out bears.csv --unsure --bursts 60s
+
+        bearcnn predict card/ --out bears.csv --resume
+
+        bearcnn predict card/ --only-new bears.csv --out bears.csv
+
+        bearcnn predict card/ --sort-into sorted --link symbolic
+
+        bearcnn predict card/ --format megadetector --out timelapse.json
+
         bearcnn predict camera1/ --heatmaps drawn
 
         find /mnt/card -name '*.JPG' | bearcnn predict - --model bear.onnx --format jsonl
     """
-    from bearcnn.cli.display.predictions import print_predictions, show_model, summarize_predictions
-    from bearcnn.inference.paths import expand_paths, find_model
-    from bearcnn.inference.predictor import Predictor, predict_photos
+    from bearcnn.cli.predict_steps import answer_photos
 
-    file = find_model(model)
-    predictor = Predictor(file)
-    photos, on_windows = expand_paths(paths, sys.stdin.buffer), None
-    if heatmaps is not None:
-        from bearcnn.inference.heatmaps import keep_outside, open_heatmaps
-
-        photos, on_windows = keep_outside(photos, heatmaps), open_heatmaps(heatmaps, predictor.manifest)
-    show_model(file, predictor.manifest)
-    predictions = predict_photos(predictor, photos, on_windows=on_windows)
-    counts = print_predictions(predictions, "json" if as_json else style, predictor.manifest.classes)
-    summarize_predictions(counts)
-    if not any(counts.values()):
-        raise BearcnnError("no photo was given: the list or pattern is empty")
-    if counts["unreadable"]:
+    output.check()
+    sorting.check()
+    tally = answer_photos(paths, model, output, decision, sorting, package)
+    if tally.unreadable:
         raise typer.Exit(1)

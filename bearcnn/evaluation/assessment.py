@@ -22,6 +22,13 @@ from bearcnn.evaluation.thresholds import (
     explain_proof,
     operating_point,
 )
+from bearcnn.evaluation.unsure import (
+    UnsureAssessment,
+    UnsureRange,
+    assess_unsure,
+    choose_for_precision,
+    explain_precision,
+)
 from bearcnn.evaluation.wording import EXPLAIN_FOLDS, explain_few_photos
 from bearcnn.registry import explain_choice
 
@@ -42,6 +49,7 @@ class ThresholdPolicy:
     """The rule that decides the threshold, and the intended use; all None for the model file's threshold."""
 
     target_recall: float | None = None
+    target_precision: float | None = None
     max_false_alarms_per_day: float | None = None
     threshold: float | None = None
     photos_per_day: float | None = None
@@ -60,6 +68,14 @@ class ThresholdPolicy:
         if saving and not self.chooses and self.threshold is None:
             raise BearcnnError(
                 "`save_threshold` needs a threshold: `target_recall`, `max_false_alarms_per_day` or `threshold`"
+            )
+        if self.target_precision is not None and self.target_recall is None:
+            raise BearcnnError(
+                "`target_precision` chooses the upper of two thresholds: give `target_recall` for the lower one as well"
+            )
+        if self.target_precision is not None and not 0 < self.target_precision <= 1:
+            raise BearcnnError(
+                f"`target_precision` {self.target_precision:g}: expected a share of the alerts, such as 0.9"
             )
         if self.target_recall is not None and not 0 < self.target_recall <= 1:
             raise BearcnnError(f"`target_recall` {self.target_recall:g}: expected a share of the bears, such as 0.98")
@@ -96,6 +112,7 @@ class Assessment:
     mistakes: list[LabelledPrediction]  # the worst first
     notes: list[str]  # caveats to read before acting on the numbers
     without: Exclusion | None = None  # the scores once more without some of the photos
+    unsure: UnsureAssessment | None = None  # of two thresholds, where they were asked for
 
     def to_json(self) -> dict[str, Any]:
         """Return a dictionary that `json.dumps` takes."""
@@ -108,6 +125,7 @@ class Assessment:
             "mistakes": [asdict(photo) for photo in self.mistakes],
             "notes": self.notes,
             "without": None if self.without is None else asdict(self.without),
+            **({} if self.unsure is None else {"unsure": self.unsure.to_json()}),
         }
 
 
@@ -127,6 +145,23 @@ def choose_threshold(policy: ThresholdPolicy, validation: Sequence[LabelledPredi
     return Choice(own, "model", own, own, 0, 0)
 
 
+def choose_unsure(
+    policy: ThresholdPolicy, validation: Sequence[LabelledPrediction], choice: Choice
+) -> UnsureRange | None:
+    """Choose the upper threshold of a policy with two on validation photos; None for a policy with one.
+
+    Raises:
+        BearcnnError: the validation photos are all of one class.
+    """
+    if policy.target_precision is None:
+        return None
+    labels, probabilities = as_arrays(validation)
+    if labels.min() == labels.max():
+        raise BearcnnError("`target_precision` needs validation photos of both classes")
+    prevalence = float(labels.mean()) if policy.prevalence is None else policy.prevalence
+    return choose_for_precision(labels, probabilities, policy.target_precision, choice.threshold, prevalence)
+
+
 def assess(
     predictions: Sequence[LabelledPrediction],
     split: str,
@@ -137,6 +172,7 @@ def assess(
     monitor: str = "",
     body: Mapping[str, str] | None = None,
     exclude: Sequence[str] = (),
+    unsure: UnsureRange | None = None,
 ) -> Assessment:
     """Assess predictions at the chosen threshold.
 
@@ -149,6 +185,7 @@ def assess(
         monitor: the validation score that chose the kept epoch.
         body: the pretrained body in the model, from its manifest.
         exclude: subclasses without which the photos are scored once more.
+        unsure: two thresholds, where the policy has them.
 
     Raises:
         BearcnnError: there is no such subclass, or nothing is left without it.
@@ -162,6 +199,9 @@ def assess(
         prevalence=policy.prevalence,
         photos_per_day=1000 if policy.photos_per_day is None else policy.photos_per_day,
     )
+    two = None if unsure is None else assess_unsure(labels, probabilities, unsure, policy.prevalence)
+    notes = _find_caveats(choice, policy, evaluation, trained_on, monitor, body)
+    notes += filter(None, [explain_precision(two)] if two is not None else [])
     return Assessment(
         split=split,
         choice=choice,
@@ -169,8 +209,9 @@ def assess(
         point=point,
         groups=group_errors(predictions, choice.threshold),
         mistakes=worst_mistakes(predictions, choice.threshold),
-        notes=_find_caveats(choice, policy, evaluation, trained_on, monitor, body),
+        notes=notes,
         without=leave_out(predictions, exclude, choice.threshold) if exclude else None,
+        unsure=two,
     )
 
 

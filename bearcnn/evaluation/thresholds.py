@@ -56,13 +56,13 @@ def choose_for_recall(labels: ArrayLike, probabilities: ArrayLike, target: float
     It lies halfway between the last positive to be found and the next photo below it: a rounding difference on another
     computer can't lose that positive. Raises ValueError without a positive.
     """
-    truth, scores = _arrays(labels, probabilities)
+    truth, scores = as_scores(labels, probabilities)
     positives = np.sort(scores[truth == 1])[::-1]
     if not len(positives) or not 0 < target <= 1:
         raise ValueError(f"target={target} must lie between 0 and 1, and at least one photo be positive")
     # Rounding must not turn 0.98 * 50 into 49.000000001 positives.
     needed = max(1, int(np.ceil(target * len(positives) - 1e-9)))
-    threshold = _just_below(float(positives[needed - 1]), scores)
+    threshold = between(float(positives[needed - 1]), scores)
     reached = float((positives >= threshold).mean())
     return Choice(threshold, "target_recall", target, reached, len(truth), len(positives))
 
@@ -74,7 +74,7 @@ def choose_for_false_alarms(
 
     Where even a threshold of 1 gives too many, `reached` is above `wanted`. Raises ValueError without a negative.
     """
-    truth, scores = _arrays(labels, probabilities)
+    truth, scores = as_scores(labels, probabilities)
     negatives = np.sort(scores[truth == 0])[::-1]
     if not len(negatives) or per_day < 0:
         raise ValueError(f"per_day={per_day} must be at least 0, and at least one photo be negative")
@@ -106,7 +106,7 @@ def operating_point(
     on the share of bears. Sums of both combine their distances (`weighted_sum`). The precision's low end is computed
     from the worse ends of both, its high end from the better ends: this interval is wider than 95%, never narrower.
     """
-    truth, scores = _arrays(labels, probabilities)
+    truth, scores = as_scores(labels, probabilities)
     called = scores >= threshold
     bears, others = int(truth.sum()), int(len(truth) - truth.sum())
     recall = proportion(int((called & (truth == 1)).sum()), bears, confidence)
@@ -143,14 +143,16 @@ def explain_proof(target: float, found: int, bears: int, confidence: float = 0.9
     return f"{text}; {needed:,} test bears, all found, would show it" if bears < needed else text
 
 
-def _arrays(labels: ArrayLike, probabilities: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def as_scores(labels: ArrayLike, probabilities: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return labels and probabilities as arrays, each (n,); raises ValueError for other shapes."""
     truth, scores = np.asarray(labels, np.int64), np.asarray(probabilities, np.float64)
     if truth.ndim != 1 or truth.shape != scores.shape:
         raise ValueError(f"labels {truth.shape} and probabilities {scores.shape} must both be (n,)")
     return truth, scores
 
 
-def _just_below(score: float, scores: NDArray[np.float64]) -> float:
+def between(score: float, scores: NDArray[np.float64]) -> float:
+    """Return the middle between a score and the next lower one, else half of it."""
     below = scores[scores < score]
     return (score + float(below.max())) / 2 if len(below) else score / 2
 

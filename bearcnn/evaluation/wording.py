@@ -7,6 +7,7 @@ from bearcnn.evaluation.formats import decimal, percent, signed, target_percent
 from bearcnn.evaluation.intervals import Estimate
 from bearcnn.evaluation.metrics import METRICS, Evaluation
 from bearcnn.evaluation.thresholds import Choice
+from bearcnn.evaluation.unsure import UnsureRange
 
 DEFAULT_THRESHOLD = 0.5
 """The threshold of a model whose user has not chosen one."""
@@ -72,6 +73,26 @@ def threshold_origin(choice: Choice, positive: str) -> str:
     if choice.rule == "given":
         return "It was set by hand."
     return "This is the default." if is_default(choice) else "It comes from the model file."
+
+
+def unsure_origin(chosen: UnsureRange, positive: str) -> str:
+    """Return the origin of the upper of two thresholds, in sentences."""
+    wanted, share_of = target_percent(chosen.wanted), target_percent(chosen.prevalence)
+    where = f"where {share_of} of the photos have a {positive}"
+    if chosen.empty:
+        return (
+            f"No photo needs to be unsure: of the validation photos from this threshold on, {percent(chosen.reached)} "
+            f"have a {positive}, {where}, and {wanted} were asked for."
+        )
+    if chosen.reached is None or chosen.reached < chosen.wanted:
+        return (
+            f"No threshold gives the {wanted} precision asked for, {where}: all photos from {chosen.lower:.4g} on are "
+            "unsure."
+        )
+    return (
+        f"The second threshold is {chosen.upper:.4g}. It was chosen on {chosen.photos:,} validation photos for a "
+        f"precision of at least {wanted} {where}; it reaches {percent(chosen.reached)}."
+    )
 
 
 def explain_few_photos(evaluation: Evaluation) -> str | None:

@@ -1,5 +1,6 @@
 """The photos and the model that a user's arguments mean."""
 
+import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatch
@@ -45,6 +46,11 @@ def find_model(model: Path | None) -> Path:
     if not file.is_file():
         raise RunError(f"{place} has no {file.name}; finish the run with: bearcnn train --resume {place}")
     return file
+
+
+def model_fingerprint(model: Path) -> str:
+    """Return the start of a model file's SHA-256, by which its answers are told from those of others."""
+    return hashlib.sha256(model.read_bytes()).hexdigest()[:16]
 
 
 def _expand(argument: str) -> Iterator[Path]:

@@ -16,7 +16,7 @@ from bearcnn.runs import Run
 
 
 def save_threshold(run: Run, assessment: Assessment) -> None:
-    """Write the threshold of an assessment into a run's model files and its metrics.json.
+    """Write the threshold of an assessment, or its two, into a run's model files and its metrics.json.
 
     Raises:
         ModelFileError: a model file is missing or damaged; nothing is changed then.
@@ -29,7 +29,12 @@ def save_threshold(run: Run, assessment: Assessment) -> None:
             metrics["evaluations"][split] = evaluate(*as_arrays(photos), threshold=threshold).to_json()
             metrics.setdefault("groups", {})[split] = [asdict(row) for row in group_errors(photos, threshold)]
     metrics["choice"] = assessment.choice.to_json()
-    changed = {"threshold": threshold, "metrics": manifest_metrics(metrics)}
+    metrics.pop("unsure", None)  # two thresholds don't outlive the one that they were chosen with
+    unsure = None
+    if assessment.unsure is not None:
+        chosen = assessment.unsure.range
+        metrics["unsure"], unsure = asdict(chosen), (chosen.lower, chosen.upper)
+    changed = {"threshold": threshold, "unsure": unsure, "metrics": manifest_metrics(metrics)}
     model = stamp_onnx(run.onnx_file, read_manifest(run.onnx_file).model_copy(update=changed))
     weights = stamp_safetensors(run.weights_file, read_manifest(run.weights_file).model_copy(update=changed))
     write_atomically(run.onnx_file, model, overwrite=True)

@@ -104,3 +104,22 @@ def test_a_model_file_alone_is_evaluated_on_labelled_photos(work, photos, tmp_pa
     assert "add --data with labelled photos" in refused.stderr
     refused = bearcnn_command("evaluate", "bear.onnx", "--data", photos, "--target-recall", "0.9", cwd=tmp_path, code=1)
     assert "a threshold is chosen on a run's validation photos" in refused.stderr
+
+
+def test_two_thresholds_are_shown_kept_and_used_by_predict(work, photos, tmp_path):
+    shutil.copytree(work / "run", tmp_path / "run")
+    options = ("--target-recall", "0.9", "--target-precision", "0.9", "--prevalence", "0.1")
+    plain = json.loads(bearcnn_command("evaluate", "run", *options[:2], "--json", cwd=tmp_path).stdout)
+    assert "unsure" not in plain
+    process = bearcnn_command("evaluate", "run", *options, "--save-threshold", cwd=tmp_path)
+    assert "now those of run/model.onnx; predict uses the first, predict --unsure both" in process.stderr
+    content = json.loads(bearcnn_command("evaluate", "run", *options, "--json", cwd=tmp_path).stdout)
+    two = content["unsure"]["range"]
+    assert two["lower"] == content["choice"]["threshold"] <= two["upper"]
+    assert ("photos that are unsure" in process.stdout) == (two["lower"] < two["upper"])
+    predicted = bearcnn_command("predict", photos / "test", "--model", "run", "--unsure", "--json", cwd=tmp_path)
+    rows = json.loads(predicted.stdout)
+    assert {row["label"] for row in rows} <= {"bear", "not_bear", "unsure"}
+    for row in rows:
+        assert (row["label"] == "bear") == (row["probability"] >= two["upper"])
+        assert (row["label"] == "not_bear") == (row["probability"] < two["lower"])

@@ -66,6 +66,8 @@ def test_the_worst_mistakes_are_those_farthest_from_the_threshold_half_of_each_k
     [
         (ThresholdPolicy(target_recall=0.9, threshold=0.1), "give one of"),
         (ThresholdPolicy(target_recall=98), "such as 0.98"),
+        (ThresholdPolicy(target_precision=0.9), "give `target_recall` for the lower one"),
+        (ThresholdPolicy(target_recall=0.9, target_precision=90), "such as 0.9"),
         (ThresholdPolicy(max_false_alarms_per_day=3), "`photos_per_day`"),
         (ThresholdPolicy(max_false_alarms_per_day=-1, photos_per_day=9), "0 or more"),
         (ThresholdPolicy(prevalence=2), "between 0 and 1"),

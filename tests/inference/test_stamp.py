@@ -7,11 +7,12 @@ import pytest
 from safetensors.numpy import load_file
 
 from bearcnn.errors import ModelFileError
-from bearcnn.evaluation.assessment import ThresholdPolicy, assess, choose_threshold
+from bearcnn.evaluation.assessment import ThresholdPolicy, assess, choose_threshold, choose_unsure
 from bearcnn.evaluation.predictions import in_split, read_predictions
 from bearcnn.inference.predictor import Predictor, predict_photos
 from bearcnn.inference.stamp import save_threshold
 from bearcnn.manifest import read_manifest
+from bearcnn.report.page import write_report
 from bearcnn.runs import Run
 
 
@@ -53,6 +54,23 @@ def test_a_threshold_changes_no_weight(own_run: Run, trained) -> None:
     after = load_file(own_run.weights_file)
     assert before.keys() == after.keys()
     assert all((before[name] == after[name]).all() for name in before)
+
+
+def test_two_thresholds_are_saved_and_go_with_the_next_single_one(own_run: Run) -> None:
+    kept = in_split(read_predictions(own_run), "valid")
+    policy = ThresholdPolicy(target_recall=0.9, target_precision=0.9, prevalence=0.1)
+    choice = choose_threshold(policy, kept, 0.5)
+    two = choose_unsure(policy, kept, choice)
+    assert two is not None
+    save_threshold(own_run, assess(kept, "valid", choice, policy, trained_on="valid", unsure=two))
+    for file in (own_run.onnx_file, own_run.weights_file):
+        assert (read_manifest(file).threshold, read_manifest(file).unsure) == (two.lower, (two.lower, two.upper))
+    assert own_run.metrics()["unsure"]["wanted"] == 0.9
+    write_report(own_run)
+    one = ThresholdPolicy(threshold=0.4)
+    save_threshold(own_run, assess(kept, "valid", choose_threshold(one, [], 0.5), one, trained_on="valid"))
+    assert (read_manifest(own_run.onnx_file).threshold, read_manifest(own_run.onnx_file).unsure) == (0.4, None)
+    assert "unsure" not in own_run.metrics()
 
 
 def test_a_damaged_model_file_leaves_the_run_as_it_was(own_run: Run) -> None:

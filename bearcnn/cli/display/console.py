@@ -6,6 +6,7 @@ and notes to stderr, so that a pipe gets results alone.
 
 import io
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -38,6 +39,11 @@ def plain(text: str) -> str:
 def say(text: str) -> None:
     """Write a result in words on stdout."""
     out.print(text, soft_wrap=True)
+
+
+def name_options(message: str) -> str:
+    """Show a parameter that the library's messages name in backticks as the option of the same name."""
+    return re.sub(r"`([a-z]+(?:_[a-z]+)*)`", lambda found: "--" + found[1].replace("_", "-"), message)
 
 
 def show_error(message: str) -> None:

@@ -6,7 +6,8 @@ from bearcnn.cli.display.console import make_table, note, out
 from bearcnn.evaluation.assessment import Assessment, Exclusion
 from bearcnn.evaluation.formats import decimal, percent, target_percent
 from bearcnn.evaluation.metrics import Evaluation
-from bearcnn.evaluation.wording import interval, metric_words, threshold_origin
+from bearcnn.evaluation.unsure import UnsureAssessment
+from bearcnn.evaluation.wording import interval, metric_words, threshold_origin, unsure_origin
 
 Classes = tuple[str, str]
 """Names of the negative and the positive class."""
@@ -16,6 +17,8 @@ def show_assessment(assessment: Assessment, title: str, classes: Classes) -> Non
     """Show the scores, the threshold's costs, the errors by group of photos, and the worst mistakes."""
     show_scores(assessment.evaluation, title, classes, assessment.without)
     _show_costs(assessment, classes[1])
+    if assessment.unsure is not None:
+        _show_unsure(assessment.unsure, classes[1])
     _show_groups(assessment, classes)
     _show_mistakes(assessment, classes[1])
     for remark in assessment.notes:
@@ -76,6 +79,24 @@ def _show_costs(assessment: Assessment, positive: str) -> None:
         (f"alerts that are {positive}s", point.precision, percent),
     ):
         table.add_row(escape(name), text(estimate.value), interval(estimate, text))
+    out.print(table)
+
+
+def _show_unsure(assessment: UnsureAssessment, positive: str) -> None:
+    """Show the two thresholds, where the upper one comes from, and how many photos are left to a person."""
+    name, chosen = escape(positive), assessment.range
+    out.print(f"\n{escape(unsure_origin(chosen, positive))}", soft_wrap=True)
+    if chosen.empty:
+        return
+    table = make_table("with unsure photos", "value", "95% interval", numbers=2)
+    for row, estimate in (
+        (f"photos that are unsure, from {chosen.lower:.4g} on", assessment.unsure),
+        (f"photos called {name}, from {chosen.upper:.4g} on", assessment.called),
+        (f"photos called {name} that are {name}s", assessment.precision),
+        (f"{name}s called {name}", assessment.found_alone),
+        (f"{name}s among the unsure", assessment.bears_unsure),
+    ):
+        table.add_row(row, percent(estimate.value), interval(estimate, percent))
     out.print(table)
 
 

@@ -1,0 +1,42 @@
+"""Options for the step from a probability to a label."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from bearcnn.inference.bursts import Bursts
+    from bearcnn.inference.labels import Labelling
+
+PANEL = "Decision"
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionOptions:
+    """The step from a probability to a label."""
+
+    unsure: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[LOW,HIGH]",
+            help="Call photos between two thresholds unsure: the model's own two, or for example 0.1,0.9.",
+            rich_help_panel=PANEL,
+        ),
+    ] = None
+    bursts: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Photos that a camera took within this time of each other (60s, 2m) share one answer.",
+            rich_help_panel=PANEL,
+        ),
+    ] = None
+
+    def open_bursts(self, labelling: "Labelling") -> "Bursts | None":
+        """Return what finds bursts; None unless that was asked for."""
+        if self.bursts is None:
+            return None
+        from bearcnn.inference.bursts import Bursts, parse_gap
+
+        return Bursts(parse_gap(self.bursts), labelling)

@@ -1,0 +1,207 @@
+"""The steps of `bearcnn predict`, as its options ask for them: list, answer, decide, place, write, sum up."""
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import typer
+
+from bearcnn.cli.display import predictions as display
+from bearcnn.cli.predict_options.decision import DecisionOptions
+from bearcnn.cli.predict_options.output import OutputOptions
+from bearcnn.cli.predict_options.package import PackageOptions
+from bearcnn.cli.predict_options.sorting import SortingOptions
+from bearcnn.errors import BearcnnError
+from bearcnn.files import write_atomically, write_folder_atomically
+from bearcnn.inference.folders import argument_folder, stay_outside
+from bearcnn.inference.labels import choose_labelling
+from bearcnn.inference.order import sort_predictions
+from bearcnn.inference.paths import expand_paths, find_model
+from bearcnn.inference.prediction import Prediction
+from bearcnn.inference.predictor import Predictor, predict_photos
+from bearcnn.inference.tally import Tally
+from bearcnn.inference.writers.base import BURST_COLUMNS, COLUMNS, PredictionContext
+from bearcnn.registry import load
+
+if TYPE_CHECKING:  # what few predictions need is loaded by those alone
+    from bearcnn.inference.answered import Answered
+    from bearcnn.inference.bursts import Bursts
+    from bearcnn.inference.camtrap.plan import PackagePlan
+    from bearcnn.inference.journal import Journal
+    from bearcnn.inference.predictor import OnWindows
+    from bearcnn.inference.sort_photos import SortedPhotos
+
+A_SCREEN = 25
+"""Lines of the table that are still in sight when the summary comes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The photos to answer, and what their list comes from."""
+
+    photos: Iterable[Path]
+    answered: "Answered | None"  # by an earlier result
+    package: "PackagePlan | None"
+
+
+def answer_photos(
+    paths: list[str],
+    model: Path | None,
+    output: OutputOptions,
+    decision: DecisionOptions,
+    sorting: SortingOptions,
+    package: PackageOptions,
+) -> Tally:
+    """Answer photos and write the answers where the options say; return how many there are of each."""
+    file, folder = find_model(model), argument_folder(paths)
+    predictor = Predictor(file)
+    labelling = choose_labelling(predictor.manifest, file, decision.unsure)
+    bursts = decision.open_bursts(labelling)
+    listing = _list_photos(paths, folder, output, sorting, package)
+    context = PredictionContext(
+        file, predictor.manifest, labelling, (*COLUMNS, *BURST_COLUMNS) if bursts else COLUMNS, folder,
+        continued=output.extends and listing.answered is not None, package=listing.package,
+    )  # fmt: skip
+    if context.continued and listing.answered is not None:
+        listing.answered.check_columns(context.columns)
+        if bursts is not None:
+            bursts.numbers = listing.answered.bursts
+    placing = _open_sorted(sorting, context, bursts)
+    answer = partial(predict_photos, predictor, on_windows=_open_heatmaps(output, predictor))
+    tally, started = Tally(labelling.names), perf_counter()
+    display.show_model(file, predictor.manifest, labelling)
+    with _open_journal(output, context) as journal:
+        predictions = journal.complete(listing.photos, answer) if journal else answer(listing.photos)
+        predictions = labelling.relabel(predictions)
+        if bursts is not None:
+            predictions = bursts.share(predictions)
+        if placing is not None:
+            predictions = placing.place(predictions)
+        predictions = tally.count(predictions)
+        if output.order is not None:
+            predictions = iter(sort_predictions(predictions, output.order, labelling))
+        content = _render(predictions, context, output)
+        seconds = perf_counter() - started
+        if not tally.photos and not (listing.answered and listing.answered.skipped):
+            display.summarize_predictions(tally, folder, seconds)
+            raise BearcnnError("no photo was given: the list or pattern is empty")
+        if output.out is not None and content is not None and journal is not None:
+            _keep(content, output.out, listing.answered if context.continued else None)
+            journal.remove()
+    display.summarize_predictions(tally, folder, seconds, journal.reused if journal else 0)
+    if output.format is not None or tally.photos > A_SCREEN:
+        display.show_unreadable(tally)
+    if bursts is not None:
+        display.show_bursts(bursts)
+    if placing is not None:
+        display.show_placed(placing)
+    if listing.answered is not None:
+        display.show_answered(listing.answered, tally.photos)
+    if listing.package is not None:
+        display.show_package(listing.package)
+    if content and output.out is not None:
+        display.show_written(output.out)
+    return tally
+
+
+def _list_photos(
+    paths: list[str], folder: Path | None, output: OutputOptions, sorting: SortingOptions, package: PackageOptions
+) -> Listing:
+    """List the photos to answer, without those that are answered already; plan the package that they go into."""
+    answered: Answered | None = None
+    plan: PackagePlan | None = None
+    packaged = output.format is not None and output.format.is_folder
+    photos: Iterable[Path]
+    if packaged and (plan := package.open_existing(paths)):
+        photos = [photo.path for photo in plan.photos.values()]
+    else:
+        photos = expand_paths(paths, sys.stdin.buffer)
+    if output.heatmaps is not None:
+        from bearcnn.inference.heatmaps import keep_outside
+
+        photos = keep_outside(photos, output.heatmaps)
+    if sorting.sort_into is not None:
+        photos = stay_outside(photos, sorting.sort_into)
+    if output.only_new is not None and not (output.extends and not output.only_new.exists()):
+        from bearcnn.inference.answered import read_answered
+
+        answered = read_answered(output.only_new, folder)
+        photos = answered.leave_out(photos)
+    if packaged and plan is None:
+        photos = list(photos)
+        plan = package.plan_new(photos, folder)
+    return Listing(photos, answered, plan)
+
+
+def _open_heatmaps(output: OutputOptions, predictor: Predictor) -> "OnWindows | None":
+    if output.heatmaps is None:
+        return None
+    from bearcnn.inference.heatmaps import open_heatmaps
+
+    return open_heatmaps(output.heatmaps, predictor.manifest)
+
+
+def _open_sorted(sorting: SortingOptions, context: PredictionContext, bursts: "Bursts | None") -> "SortedPhotos | None":
+    if sorting.sort_into is None:
+        return None
+    from bearcnn.inference.sort_photos import open_sorted
+
+    settings = {
+        **context.settings,
+        "model": context.fingerprint,
+        "classes": list(context.labelling.classes),
+        "thresholds": [context.labelling.lower, context.labelling.upper],
+        "bursts": None if bursts is None else bursts.gap.total_seconds(),
+        "link": sorting.link,
+    }
+    return open_sorted(sorting.sort_into, context.folder, sorting.link, settings)
+
+
+@contextmanager
+def _open_journal(output: OutputOptions, context: PredictionContext) -> "Iterator[Journal | None]":
+    """Open the journal of a result that is written at the end; on Ctrl-C, say what is kept and how to go on."""
+    if output.out is None:
+        yield None
+        return
+    from bearcnn.inference.journal import journal_of, open_journal
+
+    place = journal_of(output.out)
+    with open_journal(place, context.fingerprint, context.settings, resume=output.resume) as journal:
+        try:
+            yield journal
+        except KeyboardInterrupt:
+            display.show_stopped(journal.size, journal.path)
+            raise typer.Exit(130) from None
+
+
+def _render(
+    predictions: Iterator[Prediction], context: PredictionContext, output: OutputOptions
+) -> bytes | Mapping[str, bytes] | None:
+    """Print predictions as they come; for --out, return the content of the file, or the files of the folder."""
+    row = output.format
+    if row is None:
+        display.print_table(predictions, context.labelling)
+        return None
+    write = load(row.writer)
+    if output.out is None:
+        display.print_pieces(write(predictions, context))
+        return None
+    with display.counting(predictions) as counted:
+        if row.is_folder:
+            return dict(write(counted, context))
+        return "".join(write(counted, context)).encode("utf-8", "backslashreplace")
+
+
+def _keep(content: bytes | Mapping[str, bytes], out: Path, answered: "Answered | None") -> None:
+    """Write the result, whole or not at all; behind that of `answered` if it is added to."""
+    if not isinstance(content, bytes):
+        write_folder_atomically(out, content)
+    elif answered is None:
+        write_atomically(out, content)
+    elif content:
+        answered.extend(content)

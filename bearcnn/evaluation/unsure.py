@@ -1,0 +1,115 @@
+"""Two thresholds with "unsure" photos between them, and how many those are.
+
+The lower threshold finds the wanted share of the positives; it is the model's own. From the upper one on, the wanted
+share of the photos is positive, in the mixture of photos of the intended use, and nobody needs to look at them.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from bearcnn.evaluation.formats import percent, target_percent
+from bearcnn.evaluation.intervals import Estimate, proportion, weighted_sum
+from bearcnn.evaluation.thresholds import as_scores, between, operating_point
+
+
+@dataclass(frozen=True, slots=True)
+class UnsureRange:
+    """Two thresholds and the reason for the upper one."""
+
+    lower: float
+    upper: float
+    wanted: float  # precision from the upper threshold on
+    reached: float | None  # on the photos that it was chosen on, brought to this prevalence; None if none is above
+    prevalence: float
+    photos: int  # that it was chosen on
+    bears: int
+
+    @property
+    def empty(self) -> bool:
+        """Whether no photo is unsure: the precision is reached at the lower threshold already."""
+        return self.lower == self.upper
+
+
+@dataclass(frozen=True, slots=True)
+class UnsureAssessment:
+    """The costs of two thresholds in use, on photos that they weren't chosen on."""
+
+    range: UnsureRange
+    prevalence: float
+    unsure: Estimate  # share of all photos in use
+    called: Estimate  # share of all photos in use that are positive without a look
+    precision: Estimate  # of those
+    found_alone: Estimate  # share of the positives that are found without a look
+    bears_unsure: Estimate  # share of the positives that are unsure
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a dictionary that `json.dumps` takes."""
+        return asdict(self)
+
+
+def choose_for_precision(
+    labels: ArrayLike, probabilities: ArrayLike, target: float, lower: float, prevalence: float
+) -> UnsureRange:
+    """Choose the lowest threshold from `lower` on with at least this precision where `prevalence` are positive.
+
+    It lies halfway between the last photo above it and the next one below. Where the precision is reached at `lower`,
+    it is `lower`, and no photo is unsure. Where no threshold reaches it, it is 1. Raises ValueError without a positive
+    or without a negative.
+    """
+    truth, scores = as_scores(labels, probabilities)
+    bears, others = int(truth.sum()), int(len(truth) - truth.sum())
+    if not bears or not others or not 0 < target <= 1:
+        raise ValueError(f"target={target} must lie between 0 and 1, and photos of both classes be there")
+    upper, reached = 1.0, None
+    for candidate in (lower, *np.unique(scores[scores > lower]).tolist()):
+        above = scores >= candidate
+        precision = _precision(float(above[truth == 1].mean()), float(above[truth == 0].mean()), prevalence)
+        if precision is not None and precision >= target:
+            upper, reached = candidate if candidate == lower else max(lower, between(candidate, scores)), precision
+            break
+    else:
+        above = scores >= upper
+        reached = _precision(float(above[truth == 1].mean()), float(above[truth == 0].mean()), prevalence)
+    return UnsureRange(lower, upper, target, reached, prevalence, len(truth), bears)
+
+
+def assess_unsure(
+    labels: ArrayLike, probabilities: ArrayLike, chosen: UnsureRange, prevalence: float | None = None
+) -> UnsureAssessment:
+    """Compute what two thresholds cost where the share `prevalence` of the photos is positive.
+
+    None stands for the share among these photos. The intervals are those of `thresholds.operating_point`.
+    """
+    truth, scores = as_scores(labels, probabilities)
+    point = operating_point(truth, scores, chosen.upper, prevalence=prevalence)
+    between_both = (scores >= chosen.lower) & (scores < chosen.upper)
+    of_bears = proportion(int((between_both & (truth == 1)).sum()), point.bears)
+    of_others = proportion(int((between_both & (truth == 0)).sum()), point.others)
+    return UnsureAssessment(
+        range=chosen,
+        prevalence=point.prevalence,
+        unsure=weighted_sum((point.prevalence, 1 - point.prevalence), (of_bears, of_others)),
+        called=point.photos_to_look_at,
+        precision=point.precision,
+        found_alone=point.recall,
+        bears_unsure=of_bears,
+    )
+
+
+def explain_precision(assessment: UnsureAssessment) -> str | None:
+    """Explain why these photos don't show the wanted precision; None if they do."""
+    precision, wanted = assessment.precision, assessment.range.wanted
+    if precision.low is not None and precision.low >= wanted:
+        return None
+    text = f"{target_percent(wanted)} precision from the upper threshold on is not shown"
+    if precision.value is None:
+        return f"{text}: no photo lies above it"
+    return f"{text}: it is {percent(precision.value)} ({percent(precision.low)} to {percent(precision.high)})"
+
+
+def _precision(recall: float, alarms: float, prevalence: float) -> float | None:
+    bears, others = prevalence * recall, (1 - prevalence) * alarms
+    return bears / (bears + others) if bears + others else None
