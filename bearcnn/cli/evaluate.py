@@ -8,9 +8,11 @@ import typer
 
 from bearcnn.cli.display import console
 from bearcnn.cli.options import AsJson, choice, open_folder, refuse_empty, reopen_with_progress
+from bearcnn.cli.regions import DetectionsFile, show_regions, warn_without_detections
 from bearcnn.errors import BearcnnError
 
 if TYPE_CHECKING:
+    from bearcnn.config import Config
     from bearcnn.data.dataset import Dataset
     from bearcnn.data.splits import Split
     from bearcnn.evaluation.assessment import Assessment, ThresholdPolicy
@@ -57,6 +59,7 @@ def evaluate(
         typer.Option(metavar="SCORE=VALUE", help="Exit with 1 if a score is lower, such as accuracy=0.95."),
     ] = None,
     as_json: AsJson = False,
+    detections: DetectionsFile = None,
 ) -> None:
     """Evaluate a run's exported model, the file that predict uses; every score has an interval.
 
@@ -83,13 +86,15 @@ def evaluate(
     required = [_parse_requirement(text) for text in at_least or []]
     policy = ThresholdPolicy(target_recall, max_false_alarms_per_day, threshold, photos_per_day, prevalence)
     policy.check(saving=save_threshold)
+    if detections is not None and data is None:
+        raise BearcnnError("`detections` are of other photos: add `data`; of its own photos a run keeps the boxes")
     if run_folder is not None and run_folder.is_file():
         file, run = run_folder, None
-        dataset = _open_for_file(file, data, policy, save_threshold)
+        dataset = _open_for_file(file, data, policy, save_threshold, detections)
     else:
         run = open_run(run_folder)
         file = run.onnx_file
-        dataset = open_folder(data, run.config()) if data else reopen_with_progress(run)
+        dataset = _open_other(file, data, run.config(), detections) if data else reopen_with_progress(run)
     chosen = split or _default_split(run, dataset, own=not data)
     assessment = _assess(file, run, dataset, chosen, policy, own=not data, exclude=exclude or [])
     if run is not None:
@@ -101,7 +106,9 @@ def evaluate(
     _require(assessment, required)
 
 
-def _open_for_file(file: Path, data: str | None, policy: "ThresholdPolicy", save_threshold: bool) -> "Dataset":
+def _open_for_file(
+    file: Path, data: str | None, policy: "ThresholdPolicy", save_threshold: bool, detections: Path | None
+) -> "Dataset":
     """Open labelled photos for a model file alone, which knows none; its manifest says how they are prepared."""
     from bearcnn.config import make_config
     from bearcnn.manifest import read_manifest
@@ -114,7 +121,18 @@ def _open_for_file(file: Path, data: str | None, policy: "ThresholdPolicy", save
             f"{file} is a model file alone: a threshold is chosen on a run's validation photos, and kept in the run; "
             "name the run folder, or only give `threshold`"
         )
-    return open_folder(data, make_config(manifest.config))
+    return _open_other(file, data, make_config(manifest.config), detections)
+
+
+def _open_other(file: Path, data: str, config: "Config", detections: Path | None) -> "Dataset":
+    """Open photos that the run knows nothing of, as the crops or tiles that the model is made for."""
+    from bearcnn.manifest import read_manifest
+
+    if detections is None:
+        warn_without_detections(read_manifest(file))
+    dataset = open_folder(data, config, detections)
+    show_regions(dataset, str(detections))
+    return dataset
 
 
 def _parse_requirement(text: str) -> tuple[str, float]:

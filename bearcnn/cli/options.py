@@ -97,6 +97,9 @@ class ConfigOptions:
     epochs: Annotated[str | None, knob("Times that every photo is seen.")] = None
     batch_size: Annotated[str | None, knob("Photos in one step.")] = None
     lr: Annotated[str | None, knob("Highest learning rate.")] = None
+    detections: Annotated[
+        str | None, knob("MegaDetector's batch results of the photos: they are seen as crops of animals.")
+    ] = None
 
     @property
     def knobs(self) -> dict[str, str]:
@@ -114,6 +117,7 @@ class ConfigOptions:
             "train.epochs": self.epochs,
             "train.batch_size": self.batch_size,
             "train.lr": self.lr,
+            "data.detections": None if self.detections is None else json.dumps(self.detections, ensure_ascii=False),
         }
         return {key: value for key, value in spelled.items() if value is not None}
 
@@ -130,7 +134,8 @@ class ConfigOptions:
     def load(self, file: Path | None = None, **train: str | None) -> "Config":
         """Load the configuration of --config (else of `file`), --set and knobs, the later ones winning.
 
-        `train` are further keys of the section train. The data folder and the file of a body become absolute.
+        `train` are further keys of the section train. The data folder, its detections and the file of a body become
+        absolute.
         """
         from bearcnn.config import load_config
 
@@ -138,9 +143,10 @@ class ConfigOptions:
         spelled = [f"{key}={value}" for key, value in {**self.knobs, **further}.items()]
         config = load_config(self.config or file, [*(self.overrides or []), *spelled])
         # A run must find its photos and its body again from wherever it is resumed or evaluated.
-        if config.data.path:
-            data = config.data.model_copy(update={"path": _absolute(config.data.path)})
-            config = config.model_copy(update={"data": data})
+        paths = {"path": config.data.path, "detections": config.data.detections}
+        absolute = {key: _absolute(path) for key, path in paths.items() if path}
+        if absolute:
+            config = config.model_copy(update={"data": config.data.model_copy(update=absolute)})
         if config.model.body.endswith(SAFETENSORS):
             model = config.model.model_copy(update={"body": _absolute(config.model.body)})
             config = config.model_copy(update={"model": model})
@@ -189,12 +195,16 @@ def open_with_progress(config: "Config") -> "Dataset":
         )
 
 
-def open_folder(folder: str, config: "Config") -> "Dataset":
-    """Open labelled photos that the run knows nothing of: unless they are split already, all of them count as test."""
+def open_folder(folder: str, config: "Config", detections: Path | None = None) -> "Dataset":
+    """Open labelled photos that the run knows nothing of: unless they are split already, all of them count as test.
+
+    `detections` are of these photos; those that the configuration names are not.
+    """
     from bearcnn.data.dataset import Dataset
 
     with console.tracking() as track:
-        return Dataset.for_evaluation(Path(folder), config.data, track("decoding photos"))
+        data = config.data.model_copy(update={"detections": str(detections or "")})
+        return Dataset.for_evaluation(Path(folder), data, track("decoding photos"))
 
 
 def reopen_with_progress(run: "Run") -> "Dataset":

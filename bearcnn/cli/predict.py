@@ -6,13 +6,15 @@ from typing import Annotated
 
 import typer
 
-from bearcnn.cli.options import choice
+from bearcnn.cli.options import choice, with_options
+from bearcnn.cli.regions import Counter, RegionOptions
 from bearcnn.errors import BearcnnError
 
 STYLES = ("table", "csv", "json", "jsonl")
 """How predictions are printed."""
 
 
+@with_options
 def predict(
     paths: Annotated[
         list[str], typer.Argument(metavar="PATHS...", help="Photos, folders, patterns; - for a list on stdin.")
@@ -27,6 +29,8 @@ def predict(
     heatmaps: Annotated[
         Path | None, typer.Option(metavar="DIR", help="New folder: each photo with its windows' scores drawn over it.")
     ] = None,
+    *,
+    regions: RegionOptions,
 ) -> None:
     """Say for each photo whether there is a bear in it, and how sure that is.
 
@@ -40,9 +44,14 @@ def predict(
 
         bearcnn predict camera1/ --heatmaps drawn
 
+        bearcnn predict camera1/ --detections md.json
+
+        bearcnn predict camera1/ --tiles 2
+
         find /mnt/card -name '*.JPG' | bearcnn predict - --model bear.onnx --format jsonl
     """
     from bearcnn.cli.display.predictions import print_predictions, show_model, summarize_predictions
+    from bearcnn.data.regions import WHOLE_FRAMES, Crops
     from bearcnn.inference.paths import expand_paths, find_model
     from bearcnn.inference.predictor import Predictor, predict_photos
 
@@ -54,9 +63,16 @@ def predict(
 
         photos, on_windows = keep_outside(photos, heatmaps), open_heatmaps(heatmaps, predictor.manifest)
     show_model(file, predictor.manifest)
-    predictions = predict_photos(predictor, photos, on_windows=on_windows)
-    counts = print_predictions(predictions, "json" if as_json else style, predictor.manifest.classes)
+    seen = regions.open(predictor.manifest, paths)
+    counter = Counter(seen) if isinstance(seen, Crops) else None
+    predictions = predict_photos(
+        predictor, counter.count(photos) if counter else photos, regions=seen, on_windows=on_windows
+    )
+    boxes = (seen or predictor.regions) != WHOLE_FRAMES
+    counts = print_predictions(predictions, "json" if as_json else style, predictor.manifest.classes, boxes)
     summarize_predictions(counts)
+    if counter:
+        counter.show(str(regions.detections))
     if not any(counts.values()):
         raise BearcnnError("no photo was given: the list or pattern is empty")
     if counts["unreadable"]:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from bearcnn.data.regions import Box
+
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
@@ -11,3 +13,5 @@ class Prediction:
     probability: float | None
     label: str | None
     error: str | None
+    box: Box | None = None
+    """The animal's box or the tile that the answer is from, as shares of the photo; None for its whole frame."""

@@ -23,13 +23,15 @@ def show_model(file: Path, manifest: Manifest) -> None:
     note(f"[dim]model {escape(str(file) + body)}, threshold {manifest.threshold:.4g}[/]")
 
 
-def print_predictions(predictions: Iterable[Prediction], style: str, classes: tuple[str, str]) -> dict[str, int]:
-    """Print predictions in a style, and count those of each label."""
+def print_predictions(
+    predictions: Iterable[Prediction], style: str, classes: tuple[str, str], boxes: bool = False
+) -> dict[str, int]:
+    """Print predictions in a style, and count those of each label; with `boxes`, programs get where each is from."""
     counts = dict.fromkeys([*classes, UNREADABLE], 0)
     write = sys.stdout.write
     width = max(map(len, counts))
     if style == "csv":
-        write(_csv_row(["path", "label", "probability", "error"]))
+        write(_csv_row(["path", "label", "probability", "error", *(["box"] if boxes else [])]))
     elif style == "json":
         write("[")
     for number, prediction in enumerate(predictions):
@@ -38,9 +40,12 @@ def print_predictions(predictions: Iterable[Prediction], style: str, classes: tu
             _print_row(prediction, width, classes[1])
         elif style == "csv":
             probability = "" if prediction.probability is None else f"{prediction.probability:.6f}"
-            write(_csv_row([prediction.path, prediction.label or "", probability, prediction.error or ""]))
+            cells = [prediction.path, prediction.label or "", probability, prediction.error or ""]
+            box = _to_bbox(prediction) or []
+            write(_csv_row([*cells, *([" ".join(map(str, box))] if boxes else [])]))
         else:
-            row = json.dumps(asdict(prediction))
+            fields = asdict(prediction) | {"box": _to_bbox(prediction)}
+            row = json.dumps(fields if boxes else {name: fields[name] for name in fields if name != "box"})
             write(f"{row}\n" if style == "jsonl" else ("," if number else "") + f"\n  {row}")
         if style != "table":
             sys.stdout.flush()
@@ -57,6 +62,14 @@ def _print_row(prediction: Prediction, width: int, positive: str) -> None:
     color = "bold red" if prediction.label == positive else "green"
     label = escape(f"{prediction.label:{width}}")
     out.print(f"[{color}]{label}[/]  {prediction.probability:5.3f}  {path}", soft_wrap=True)
+
+
+def _to_bbox(prediction: Prediction) -> list[float] | None:
+    """Return the box as MegaDetector writes it: left, top, width and height as shares of the photo."""
+    if prediction.box is None:
+        return None
+    left, top, right, bottom = prediction.box
+    return [round(value, 4) for value in (left, top, right - left, bottom - top)]
 
 
 def _csv_row(cells: list[str]) -> str:
