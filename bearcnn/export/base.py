@@ -121,7 +121,7 @@ def calibrate(network: BearCNN, dataset: Dataset, config: Config) -> float:
     rows, labels = dataset.arrays("valid")
     if dataset.regions == WHOLE_FRAMES:
         return fit_temperature(labels, predict_logits(network, network_inputs(network, dataset, config), rows))
-    logits = answer_best(logits_of(network), dataset, dataset.select("valid"), config.data.resize)
+    logits, _ = answer_best(logits_of(network), dataset, dataset.select("valid"), config.data.resize)
     return fit_temperature(labels, logits)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from bearcnn.data.photos import load_photo, resize_photo
-from bearcnn.data.regions import WHOLE, Box, Region
+from bearcnn.data.regions import WHOLE, Box, Region, least_sides
 from bearcnn.errors import BearcnnError, PhotoError
 from bearcnn.files import write_atomically
 from bearcnn.inference.predictor import OnWindows
@@ -79,7 +79,7 @@ def draw_heatmap(
     If `pixels` are an area of the photo, `beside` is the photo with that area marked, and is drawn left of it.
     """
     picture = draw_windows(pixels, scores, centres)
-    shown = "whole photo" if beside is None else "its best picture, framed at the left"
+    shown = "whole photo" if beside is None else "the framed part"
     if beside is not None:
         picture = _put_side_by_side(beside, picture)
     # Under a narrow photo the legend must be readable, too.
@@ -127,13 +127,15 @@ def open_heatmaps(directory: Path, manifest: Manifest) -> OnWindows:
         path: Path, pixels: NDArray[np.uint8], probability: float, scores: NDArray[np.float32], region: Region
     ) -> None:
         centres = window_centres(manifest, len(scores))
-        image = _load_large(path)
-        if region.area == WHOLE:
-            beside = None
-            seen = np.asarray(pixels) if image is None else _resize_as_seen(image, manifest)
+        larger = max(LONGER_SIDE[1], *least_sides([region.area], LONGER_SIDE[0]))
+        try:
+            image, area = load_photo(path, at_least=larger), region.area
+        except PhotoError:  # deleted since: the network's pixels are left
+            image, area = Image.fromarray(pixels), WHOLE
+        if area == WHOLE:
+            seen, beside = _resize_as_seen(image, manifest), None
         else:
-            beside = None if image is None else _mark_area(image, region.area)
-            seen = _resize_area(pixels, image, region.area, manifest)
+            seen, beside = resize_photo(image, LONGER_SIDE[0], manifest.resize, area), _mark_area(image, area)
         page = draw_heatmap(seen, scores, probability, manifest.classes[1], centres, beside=beside)
         buffer = BytesIO()
         page.save(buffer, "JPEG", quality=88)
@@ -160,29 +162,12 @@ def _lies_in(path: Path, folder: Path) -> bool:
         return False
 
 
-def _load_large(path: Path) -> Image.Image | None:
-    """Load the photo large enough to look at; None if it can't be read any more."""
-    try:
-        return load_photo(path, at_least=LONGER_SIDE[1])
-    except PhotoError:  # deleted since
-        return None
-
-
 def _resize_as_seen(image: Image.Image, manifest: Manifest) -> NDArray[np.uint8]:
     """Resize a photo to look at, with the same frame as the network's pixels."""
     longer = min(max(LONGER_SIDE[0], *image.size), LONGER_SIDE[1])
     if manifest.resize != "squish":
         return resize_photo(image, longer, manifest.resize)
     return np.asarray(_resize_to(image, longer))
-
-
-def _resize_area(
-    pixels: NDArray[np.uint8], image: Image.Image | None, area: Box, manifest: Manifest
-) -> NDArray[np.uint8]:
-    """Resize an area of a photo to look at, as a square; the network's pixels of it where there is no photo."""
-    if image is None:
-        return np.asarray(pixels)
-    return resize_photo(image, LONGER_SIDE[0], manifest.resize, area)
 
 
 def _mark_area(image: Image.Image, area: Box) -> Image.Image:

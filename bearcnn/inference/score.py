@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from bearcnn.data import OnProgress
 from bearcnn.data.dataset import Dataset
 from bearcnn.data.names import readable
-from bearcnn.data.regions import WHOLE_FRAMES, Crops
+from bearcnn.data.regions import WHOLE_FRAME, WHOLE_FRAMES, Box, Crops
 from bearcnn.data.splits import Example, Split
 from bearcnn.data.synthetic.boxes import read_boxes
 from bearcnn.errors import DataError, PhotoError
@@ -42,14 +42,15 @@ def predict_split(
     if dataset.regions == WHOLE_FRAMES:
         rows, _ = dataset.arrays(split)
         probabilities, _ = predict_rows(predictor, dataset.pixels, rows, on_progress)
+        areas = None
     else:
         manifest = predictor.manifest
 
         def answer(pixels: Pixels) -> NDArray[np.float32]:
             return predictor.predict_pixels(pixels)[0]
 
-        probabilities = answer_best(answer, dataset, examples, manifest.resize, on_progress)
-    return label_predictions(dataset, examples, split, probabilities.tolist())
+        probabilities, areas = answer_best(answer, dataset, examples, manifest.resize, on_progress)
+    return label_predictions(dataset, examples, split, probabilities.tolist(), areas)
 
 
 def answer_best(
@@ -58,8 +59,8 @@ def answer_best(
     examples: Sequence[Example],
     resize: ResizeMode,
     on_progress: OnProgress | None = None,
-) -> NDArray[Any]:
-    """Return the highest answer to each photo's pictures, (photos,), as `predict_photos` sees them.
+) -> tuple[NDArray[Any], list[Box | None]]:
+    """Return the highest answer to each photo's pictures, (photos,), as `predict_photos` sees them, and their areas.
 
     Args:
         answer: takes pictures (n, size, size, 3) and returns their answers, (n,).
@@ -71,23 +72,30 @@ def answer_best(
     Raises:
         DataError: a photo can't be read any more.
     """
-    size, best = dataset.pixels.shape[1], []
+    size, best, areas = dataset.pixels.shape[1], [], []
     for photos in load_ahead((example.path for example in examples), dataset.regions, size, resize):
         answers, start = answer(stack_pictures(photos, size)), 0
         for path, loaded in photos:
             if isinstance(loaded, PhotoError):
                 raise DataError(f"{readable(path)} can't be read any more: {loaded}")
-            best.append(answers[start : start + len(loaded)].max())
+            place = int(answers[start : start + len(loaded)].argmax())
+            best.append(answers[start + place])
+            region, _ = loaded[place]
+            areas.append(None if region == WHOLE_FRAME else region.area)
             start += len(loaded)
         if on_progress:
             on_progress(len(best), len(examples))
-    return np.array(best)
+    return np.array(best), areas
 
 
 def label_predictions(
-    dataset: Dataset, examples: Sequence[Example], split: str, probabilities: Sequence[float]
+    dataset: Dataset,
+    examples: Sequence[Example],
+    split: str,
+    probabilities: Sequence[float],
+    areas: Sequence[Box | None] | None = None,
 ) -> list[LabelledPrediction]:
-    """Put a model's answers beside the examples that they belong to."""
+    """Put a model's answers, of these areas or else of whole frames, beside the examples that they belong to."""
     return [
         LabelledPrediction(
             path=example.path.relative_to(dataset.root).as_posix(),
@@ -97,8 +105,9 @@ def label_predictions(
             digest=example.digest,
             probability=probability,
             grey=is_grey(np.asarray(dataset.pixels[example.row])),
+            area=area,
         )
-        for example, probability in zip(examples, probabilities, strict=True)
+        for example, probability, area in zip(examples, probabilities, areas or [None] * len(examples), strict=True)
     ]
 
 

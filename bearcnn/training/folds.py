@@ -62,10 +62,10 @@ def _judge(fold: Run, config: Config, dataset: Dataset, cbs: Callbacks, reporter
     if dataset.regions == WHOLE_FRAMES:
         with learner.no_bar(), learner.no_logging():
             probabilities, _ = learner.get_preds(ds_idx=1)  # of the last epoch, which is the one that is kept
-        answers = probabilities[:, 1].double().tolist()
+        answers, areas = probabilities[:, 1].double().tolist(), None
     else:
-        logits = answer_best(logits_of(learner.model), dataset, photos, config.data.resize)
+        logits, areas = answer_best(logits_of(learner.model), dataset, photos, config.data.resize)
         answers = torch.from_numpy(logits).sigmoid().tolist()
-    write_predictions(fold, label_predictions(dataset, photos, FOLDS, answers))
+    write_predictions(fold, label_predictions(dataset, photos, FOLDS, answers, areas))
     shutil.rmtree(fold.checkpoints)
     fold.dataset_file.unlink(missing_ok=True)
