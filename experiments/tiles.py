@@ -96,9 +96,9 @@ HEADINGS = [
 def explain(seeds: int) -> str:
     """Say what was done."""
     return (
-        f"{seeds} networks of {SIZE} px each, trained on 1,200 drawn scenes of {SCENE} px with animals of {TRAIN_SCALE} "
-        "of the side, judged on 400 for each size of the animal, half of them bears. The threshold for the "
-        f"same false alarms ({percent(FALSE_ALARMS)}) is chosen on 600 others. Means have the interval over the "
+        f"{seeds} networks of {SIZE} px each, trained on 1,200 drawn scenes of {SCENE} px with animals of "
+        f"{TRAIN_SCALE} of the side, judged on 400 for each size of the animal, half of them bears. The threshold for "
+        f"the same false alarms ({percent(FALSE_ALARMS)}) is chosen on 600 others. Means have the interval over the "
         "networks; numbers of one network have the interval over the photos."
     )
 

@@ -150,23 +150,28 @@ class Counter:
 
     def show(self, file: Path | str) -> None:
         """Say how many photos were seen as what."""
-        whole = "seen as whole frames" if self.crops.undetected == "whole" else "answered with probability 0"
+        whole = "as whole frames" if self.crops.undetected == "whole" else "answered with probability 0"
         console.note(
-            f"[dim]{self.cropped:,} seen as crops of animals; {self.undetected:,} without a detected animal, {whole}[/]"
+            f"[dim]{self.cropped:,} photos seen as crops of animals, "
+            f"{self.undetected:,} without a detected animal {whole}[/]"
         )
         missed = [
             f"{number:,} {what}"
-            for number, what in ((self.unknown, "not in the file"), (self.failed, "on which the detector failed"))
+            for number, what in ((self.failed, "on which the detector failed"), (self.unknown, "not in"))
             if number
         ]
         if missed:
-            console.note(f"[yellow]{' and '.join(missed)}: seen as whole frames[/] ({console.plain(str(file))})")
+            console.note(f"[yellow]{' and '.join(missed)} {console.plain(str(file))}: seen as whole frames[/]")
 
 
 def show_regions(dataset: "Dataset", file: str) -> None:
     """Say what a data set's labelled photos are seen as, where that isn't the whole frame."""
-    from bearcnn.data.regions import Crops
+    from bearcnn.data.regions import Crops, Tiles
 
+    if isinstance(dataset.regions, Tiles):
+        console.note(
+            f"[dim]a photo is scored by the best of its whole frame and tiles (data.tiles = {dataset.regions.count})[/]"
+        )
     if isinstance(dataset.regions, Crops):
         counter = Counter(dataset.regions)
         for _ in counter.count(example.path for example in dataset.examples):

@@ -87,8 +87,8 @@ class DataConfig(Section):
     more; the photos of valid/ and test/ stay."""
 
     detections: str = ""
-    """MegaDetector's batch results of these photos: each is seen as the crop around its animal, and in training around
-    the surest one; without a detected animal, as the whole frame. Empty for whole frames."""
+    """MegaDetector's batch results of these photos, empty for none: each is scored by the best of the crops around its
+    animals, and in training it is the crop around the surest one. Without a detected animal it is the whole frame."""
     detection_threshold: Literal["auto"] | Annotated[float, Field(ge=0, le=1)] = "auto"
     """Lowest confidence of a detection that counts; auto is what the file suggests (typically 0.2)."""
     crop_padding: float = Field(0.15, ge=0, le=2)

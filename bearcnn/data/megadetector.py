@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, Literal, NamedTuple
 
-from bearcnn.data.names import readable
 from bearcnn.data.regions import Box, absolute
 from bearcnn.errors import DataError
 
@@ -69,7 +68,7 @@ class DetectionFile:
         best = max(candidates, key=found.__getitem__)  # the first of equal ones
         if not found[best]:
             raise DataError(
-                f"{self.path}: none of its photos, such as {readable(sample[0])}, is in {readable(candidates[0])} or a "
+                f"{self.path}: none of its photos, such as {_shown(sample[0])}, is in {_shown(candidates[0])} or a "
                 "folder above it; run MegaDetector on the photos where they are now, or put them back"
             )
         return best
@@ -107,7 +106,7 @@ def read_detections(path: Path) -> DetectionFile:
         except (TypeError, KeyError, ValueError, AttributeError, OverflowError) as error:
             problem = f"{error} is missing" if isinstance(error, KeyError) else str(error)
             where = image.get("file", "") if isinstance(image, dict) else ""
-            raise DataError(f"{path}: images[{number}] {readable(str(where))!r} is damaged: {problem}") from None
+            raise DataError(f"{path}: images[{number}] ({_shown(where)}) is damaged: {problem}") from None
         earlier = animals.get(name)
         animals[name] = tuple(sorted((*earlier, *(found or ())), reverse=True)) if earlier else found
     if not animals:
@@ -158,6 +157,11 @@ def _normalize(name: str) -> str:
     if not isinstance(name, str) or not name:
         raise ValueError("its file is no name")
     return str(PurePosixPath(name if "\\" not in name else PureWindowsPath(name).as_posix()))
+
+
+def _shown(name: object) -> str:
+    """Return a name from a file as text that can be printed, whatever is in it."""
+    return str(name).encode("utf-8", "backslashreplace").decode()
 
 
 def _read_animals(image: dict[str, Any], animal: str) -> tuple[Detection, ...] | None:

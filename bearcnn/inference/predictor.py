@@ -69,17 +69,18 @@ class Predictor:
         tiles = self.manifest.config.get("data", {}).get("tiles", 0)
         return Tiles(tiles) if isinstance(tiles, int) and tiles > 0 else WHOLE_FRAMES
 
-    def predict(self, photos: Iterable[Path | str] | Path | str) -> list[Prediction]:
+    def predict(self, photos: Iterable[Path | str] | Path | str, regions: Regions | None = None) -> list[Prediction]:
         """Answer photos, folders (with all below them) and patterns such as "card/**/*.jpg", in their order.
 
-        A photo that can't be read gets a prediction with the reason. `predict_photos` gives the same one by one.
+        A photo has the highest answer of its `regions`, those of the predictor unless given. A photo that can't be read
+        gets a prediction with the reason. `predict_photos` gives the same one by one.
 
         Raises:
             DataError: an argument is empty, or a pattern leads too deep.
         """
         arguments = [photos] if isinstance(photos, str | Path) else photos
         paths = expand_paths((str(argument) for argument in arguments), BytesIO())
-        return list(predict_photos(self, paths))
+        return list(predict_photos(self, paths, regions=regions))
 
     def predict_batches(self, batches: Iterable[tuple[Key, Pixels]]) -> Iterator[tuple[Key, Answers]]:
         """Answer batches of pictures one by one, each before the next is read.
