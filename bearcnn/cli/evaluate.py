@@ -8,9 +8,11 @@ import typer
 
 from bearcnn.cli.display import console
 from bearcnn.cli.options import AsJson, Column, choice, open_folder, refuse_empty, reopen_with_progress
+from bearcnn.cli.regions import DetectionsFile, show_regions, warn_without_detections
 from bearcnn.errors import BearcnnError
 
 if TYPE_CHECKING:
+    from bearcnn.config import Config
     from bearcnn.data.dataset import Dataset
     from bearcnn.data.splits import Split
     from bearcnn.evaluation.assessment import Assessment, ThresholdPolicy
@@ -64,6 +66,7 @@ def evaluate(
         typer.Option(metavar="SCORE=VALUE", help="Exit with 1 if a score is lower, such as accuracy=0.95."),
     ] = None,
     as_json: AsJson = False,
+    detections: DetectionsFile = None,
 ) -> None:
     """Evaluate a run's exported model, the file that predict uses; every score has an interval.
 
@@ -98,13 +101,15 @@ def evaluate(
         target_recall, target_precision, max_false_alarms_per_day, threshold, photos_per_day, prevalence
     )
     policy.check(saving=save_threshold)
+    if detections is not None and data is None:
+        raise BearcnnError("`detections` are of other photos: add `data`; of its own photos a run keeps the boxes")
     if run_folder is not None and run_folder.is_file():
         file, run = run_folder, None
-        dataset = _open_for_file(file, data, column, policy, save_threshold)
+        dataset = _open_for_file(file, data, column, policy, save_threshold, detections)
     else:
         run = open_run(run_folder)
         file = run.onnx_file
-        dataset = open_folder(data, run.config(), column) if data else reopen_with_progress(run)
+        dataset = _open_other(file, data, run.config(), column, detections) if data else reopen_with_progress(run)
     chosen = split or _default_split(run, dataset, own=not data)
     assessment = _assess(file, run, dataset, chosen, policy, own=not data, exclude=exclude or [])
     if run is not None:
@@ -116,7 +121,12 @@ def evaluate(
 
 
 def _open_for_file(
-    file: Path, data: str | None, column: list[str] | None, policy: "ThresholdPolicy", save_threshold: bool
+    file: Path,
+    data: str | None,
+    column: list[str] | None,
+    policy: "ThresholdPolicy",
+    save_threshold: bool,
+    detections: Path | None,
 ) -> "Dataset":
     """Open labelled photos for a model file alone, which knows none; its manifest says how they are prepared."""
     from bearcnn.config import make_config
@@ -130,7 +140,20 @@ def _open_for_file(
             f"{file} is a model file alone: a threshold is chosen on a run's validation photos, and kept in the run; "
             "name the run folder, or only give `threshold`"
         )
-    return open_folder(data, make_config(manifest.config), column)
+    return _open_other(file, data, make_config(manifest.config), column, detections)
+
+
+def _open_other(
+    file: Path, data: str, config: "Config", column: list[str] | None, detections: Path | None
+) -> "Dataset":
+    """Open photos that the run knows nothing of, as the crops or tiles that the model is made for."""
+    from bearcnn.manifest import read_manifest
+
+    if detections is None:
+        warn_without_detections(read_manifest(file))
+    dataset = open_folder(data, config, column, detections)
+    show_regions(dataset, str(detections))
+    return dataset
 
 
 def _parse_requirement(text: str) -> tuple[str, float]:

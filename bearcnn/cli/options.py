@@ -109,6 +109,9 @@ class ConfigOptions:
     epochs: Annotated[str | None, knob("Times that every photo is seen.")] = None
     batch_size: Annotated[str | None, knob("Photos in one step.")] = None
     lr: Annotated[str | None, knob("Highest learning rate.")] = None
+    detections: Annotated[
+        str | None, knob("MegaDetector's batch results of the photos: they are seen as crops of animals.")
+    ] = None
 
     @property
     def knobs(self) -> dict[str, str]:
@@ -127,6 +130,7 @@ class ConfigOptions:
             "train.epochs": self.epochs,
             "train.batch_size": self.batch_size,
             "train.lr": self.lr,
+            "data.detections": None if self.detections is None else json.dumps(self.detections, ensure_ascii=False),
         }
         return {key: value for key, value in spelled.items() if value is not None}
 
@@ -143,7 +147,8 @@ class ConfigOptions:
     def load(self, file: Path | None = None, **train: str | None) -> "Config":
         """Load the configuration of --config (else of `file`), --set and knobs, the later ones winning.
 
-        `train` are further keys of the section train. The data folder and the file of a body become absolute.
+        `train` are further keys of the section train. The data folder, its detections and the file of a body become
+        absolute.
         """
         from bearcnn.config import load_config
 
@@ -151,9 +156,10 @@ class ConfigOptions:
         spelled = [f"{key}={value}" for key, value in {**self.knobs, **further}.items()]
         config = load_config(self.config or file, [*(self.overrides or []), *spelled])
         # A run must find its photos and its body again from wherever it is resumed or evaluated.
-        if config.data.path:
-            data = config.data.model_copy(update={"path": _absolute(config.data.path)})
-            config = config.model_copy(update={"data": data})
+        paths = {"path": config.data.path, "detections": config.data.detections}
+        absolute = {key: _absolute(path) for key, path in paths.items() if path}
+        if absolute:
+            config = config.model_copy(update={"data": config.data.model_copy(update=absolute)})
         if config.model.body.endswith(SAFETENSORS):
             model = config.model.model_copy(update={"body": _absolute(config.model.body)})
             config = config.model_copy(update={"model": model})
@@ -202,17 +208,21 @@ def open_with_progress(config: "Config") -> "Dataset":
         )
 
 
-def open_folder(path: str, config: "Config", column: Sequence[str] | None = None) -> "Dataset":
+def open_folder(
+    path: str, config: "Config", column: Sequence[str] | None = None, detections: Path | None = None
+) -> "Dataset":
     """Open labelled photos that the run knows nothing of: unless they are split already, all of them count as test.
 
-    `column` names a CSV file's columns, as the option does; without it, the configuration does.
+    `column` names a CSV file's columns, as the option does; without it, the configuration does. `detections` are of
+    these photos; those that the configuration names are not.
     """
     from bearcnn.config import make_data_config
     from bearcnn.data.dataset import Dataset
 
     columns = make_data_config({"columns": parse_columns(column)}).columns if column else None
     with console.tracking() as track:
-        return Dataset.for_evaluation(Path(path), config.data, track("decoding photos"), columns=columns)
+        data = config.data.model_copy(update={"detections": str(detections or "")})
+        return Dataset.for_evaluation(Path(path), data, track("decoding photos"), columns=columns)
 
 
 def parse_columns(texts: Sequence[str] | None) -> dict[str, list[str]]:

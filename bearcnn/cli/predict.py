@@ -11,6 +11,7 @@ from bearcnn.cli.predict_options.decision import DecisionOptions
 from bearcnn.cli.predict_options.output import OutputOptions
 from bearcnn.cli.predict_options.package import PackageOptions
 from bearcnn.cli.predict_options.sorting import SortingOptions
+from bearcnn.cli.regions import RegionOptions
 
 
 class PredictCommand(TyperCommand):
@@ -43,6 +44,7 @@ def predict(
     decision: DecisionOptions,
     sorting: SortingOptions,
     package: PackageOptions,
+    regions: RegionOptions,
     model: Annotated[
         Path | None, typer.Option(metavar="MODEL", help="A run folder or a .onnx file. Default: the newest run.")
     ] = None,
@@ -69,12 +71,16 @@ def predict(
 
         bearcnn predict camera1/ --heatmaps drawn
 
+        bearcnn predict camera1/ --detections md.json
+
+        bearcnn predict camera1/ --tiles 2
+
         find /mnt/card -name '*.JPG' | bearcnn predict - --model bear.onnx --format jsonl
     """
     from bearcnn.cli.predict_steps import answer_photos
 
     output.check()
     sorting.check()
-    tally = answer_photos(paths, model, output, decision, sorting, package)
+    tally = answer_photos(paths, model, output, decision, sorting, package, regions)
     if tally.unreadable:
         raise typer.Exit(1)

@@ -16,6 +16,8 @@ from bearcnn.cli.predict_options.decision import DecisionOptions
 from bearcnn.cli.predict_options.output import OutputOptions
 from bearcnn.cli.predict_options.package import PackageOptions
 from bearcnn.cli.predict_options.sorting import SortingOptions
+from bearcnn.cli.regions import Counter, RegionOptions
+from bearcnn.data.regions import WHOLE_FRAMES, Crops
 from bearcnn.errors import BearcnnError
 from bearcnn.files import write_atomically, write_folder_atomically
 from bearcnn.inference.folders import argument_folder, stay_outside
@@ -25,7 +27,7 @@ from bearcnn.inference.paths import expand_paths, find_model
 from bearcnn.inference.prediction import Prediction
 from bearcnn.inference.predictor import Predictor, predict_photos
 from bearcnn.inference.tally import Tally
-from bearcnn.inference.writers.base import BURST_COLUMNS, COLUMNS, PredictionContext
+from bearcnn.inference.writers.base import BOX_COLUMNS, BURST_COLUMNS, COLUMNS, PredictionContext
 from bearcnn.registry import load
 
 if TYPE_CHECKING:  # what few predictions need is loaded by those alone
@@ -56,6 +58,7 @@ def answer_photos(
     decision: DecisionOptions,
     sorting: SortingOptions,
     package: PackageOptions,
+    regions: RegionOptions,
 ) -> Tally:
     """Answer photos and write the answers where the options say; return how many there are of each."""
     file, folder = find_model(model), argument_folder(paths)
@@ -63,20 +66,30 @@ def answer_photos(
     labelling = choose_labelling(predictor.manifest, file, decision.unsure)
     bursts = decision.open_bursts(labelling)
     listing = _list_photos(paths, folder, output, sorting, package)
+    seen = regions.open(predictor.manifest, paths)
+    boxes = (seen or predictor.regions) != WHOLE_FRAMES
     context = PredictionContext(
-        file, predictor.manifest, labelling, (*COLUMNS, *BURST_COLUMNS) if bursts else COLUMNS, folder,
-        continued=output.extends and listing.answered is not None, package=listing.package,
-    )  # fmt: skip
+        file,
+        predictor.manifest,
+        labelling,
+        (*COLUMNS, *(BURST_COLUMNS if bursts else ()), *(BOX_COLUMNS if boxes else ())),
+        folder,
+        continued=output.extends and listing.answered is not None,
+        settings=regions.settings(),
+        package=listing.package,
+    )
     if context.continued and listing.answered is not None:
         listing.answered.check_columns(context.columns)
         if bursts is not None:
             bursts.numbers = listing.answered.bursts
     placing = _open_sorted(sorting, context, bursts)
-    answer = partial(predict_photos, predictor, on_windows=_open_heatmaps(output, predictor))
+    answer = partial(predict_photos, predictor, regions=seen, on_windows=_open_heatmaps(output, predictor))
+    counter = Counter(seen) if isinstance(seen, Crops) else None
     tally, started = Tally(labelling.names), perf_counter()
     display.show_model(file, predictor.manifest, labelling)
     with _open_journal(output, context) as journal:
-        predictions = journal.complete(listing.photos, answer) if journal else answer(listing.photos)
+        photos = counter.count(listing.photos) if counter else listing.photos
+        predictions = journal.complete(photos, answer) if journal else answer(photos)
         predictions = labelling.relabel(predictions)
         if bursts is not None:
             predictions = bursts.share(predictions)
@@ -96,6 +109,8 @@ def answer_photos(
     display.summarize_predictions(tally, folder, seconds, journal.reused if journal else 0)
     if output.format is not None or tally.photos > A_SCREEN:
         display.show_unreadable(tally)
+    if counter is not None:
+        counter.show(str(regions.detections))
     if bursts is not None:
         display.show_bursts(bursts)
     if placing is not None:

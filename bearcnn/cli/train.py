@@ -12,6 +12,7 @@ import typer
 from bearcnn.bodies import NO_BODY
 from bearcnn.cli.display import console
 from bearcnn.cli.options import AsJson, ConfigOptions, knob, open_with_progress, reopen_with_progress, with_options
+from bearcnn.cli.regions import show_regions
 from bearcnn.errors import BearcnnError
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ def _open(config: "Config", purpose: str, out: Path | None) -> "tuple[Path, Data
     directory = choose_directory(config, datetime.now(), purpose, out)
     dataset = open_with_progress(config).for_training(config)
     show_dataset(dataset, builtin=not config.data.path)
+    show_regions(dataset, config.data.detections)
     return directory, dataset
 
 

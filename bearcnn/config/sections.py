@@ -50,6 +50,8 @@ BodyName = Annotated[str, AfterValidator(_known_body)]
 ColumnRole = Literal["filepath", "label", "subclass", "split", "site", "sequence", "datetime"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Monitor = Literal["average_precision", "roc_auc", "accuracy", "balanced_accuracy", "f1", "valid_loss", "last"]
+MOST_TILES = 8
+"""The most tiles along a photo's shorter side: with more, one photo is hundreds of pictures."""
 LAST_EPOCH: Literal["last"] = "last"
 """The value of `train.monitor` that keeps the last epoch: no validation photo decides anything about it."""
 
@@ -89,6 +91,26 @@ class DataConfig(Section):
     photos: int = Field(0, ge=0)
     """Most photos to train on, classes in proportion; 0 for all. train.seed decides which, and fewer are a part of
     more; the photos of valid/ and test/ stay."""
+
+    detections: str = ""
+    """MegaDetector's batch results of these photos, empty for none: each is scored by the best of the crops around its
+    animals, and in training it is the crop around the surest one. Without a detected animal it is the whole frame."""
+    detection_threshold: Literal["auto"] | Annotated[float, Field(ge=0, le=1)] = "auto"
+    """Lowest confidence of a detection that counts; auto is what the file suggests (typically 0.2)."""
+    crop_padding: float = Field(0.15, ge=0, le=2)
+    """Margin of a crop on each side of the animal's box, as a share of the box's longer side."""
+    tiles: int = Field(0, ge=0, le=MOST_TILES)
+    """Overlapping tiles along a photo's shorter side, for small bears; 0 for none. A photo is scored by the best of its
+    whole frame and its tiles, which finds more bears and raises more false alarms. Training, and the choice of the best
+    epoch, see whole frames alone."""
+
+    @model_validator(mode="after")
+    def _tiles_or_crops(self) -> "DataConfig":
+        if self.tiles and self.detections:
+            raise ValueError(
+                "tiles cut whole frames, and detections are crops: set data.tiles = 0 or no data.detections"
+            )
+        return self
 
     @field_validator("photos")
     @classmethod

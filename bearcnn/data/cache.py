@@ -1,9 +1,9 @@
 """Decoded pixels on disk: photos are read and decoded once, in parallel, and memory-mapped from then on.
 
-The key of an entry is a hash of every photo's path, size and time. A changed, added or removed photo makes a new entry.
-The rows of unchanged photos are copied into it from the entry that shares most photos with it. An entry is built under
-another name and renamed into place: it is whole or absent. A lock per key makes a second process wait for the first and
-use its work.
+The key of an entry is a hash of every photo's path, size and time, and of its crop where it has one. A changed, added
+or removed photo makes a new entry. The rows of unchanged photos are copied into it from the entry that shares most
+photos with it. An entry is built under another name and renamed into place: it is whole or absent. A lock per key makes
+a second process wait for the first and use its work.
 """
 
 import contextlib
@@ -35,7 +35,8 @@ from bearcnn.data.cache_folder import (
     remove_abandoned,
     write_index,
 )
-from bearcnn.data.photos import load_pixels, read_photo
+from bearcnn.data.photos import load_pixels, load_regions, read_photo
+from bearcnn.data.regions import Crop
 from bearcnn.errors import DataError, PhotoError
 from bearcnn.geometry import ResizeMode
 from bearcnn.machine import usable_cpus
@@ -59,12 +60,14 @@ def build_cache(
     size: int,
     resize: ResizeMode,
     *,
+    crops: Sequence[Crop | None] | None = None,
     root: Path | None = None,
     workers: int | None = None,
     on_progress: OnProgress | None = None,
 ) -> PixelCache:
     """Return the pixels of these photos from the cache, after decoding the missing ones.
 
+    `crops` has the part of each photo that its pixels show; None is the whole frame, of one photo or of all.
     The result has a reason for each photo that can't be read. Memory use doesn't grow with the number of photos.
     `on_progress` counts photos.
 
@@ -73,10 +76,12 @@ def build_cache(
     """
     if not paths:
         raise DataError("there is no photo to read")
-    photos = tuple(_look_at(path) for path in paths)
+    photos = tuple(_look_at(path, crop) for path, crop in zip(paths, crops or [None] * len(paths), strict=True))
     key = hashlib.blake2b(json.dumps([_VERSION, size, resize]).encode(), digest_size=16)
     for photo in photos:
         key.update(f"\0{photo.bytes} {photo.modified} ".encode() + os.fsencode(photo.path))
+        if photo.crop:
+            key.update(f"\0{json.dumps(photo.crop)}".encode())
     folder = (root or cache_root()) / "pixels"
     entry = folder / key.hexdigest()
     cache = _open(entry, photos)
@@ -101,13 +106,13 @@ def build_cache(
     return cache
 
 
-def _look_at(path: Path) -> Photo:
+def _look_at(path: Path, crop: Crop | None) -> Photo:
     absolute = os.path.abspath(path)  # noqa: PTH100 - Path.absolute() keeps "..", resolve() follows links
     try:
         state = os.stat(absolute)  # noqa: PTH116 - twice as fast, and there may be a million
     except (OSError, ValueError):
-        return Photo(absolute, -1, -1)
-    return Photo(absolute, state.st_size, state.st_mtime_ns)
+        return Photo(absolute, -1, -1, crop)
+    return Photo(absolute, state.st_size, state.st_mtime_ns, crop)
 
 
 def _open(entry: Path, photos: tuple[Photo, ...]) -> PixelCache | None:
@@ -119,8 +124,8 @@ def _open(entry: Path, photos: tuple[Photo, ...]) -> PixelCache | None:
     if pixels is None:
         return None
     # A repaired permission or network drive changes neither the time nor the size of a photo.
-    unread = [photo.path for photo, digest in zip(photos, index.digests, strict=True) if not digest]
-    if any(_read_and_decode(path, 1, "squish")[0] for path in unread):
+    unread = [photo for photo, digest in zip(photos, index.digests, strict=True) if not digest]
+    if any(_read_and_decode(photo, 1, "squish")[0] for photo in unread):
         return None
     with contextlib.suppress(OSError):  # a read-only cache is fine
         os.utime(entry / "index.json")
@@ -171,7 +176,7 @@ def _produce_rows(
         ahead: deque[Row | Future[Row]] = deque()
         for photo in photos:
             row = known(photo)
-            ahead.append(row if row is not None else executor.submit(_read_and_decode, photo.path, size, resize))
+            ahead.append(row if row is not None else executor.submit(_read_and_decode, photo, size, resize))
             if len(ahead) > 8 * workers:
                 yield _wait_for(ahead.popleft())
         while ahead:
@@ -184,12 +189,15 @@ def _wait_for(row: "Row | Future[Row]") -> Row:
     return row.result() if isinstance(row, Future) else row
 
 
-def _read_and_decode(path: str, size: int, resize: ResizeMode) -> Row:
+def _read_and_decode(photo: Photo, size: int, resize: ResizeMode) -> Row:
     digest = ""
     try:
-        data = read_photo(Path(path))
+        data = read_photo(Path(photo.path))
         digest = hashlib.blake2b(data, digest_size=16).hexdigest()
-        return digest, load_pixels(BytesIO(data), size, resize), None
+        if photo.crop is None:
+            return digest, load_pixels(BytesIO(data), size, resize), None
+        ((_, pixels),) = load_regions(BytesIO(data), photo.crop.find, size, resize)
+        return digest, pixels, None
     except PhotoError as error:
         return digest, None, str(error)
 

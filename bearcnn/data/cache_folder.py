@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
+from bearcnn.data.regions import Crop
 from bearcnn.errors import DataError
 
 ENTRY_NAME = re.compile(r"[0-9a-f]{32}")
@@ -47,6 +48,7 @@ class Photo(NamedTuple):
     path: str  # absolute
     bytes: int  # -1, like the time, for a missing file
     modified: int  # ns
+    crop: Crop | None = None  # None for the whole frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +121,16 @@ def new_entry(entry: Path) -> Iterator[Path]:
 def write_index(building: Path, index: Index) -> None:
     """Write the index.json of an entry."""
     rows = zip(index.photos, index.digests, index.reasons, strict=True)
+    photos = [
+        [photo.path, photo.bytes, photo.modified, digest, reason, *([photo.crop] if photo.crop else [])]
+        for photo, digest, reason in rows
+    ]
     record = {
         "version": index.version,
         "size": index.size,
         "fit": index.resize,
         "folder": index.folder,
-        "photos": [[*photo, digest, reason] for photo, digest, reason in rows],
+        "photos": photos,
     }
     with (building / "index.json").open("w", encoding="ascii") as file:
         json.dump(record, file)
@@ -168,9 +174,12 @@ def read_index(entry: Path) -> Index | None:
             size=int(record["size"]),
             resize=str(record["fit"]),
             folder=str(record["folder"]),
-            photos=tuple(Photo(path, size, modified) for path, size, modified, _, _ in rows),
-            digests=tuple(str(digest) for _, _, _, digest, _ in rows),
-            reasons=tuple(None if reason is None else str(reason) for _, _, _, _, reason in rows),
+            photos=tuple(
+                Photo(path, size, modified, *(Crop(*each) for each in crop))
+                for path, size, modified, _, _, *crop in rows
+            ),
+            digests=tuple(str(digest) for _, _, _, digest, *_ in rows),
+            reasons=tuple(None if reason is None else str(reason) for _, _, _, _, reason, *_ in rows),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 from bearcnn.config import ColumnRole, Config, DataConfig, make_data_config
 from bearcnn.data import OnProgress
 from bearcnn.data.cache import build_cache
+from bearcnn.data.megadetector import read_detections
 from bearcnn.data.names import readable
+from bearcnn.data.regions import WHOLE_FRAMES, Box, Crop, Crops, Regions, Tiles, absolute
 from bearcnn.data.sources import SOURCES, find_source, list_source
 from bearcnn.data.sources.base import LabelledPhoto, Listing, SkippedPhoto
 from bearcnn.data.sources.folders import list_folders
@@ -49,8 +51,10 @@ class Dataset:
     classes: tuple[str, str]  # negative, positive
     examples: tuple[Example, ...]
     skipped: tuple[SkippedPhoto, ...]
-    fingerprint: str  # of every example's relative path, digest, label and split
+    fingerprint: str  # of every example's relative path, digest, label and split, and of the boxes of crops
     pixels: NDArray[np.uint8] = field(repr=False, compare=False)  # (rows, size, size, 3)
+    regions: Regions = field(default=WHOLE_FRAMES, repr=False)
+    """The pictures that a photo is scored by. In training it is one: its surest animal's crop, or its whole frame."""
 
     @classmethod
     def from_folder(
@@ -156,7 +160,10 @@ class Dataset:
         """
         # The built-in scenes are in this computer's cache, wherever they were during training.
         root = None if config.path else list_source(config.path, config.positive, on_listing).root
-        return cls._read(record, image_size=config.image_size, resize=config.resize, root=root, on_progress=on_progress)
+        return cls._read(
+            record, image_size=config.image_size, resize=config.resize, root=root, regions=config,
+            on_progress=on_progress,
+        )  # fmt: skip
 
     @classmethod
     def for_evaluation(
@@ -170,6 +177,7 @@ class Dataset:
         """Load photos that the model wasn't trained on, in the source's own splits or else all as test.
 
         A CSV file's columns are those of the configuration unless `columns` names them.
+        `config.detections` must be of these photos, or empty.
 
         Raises:
             DataError: the path can't be used.
@@ -265,8 +273,23 @@ class Dataset:
         """Return the split for scores: test, else valid, else train."""
         return next(split for split in reversed(SPLITS) if self.select(split))
 
+    def boxes(self, path: Path) -> tuple[Box, ...]:
+        """Return the boxes of the animals that a detector found in a photo, the surest first."""
+        return (self.regions.boxes.get(absolute(path)) or ()) if isinstance(self.regions, Crops) else ()
+
+    def picture_digest(self, example: Example) -> str:
+        """Return a text that is equal for equal pixels: the photo's digest, and another one for each crop of it."""
+        crop = self.regions.surest(example.path) if isinstance(self.regions, Crops) else None
+        if crop is None:
+            return example.digest
+        return hashlib.blake2b(f"{example.digest} {json.dumps(crop)}".encode(), digest_size=16).hexdigest()
+
     def to_json(self) -> dict[str, Any]:
         """Return the content of dataset.json, from which `from_record` loads the same photos again."""
+
+        def boxes(path: Path) -> dict[str, Any]:
+            return {"boxes": self.boxes(path)} if self.boxes(path) else {}
+
         examples = [
             {
                 "path": example.path.relative_to(self.root).as_posix(),
@@ -274,11 +297,12 @@ class Dataset:
                 "subclass": example.subclass,
                 "split": example.split,
                 "digest": example.digest,
+                **boxes(example.path),
             }
             for example in self.examples
         ]
         skipped = [
-            {"path": photo.path.relative_to(self.root).as_posix(), "reason": photo.reason}
+            {"path": photo.path.relative_to(self.root).as_posix(), "reason": photo.reason, **boxes(photo.path)}
             | ({"unread": True} if photo.unread else {})
             for photo in self.skipped
         ]
@@ -304,7 +328,7 @@ class Dataset:
         return cls._load(
             listing, config.positive, image_size=config.image_size, resize=config.resize,
             shares={"test": config.test_share, "valid": config.valid_share}, split_seed=config.split_seed,
-            on_progress=on_progress,
+            regions=config, on_progress=on_progress,
         )  # fmt: skip
 
     @classmethod
@@ -317,10 +341,11 @@ class Dataset:
         resize: ResizeMode,
         shares: Mapping[Split, float],
         split_seed: int,
+        regions: DataConfig | None = None,
         cache_root: Path | None = None,
         on_progress: OnProgress | None = None,
     ) -> Self:
-        """Check, split and decode the rows of any source."""
+        """Check, split and decode the rows of any source; `regions` has the keys of what a photo is seen as."""
         root, given, where = listing.root, listing.splits, listing.file or listing.root
         classes = (f"not_{positive[0]}", positive[0])
         unread = tuple(photo for photo in listing.skipped if photo.unread)
@@ -345,7 +370,10 @@ class Dataset:
             raise DataError(f"{where} has photos for {min(given)} but none to train on ({missing}): {others}")
         check_splits(where, examples, classes, given)
 
-        cache = build_cache(paths, image_size, resize, root=cache_root, on_progress=on_progress)
+        seen = _find_regions(root, regions)
+        cache = build_cache(
+            paths, image_size, resize, crops=_crops(seen, paths), root=cache_root, on_progress=on_progress
+        )
         reasons |= {row: reason for row, reason in enumerate(cache.reasons) if reason is not None}
         examples = [
             replace(example, digest=cache.digests[example.row]) for example in examples if example.row not in reasons
@@ -362,8 +390,8 @@ class Dataset:
         check_splits(where, examples, classes, {*(given or {"train"}), *wanted})
         skipped = [*(SkippedPhoto(paths[row], reason) for row, reason in reasons.items()), *unread]
         skipped.sort(key=lambda photo: photo.path.parts)
-        fingerprint = _take_fingerprint(root, examples)
-        return cls(root, tuple(positive), classes, tuple(examples), tuple(skipped), fingerprint, cache.pixels)
+        dataset = cls(root, tuple(positive), classes, tuple(examples), tuple(skipped), "", cache.pixels, seen)
+        return replace(dataset, fingerprint=_take_fingerprint(dataset))
 
     @classmethod
     def _read(
@@ -374,6 +402,7 @@ class Dataset:
         resize: ResizeMode,
         root: Path | None = None,
         splits: Collection[Split] = SPLITS,
+        regions: DataConfig | None = None,
         cache_root: Path | None = None,
         on_progress: OnProgress | None = None,
     ) -> Self:
@@ -389,6 +418,11 @@ class Dataset:
             )
             positive, classes = tuple(record["positive"]), (record["classes"][0], record["classes"][1])
             fingerprint = str(record["fingerprint"])
+            boxes = {
+                absolute(root / row["path"]): tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in each)
+                for row in [*record["examples"], *record["skipped"]]
+                if (each := row.get("boxes"))
+            }
         except (KeyError, IndexError, TypeError, ValueError) as error:
             raise DataError("the list of photos in the run (dataset.json) is damaged: train again") from error
         absent = [photo.path for photo in found if photo.split in splits and not photo.path.exists()]
@@ -397,13 +431,34 @@ class Dataset:
         # All photos in the order of training, not only those asked for: then the cache of training fits.
         paths = [example.path for example in found] + [photo.path for photo in skipped if not photo.unread]
         paths.sort(key=lambda path: path.parts)
-        cache = build_cache(paths, image_size, resize, root=cache_root, on_progress=on_progress)
+        # Not the detector's file, which may have changed or moved since.
+        seen = _find_regions(root, regions, boxes)
+        cache = build_cache(
+            paths, image_size, resize, crops=_crops(seen, paths), root=cache_root, on_progress=on_progress
+        )
         rows = {path: row for row, path in enumerate(paths)}
         examples = tuple(replace(example, row=rows[example.path]) for example in found if example.split in splits)
         changed = [example.path for example in examples if cache.digests[example.row] != example.digest]
         if changed:
             raise _changed(root, changed, "has changed since training")
-        return cls(root, positive, classes, examples, skipped, fingerprint, cache.pixels)
+        return cls(root, positive, classes, examples, skipped, fingerprint, cache.pixels, seen)
+
+
+def _find_regions(
+    root: Path, config: DataConfig | None, boxes: Mapping[str, tuple[Box, ...] | None] | None = None
+) -> Regions:
+    """Return how the photos below a folder are seen; `boxes` of their animals are read from `detections` if None."""
+    if config is None:
+        return WHOLE_FRAMES
+    if config.detections:
+        if boxes is None:
+            boxes = read_detections(Path(config.detections)).boxes([root], config.detection_threshold)
+        return Crops(boxes, config.crop_padding)
+    return Tiles(config.tiles) if config.tiles else WHOLE_FRAMES
+
+
+def _crops(regions: Regions, paths: Sequence[Path]) -> list[Crop | None] | None:
+    return [regions.surest(path) for path in paths] if isinstance(regions, Crops) else None
 
 
 def _changed(root: Path, paths: list[Path], what: str) -> DataError:
@@ -415,6 +470,9 @@ def _changed(root: Path, paths: list[Path], what: str) -> DataError:
     )
 
 
-def _take_fingerprint(root: Path, examples: list[Example]) -> str:
-    rows = [(each.path.relative_to(root).as_posix(), each.digest, each.label, each.split) for each in examples]
+def _take_fingerprint(dataset: Dataset) -> str:
+    rows = [
+        (each.path.relative_to(dataset.root).as_posix(), each.digest, each.label, each.split, *dataset.boxes(each.path))
+        for each in dataset.examples
+    ]
     return hashlib.blake2b(json.dumps(sorted(rows)).encode(), digest_size=16).hexdigest()

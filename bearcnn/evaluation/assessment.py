@@ -122,7 +122,7 @@ class Assessment:
             "choice": self.choice.to_json(),
             "operating_point": self.point.to_json(),
             "groups": [asdict(row) for row in self.groups],
-            "mistakes": [asdict(photo) for photo in self.mistakes],
+            "mistakes": [photo.to_json() for photo in self.mistakes],
             "notes": self.notes,
             "without": None if self.without is None else asdict(self.without),
             **({} if self.unsure is None else {"unsure": self.unsure.to_json()}),

@@ -8,10 +8,12 @@ given test part: each of the others has the answer of a network of the same kind
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bearcnn.data.regions import Box
 from bearcnn.data.splits import FOLDS, Split
 from bearcnn.errors import RunError
 from bearcnn.evaluation.calibration import apply_temperature
@@ -36,11 +38,16 @@ class LabelledPrediction:
     digest: str
     probability: float
     grey: bool  # without colour, as infrared photos are
+    area: Box | None = None  # the part of the photo whose answer it is; None for the whole frame
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a dictionary that `json.dumps` takes; a whole frame's area isn't in it."""
+        return {name: value for name, value in asdict(self).items() if name != "area" or value is not None}
 
 
 def write_predictions(run: Run, predictions: Iterable[LabelledPrediction]) -> None:
     """Write the predictions into the run; they replace any older ones."""
-    lines = "".join(json.dumps(asdict(prediction)) + "\n" for prediction in predictions)
+    lines = "".join(json.dumps(prediction.to_json()) + "\n" for prediction in predictions)
     write_atomically(run.predictions_file, lines.encode(), overwrite=True)
 
 
@@ -54,9 +61,14 @@ def read_predictions(run: Run) -> list[LabelledPrediction]:
     if not file.is_file():
         raise RunError(f"{run.directory} has no {file.name}; write it with: bearcnn evaluate {run.directory}")
     try:
-        return [LabelledPrediction(**json.loads(line)) for line in file.read_text(encoding="utf-8").splitlines()]
+        return [_from_json(json.loads(line)) for line in file.read_text(encoding="utf-8").splitlines()]
     except (ValueError, TypeError):
         raise RunError(f"{file} is damaged; delete it and run: bearcnn evaluate {run.directory}") from None
+
+
+def _from_json(fields: dict[str, Any]) -> LabelledPrediction:
+    area = fields.get("area")
+    return LabelledPrediction(**{**fields, "area": None if area is None else tuple(area)})
 
 
 def read_folds(run: Run, temperature: float = 1.0) -> list[LabelledPrediction]:

@@ -21,12 +21,14 @@ from bearcnn._version import __version__
 from bearcnn.bodies import find_body
 from bearcnn.config import Config
 from bearcnn.data.dataset import Dataset
+from bearcnn.data.regions import WHOLE_FRAMES
 from bearcnn.evaluation.calibration import fit_temperature
 from bearcnn.inference.predictor import BATCH_SIZE
+from bearcnn.inference.score import answer_best
 from bearcnn.manifest import Manifest
 from bearcnn.model.bodies import PretrainedBody
 from bearcnn.model.network import BearCNN, bear_logit
-from bearcnn.model.predict import predict_logits
+from bearcnn.model.predict import logits_of, predict_logits
 from bearcnn.training.maps import network_inputs
 
 CALIBRATION_PHOTOS = 128
@@ -112,9 +114,15 @@ def describe(
 
 
 def calibrate(network: BearCNN, dataset: Dataset, config: Config) -> float:
-    """Fit the temperature of a network on the validation photos (Guo et al. 2017)."""
+    """Fit the temperature of a network on the validation photos (Guo et al. 2017).
+
+    Of a photo of several pictures it is that of the best one's answer, which is the photo's.
+    """
     rows, labels = dataset.arrays("valid")
-    return fit_temperature(labels, predict_logits(network, network_inputs(network, dataset, config), rows))
+    if dataset.regions == WHOLE_FRAMES:
+        return fit_temperature(labels, predict_logits(network, network_inputs(network, dataset, config), rows))
+    logits, _ = answer_best(logits_of(network), dataset, dataset.select("valid"), config.data.resize)
+    return fit_temperature(labels, logits)
 
 
 def batches(photos: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:

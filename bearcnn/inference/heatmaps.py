@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from bearcnn.data.photos import load_photo, resize_photo
+from bearcnn.data.regions import WHOLE, Box, Region, least_sides
 from bearcnn.errors import BearcnnError, PhotoError
 from bearcnn.files import write_atomically
 from bearcnn.inference.predictor import OnWindows
@@ -18,6 +19,7 @@ from bearcnn.inference.windows import window_centres
 from bearcnn.manifest import Manifest
 
 LONGER_SIDE = (480, 800)  # of a drawn photo, at least and at most, in pixels
+GAP = 8  # between a photo and its best picture, in pixels
 
 # Light to dark orange: one hue, which the colour-blind can tell from grey, too.
 _SCALE = np.array([[253, 208, 120], [240, 140, 30], [200, 60, 0]], np.float32)
@@ -70,9 +72,16 @@ def draw_heatmap(
     probability: float,
     positive: str,
     centres: NDArray[np.floating[Any]] | None = None,
+    beside: Image.Image | None = None,
 ) -> Image.Image:
-    """Draw window scores on a page with the answer for the whole photo and a legend below."""
+    """Draw window scores on a page with the answer for the whole photo and a legend below.
+
+    If `pixels` are an area of the photo, `beside` is the photo with that area marked, and is drawn left of it.
+    """
     picture = draw_windows(pixels, scores, centres)
+    shown = "whole photo" if beside is None else "the framed part"
+    if beside is not None:
+        picture = _put_side_by_side(beside, picture)
     # Under a narrow photo the legend must be readable, too.
     width = max(picture.width, 420)
     page = Image.new("RGB", (width, picture.height + 62), "white")
@@ -80,7 +89,7 @@ def draw_heatmap(
     draw, top = ImageDraw.Draw(page), picture.height + 8
     large, small = ImageFont.load_default(20), ImageFont.load_default(13)
     draw.text((12, top), f"{positive}: probability {probability:.3f}", fill="black", font=large)
-    draw.text((12, top + 27), f"whole photo; best window {scores.max():.2f}", fill="#444444", font=small)
+    draw.text((12, top + 27), f"{shown}; best window {scores.max():.2f}", fill="#444444", font=small)
     bar = 180
     left = width - bar - 12
     color, opacity = shade(np.linspace(0.5, 1, bar))
@@ -90,6 +99,14 @@ def draw_heatmap(
     draw.text((left + bar / 2, top + 27), "this window alone", fill="#444444", font=small, anchor="ma")
     draw.text((left + bar, top + 27), "1", fill="#444444", font=small, anchor="ra")
     return page
+
+
+def _put_side_by_side(left: Image.Image, right: Image.Image) -> Image.Image:
+    """Put two pictures beside each other, with a gap between them."""
+    both = Image.new("RGB", (left.width + GAP + right.width, max(left.height, right.height)), "white")
+    both.paste(left, (0, 0))
+    both.paste(right, (left.width + GAP, 0))
+    return both
 
 
 def open_heatmaps(directory: Path, manifest: Manifest) -> OnWindows:
@@ -106,9 +123,20 @@ def open_heatmaps(directory: Path, manifest: Manifest) -> OnWindows:
     if taken:
         raise BearcnnError(f"{directory} is not empty; nothing is ever overwritten: choose another folder")
 
-    def save(path: Path, pixels: NDArray[np.uint8], probability: float, scores: NDArray[np.float32]) -> None:
+    def save(
+        path: Path, pixels: NDArray[np.uint8], probability: float, scores: NDArray[np.float32], region: Region
+    ) -> None:
         centres = window_centres(manifest, len(scores))
-        page = draw_heatmap(_read_large(path, pixels, manifest), scores, probability, manifest.classes[1], centres)
+        larger = max(LONGER_SIDE[1], *least_sides([region.area], LONGER_SIDE[0]))
+        try:
+            image, area = load_photo(path, at_least=larger), region.area
+        except PhotoError:  # deleted since: the network's pixels are left
+            image, area = Image.fromarray(pixels), WHOLE
+        if area == WHOLE:
+            seen, beside = _resize_as_seen(image, manifest), None
+        else:
+            seen, beside = resize_photo(image, LONGER_SIDE[0], manifest.resize, area), _mark_area(image, area)
+        page = draw_heatmap(seen, scores, probability, manifest.classes[1], centres, beside=beside)
         buffer = BytesIO()
         page.save(buffer, "JPEG", quality=88)
         target = _choose_name(directory, path)
@@ -134,18 +162,27 @@ def _lies_in(path: Path, folder: Path) -> bool:
         return False
 
 
-def _read_large(path: Path, pixels: NDArray[np.uint8], manifest: Manifest) -> NDArray[np.uint8]:
-    """Load the photo large enough to look at, with the same frame as the network's pixels."""
-    try:
-        image = load_photo(path, at_least=LONGER_SIDE[1])
-    except PhotoError:  # deleted since: the network's pixels are left
-        image = Image.fromarray(pixels)
+def _resize_as_seen(image: Image.Image, manifest: Manifest) -> NDArray[np.uint8]:
+    """Resize a photo to look at, with the same frame as the network's pixels."""
     longer = min(max(LONGER_SIDE[0], *image.size), LONGER_SIDE[1])
     if manifest.resize != "squish":
         return resize_photo(image, longer, manifest.resize)
+    return np.asarray(_resize_to(image, longer))
+
+
+def _mark_area(image: Image.Image, area: Box) -> Image.Image:
+    """Resize a photo to look at, with a frame around an area of it."""
+    photo = _resize_to(image, LONGER_SIDE[1])
+    left, top, right, bottom = area
+    width, height = photo.size
+    _frame(photo, (round(left * width), round(top * height), round(right * width) - 1, round(bottom * height) - 1))
+    return photo
+
+
+def _resize_to(image: Image.Image, longer: int) -> Image.Image:
     scale = longer / max(image.size)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    return np.asarray(image.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0))
+    return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
 
 
 def _choose_name(directory: Path, photo: Path) -> Path:

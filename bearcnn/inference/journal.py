@@ -195,8 +195,11 @@ def _read_journal(
         row = _parse(line)
         if row is None:  # a power cut can leave zeros; this photo and the later ones are answered again
             break
-        state = row.pop("state")
-        known[row["path"]] = (None if state is None else (state[0], state[1]), Prediction(**row))
+        state, box = row.pop("state"), row.pop("box", None)
+        known[row["path"]] = (
+            None if state is None else (state[0], state[1]),
+            Prediction(**row, box=None if box is None else tuple(box)),
+        )
         end += len(line) + 1
     return known, end
 

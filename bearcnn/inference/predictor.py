@@ -4,7 +4,7 @@ It runs on a small computer beside the camera, for one photo or for a million: i
 holds a few dozen photos at a time.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
@@ -16,8 +16,10 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from bearcnn.data.photos import load_pixels
+from bearcnn.data.photos import load_pixels, load_regions
+from bearcnn.data.regions import WHOLE_FRAME, WHOLE_FRAMES, Region, Regions, Tiles
 from bearcnn.errors import ModelFileError, PhotoError
+from bearcnn.geometry import ResizeMode
 from bearcnn.inference.paths import expand_paths, find_model
 from bearcnn.inference.prediction import Prediction
 from bearcnn.machine import usable_cpus
@@ -31,8 +33,11 @@ Pixels = NDArray[np.uint8]
 Answers = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Probabilities of the positive class, for each picture (n,) and for each window of it (n, rows, columns)."""
 
-OnWindows = Callable[[Path, Pixels, float, NDArray[np.float32]], None]
-"""Takes a photo's path, pixels, probability and window scores (rows, columns)."""
+OnWindows = Callable[[Path, Pixels, float, NDArray[np.float32], Region], None]
+"""Takes a photo's path; its best picture's pixels, probability and window scores (rows, columns); and its region."""
+
+Pictures = list[tuple[Region, Pixels]]
+"""The pictures of one photo, each (size, size, 3)."""
 
 Key = TypeVar("Key")
 Loaded = TypeVar("Loaded")
@@ -58,17 +63,24 @@ class Predictor:
         self._session, self.manifest = open_onnx(path, options)
         self._check_graph(path)
 
-    def predict(self, photos: Iterable[Path | str] | Path | str) -> list[Prediction]:
+    @property
+    def regions(self) -> Regions:
+        """The pictures of a photo that the threshold was chosen for: its whole frame, or that and tiles."""
+        tiles = self.manifest.config.get("data", {}).get("tiles", 0)
+        return Tiles(tiles) if isinstance(tiles, int) and tiles > 0 else WHOLE_FRAMES
+
+    def predict(self, photos: Iterable[Path | str] | Path | str, regions: Regions | None = None) -> list[Prediction]:
         """Answer photos, folders (with all below them) and patterns such as "card/**/*.jpg", in their order.
 
-        A photo that can't be read gets a prediction with the reason. `predict_photos` gives the same one by one.
+        A photo has the highest answer of its `regions`, those of the predictor unless given. A photo that can't be read
+        gets a prediction with the reason. `predict_photos` gives the same one by one.
 
         Raises:
             DataError: an argument is empty, or a pattern leads too deep.
         """
         arguments = [photos] if isinstance(photos, str | Path) else photos
         paths = expand_paths((str(argument) for argument in arguments), BytesIO())
-        return list(predict_photos(self, paths))
+        return list(predict_photos(self, paths, regions=regions))
 
     def predict_batches(self, batches: Iterable[tuple[Key, Pixels]]) -> Iterator[tuple[Key, Answers]]:
         """Answer batches of pictures one by one, each before the next is read.
@@ -129,53 +141,84 @@ def predict_photos(
     predictor: Predictor,
     paths: Iterable[Path],
     *,
+    regions: Regions | None = None,
     batch_size: int = BATCH_SIZE,
     workers: int | None = None,
     on_windows: OnWindows | None = None,
 ) -> Iterator[Prediction]:
     """Yield one prediction for each path, in order; a photo that can't be read gives one with the reason.
 
-    `workers` threads (one per core unless given) decode photos ahead of the network, at most three batches beyond the
-    predictions taken. A thread reads `paths` as well: a single path is answered at once, without waiting for a full
-    batch. An exception of `paths` is raised here. `on_windows` is called for each photo before its prediction is
-    yielded.
+    A photo of several `regions` (those of the predictor unless given) has the highest probability of them; one of none
+    has probability 0. `workers` threads (one per core unless given) decode photos ahead of the network, at most three
+    batches beyond the predictions taken. A thread reads `paths` as well: a single path is answered at once, without
+    waiting for a full batch. An exception of `paths` is raised here. `on_windows` is called for each photo with a
+    picture, before its prediction is yielded.
     """
     manifest = predictor.manifest
-    empty = np.empty((0, manifest.image_size, manifest.image_size, 3), np.uint8)
-
-    def load(path: Path) -> Pixels | PhotoError:
-        try:
-            return load_pixels(path, manifest.image_size, manifest.resize)
-        except PhotoError as error:
-            return error
-
-    def batches() -> Iterator[tuple[list[tuple[Path, Pixels | PhotoError]], Pixels]]:
-        for photos in read_ahead(paths, load, batch_size, workers or usable_cpus()):
-            pixels = [loaded for _, loaded in photos if not isinstance(loaded, PhotoError)]
-            yield photos, np.stack(pixels) if pixels else empty
-
-    for photos, answers in predictor.predict_batches(batches()):
-        answered = zip(*answers, strict=True)
+    regions = predictor.regions if regions is None else regions
+    for photos in load_ahead(paths, regions, manifest.image_size, manifest.resize, batch_size, workers):
+        answers = predictor.predict_pixels(stack_pictures(photos, manifest.image_size))
+        start = 0
         for path, loaded in photos:
             if isinstance(loaded, PhotoError):
                 yield Prediction(str(path), None, None, str(loaded))
                 continue
-            probability, windows = next(answered)
-            prediction = _to_prediction(path, float(probability), manifest)
+            if not loaded:
+                yield _to_prediction(path, 0.0, manifest)
+                continue
+            probabilities, windows = (each[start : start + len(loaded)] for each in answers)
+            start += len(loaded)
+            best = int(probabilities.argmax())  # the first of equal ones; NaN, where there is one
+            region, pixels = loaded[best]
+            prediction = _to_prediction(path, float(probabilities[best]), manifest, region)
             if on_windows is not None and prediction.probability is not None:
-                on_windows(path, loaded, prediction.probability, windows)
+                on_windows(path, pixels, prediction.probability, windows[best], region)
             yield prediction
 
 
+def load_ahead(
+    paths: Iterable[Path],
+    regions: Regions,
+    size: int,
+    resize: ResizeMode,
+    batch_size: int = BATCH_SIZE,
+    workers: int | None = None,
+) -> Iterator[list[tuple[Path, Pictures | PhotoError]]]:
+    """Yield the pictures of photos in order, loaded ahead in threads, in batches of about `batch_size` pictures.
+
+    Memory holds three batches, and a photo for each thread. A photo that can't be read has the reason.
+    """
+
+    def load(path: Path) -> Pictures | PhotoError:
+        try:
+            if regions == WHOLE_FRAMES:
+                return [(WHOLE_FRAME, load_pixels(path, size, resize))]
+            return load_regions(path, regions.of(path), size, resize)
+        except PhotoError as error:
+            return error
+
+    workers = workers or usable_cpus()
+    if regions.most == 1:
+        return read_ahead(paths, load, batch_size, workers)
+    photos = max(1, batch_size // regions.most)
+    return read_ahead(paths, load, photos, workers, ahead=max(2 * photos, workers))
+
+
+def stack_pictures(photos: Sequence[tuple[Path, Pictures | PhotoError]], size: int) -> Pixels:
+    """Return all pictures of some photos in their order, (n, size, size, 3)."""
+    pictures = [pixels for _, loaded in photos if not isinstance(loaded, PhotoError) for _, pixels in loaded]
+    return np.stack(pictures) if pictures else np.empty((0, size, size, 3), np.uint8)
+
+
 def read_ahead(
-    paths: Iterable[Path], load: Callable[[Path], Loaded], batch_size: int, workers: int
+    paths: Iterable[Path], load: Callable[[Path], Loaded], batch_size: int, workers: int, ahead: int | None = None
 ) -> Iterator[list[tuple[Path, Loaded]]]:
     """Load photos in threads while the caller works, and yield them in order, in batches.
 
-    A batch is full unless the paths come more slowly than the caller takes the photos. An exception of `load` or
-    `paths` is raised here.
+    `ahead` photos (two batches unless given) are loaded before they are asked for. A batch is full unless the paths
+    come more slowly than the caller takes the photos. An exception of `load` or `paths` is raised here.
     """
-    waiting: Queue[tuple[Path, Future[Loaded]] | Exception | None] = Queue(2 * batch_size)
+    waiting: Queue[tuple[Path, Future[Loaded]] | Exception | None] = Queue(ahead or 2 * batch_size)
     stopped = Event()
 
     def submit_all() -> None:
@@ -212,10 +255,11 @@ def read_ahead(
                 item[1].cancel()
 
 
-def _to_prediction(path: Path, probability: float, manifest: Manifest) -> Prediction:
+def _to_prediction(path: Path, probability: float, manifest: Manifest, region: Region = WHOLE_FRAME) -> Prediction:
     if not 0 <= probability <= 1:  # NaN is below every threshold, as if there were no bear
         return Prediction(str(path), None, None, f"the model answers {probability}: its file is damaged")
-    return Prediction(str(path), probability, manifest.classes[probability >= manifest.threshold], None)
+    label = manifest.classes[probability >= manifest.threshold]
+    return Prediction(str(path), probability, label, None, region.box)
 
 
 def _join(batches: Iterable[tuple[object, Answers]]) -> Answers:

@@ -1,14 +1,18 @@
-"""Scoring of a model file: predictions of a data set's labelled photos, and the pointing game on drawn bears."""
+"""Scoring of a model: predictions of a data set's labelled photos, and the pointing game on drawn bears."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bearcnn.data import OnProgress
 from bearcnn.data.dataset import Dataset
+from bearcnn.data.names import readable
+from bearcnn.data.regions import WHOLE_FRAME, WHOLE_FRAMES, Box, Crops
 from bearcnn.data.splits import Example, Split
 from bearcnn.data.synthetic.boxes import read_boxes
+from bearcnn.errors import DataError, PhotoError
 from bearcnn.evaluation.localization import PointingGame, play_pointing_game
 from bearcnn.evaluation.predictions import (
     HELD_OUT,
@@ -17,7 +21,8 @@ from bearcnn.evaluation.predictions import (
     read_folds,
     write_predictions,
 )
-from bearcnn.inference.predictor import Predictor, predict_rows
+from bearcnn.geometry import ResizeMode
+from bearcnn.inference.predictor import Pixels, Predictor, load_ahead, predict_rows, stack_pictures
 from bearcnn.inference.windows import window_centres
 from bearcnn.runs import Run
 
@@ -28,17 +33,69 @@ _COLOURLESS = 6
 def predict_split(
     predictor: Predictor, dataset: Dataset, split: Split, on_progress: OnProgress | None = None
 ) -> list[LabelledPrediction]:
-    """Predict each photo of a split, in the order of the paths."""
+    """Predict each photo of a split, in the order of the paths, by the pictures that the data set's regions say.
+
+    Raises:
+        DataError: a photo of several pictures can't be read any more.
+    """
     examples = dataset.select(split)
-    rows, _ = dataset.arrays(split)
-    probabilities, _ = predict_rows(predictor, dataset.pixels, rows, on_progress)
-    return label_predictions(dataset, examples, split, probabilities.tolist())
+    if dataset.regions == WHOLE_FRAMES:
+        rows, _ = dataset.arrays(split)
+        probabilities, _ = predict_rows(predictor, dataset.pixels, rows, on_progress)
+        areas = None
+    else:
+        manifest = predictor.manifest
+
+        def answer(pixels: Pixels) -> NDArray[np.float32]:
+            return predictor.predict_pixels(pixels)[0]
+
+        probabilities, areas = answer_best(answer, dataset, examples, manifest.resize, on_progress)
+    return label_predictions(dataset, examples, split, probabilities.tolist(), areas)
+
+
+def answer_best(
+    answer: Callable[[Pixels], NDArray[np.floating[Any]]],
+    dataset: Dataset,
+    examples: Sequence[Example],
+    resize: ResizeMode,
+    on_progress: OnProgress | None = None,
+) -> tuple[NDArray[Any], list[Box | None]]:
+    """Return the highest answer to each photo's pictures, (photos,), as `predict_photos` sees them, and their areas.
+
+    Args:
+        answer: takes pictures (n, size, size, 3) and returns their answers, (n,).
+        dataset: it says the pictures' regions.
+        examples: the photos.
+        resize: how an area becomes a square.
+        on_progress: counts photos.
+
+    Raises:
+        DataError: a photo can't be read any more.
+    """
+    size, best, areas = dataset.pixels.shape[1], [], []
+    for photos in load_ahead((example.path for example in examples), dataset.regions, size, resize):
+        answers, start = answer(stack_pictures(photos, size)), 0
+        for path, loaded in photos:
+            if isinstance(loaded, PhotoError):
+                raise DataError(f"{readable(path)} can't be read any more: {loaded}")
+            place = int(answers[start : start + len(loaded)].argmax())
+            best.append(answers[start + place])
+            region, _ = loaded[place]
+            areas.append(None if region == WHOLE_FRAME else region.area)
+            start += len(loaded)
+        if on_progress:
+            on_progress(len(best), len(examples))
+    return np.array(best), areas
 
 
 def label_predictions(
-    dataset: Dataset, examples: Sequence[Example], split: str, probabilities: Sequence[float]
+    dataset: Dataset,
+    examples: Sequence[Example],
+    split: str,
+    probabilities: Sequence[float],
+    areas: Sequence[Box | None] | None = None,
 ) -> list[LabelledPrediction]:
-    """Put a model's answers beside the examples that they belong to."""
+    """Put a model's answers, of these areas or else of whole frames, beside the examples that they belong to."""
     return [
         LabelledPrediction(
             path=example.path.relative_to(dataset.root).as_posix(),
@@ -48,8 +105,9 @@ def label_predictions(
             digest=example.digest,
             probability=probability,
             grey=is_grey(np.asarray(dataset.pixels[example.row])),
+            area=area,
         )
-        for example, probability in zip(examples, probabilities, strict=True)
+        for example, probability, area in zip(examples, probabilities, areas or [None] * len(examples), strict=True)
     ]
 
 
@@ -72,9 +130,9 @@ def point_at_bears(
 ) -> dict[str, PointingGame] | None:
     """Play the pointing game with a split's bears: with "all" of them, and with those "found" at the threshold.
 
-    None if the bears' boxes are unknown: only drawn scenes have boxes.
+    None if the bears' boxes are unknown: only drawn scenes have boxes, and crops are other pictures.
     """
-    boxes = read_boxes(dataset.root)
+    boxes = {} if isinstance(dataset.regions, Crops) else read_boxes(dataset.root)
     bears = [example for example in dataset.select(split) if example.path in boxes]
     if not bears:
         return None

@@ -1,5 +1,6 @@
 """A network's answers to decoded photos, batch by batch."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -31,3 +32,8 @@ def predict_logits(
         batch = torch.from_numpy(np.asarray(inputs[rows[start : start + batch_size]])).permute(0, 3, 1, 2).to(device)
         logits.append(bear_logit(network(batch), network.output_classes).double().cpu().numpy())
     return np.concatenate(logits) if logits else np.zeros(0)
+
+
+def logits_of(network: BearCNN) -> Callable[[NDArray[np.uint8]], NDArray[np.float64]]:
+    """Return the function that computes a network's log odds of a bear in pictures (n, size, size, 3), as (n,)."""
+    return lambda pixels: predict_logits(network, pixels, np.arange(len(pixels)))

@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from bearcnn.data.photos import load_pixels
+from bearcnn.data.photos import load_pixels, load_regions
+from bearcnn.data.regions import Box, Region
 from bearcnn.errors import ModelFileError, PhotoError
 from bearcnn.evaluation.predictions import LabelledPrediction
+from bearcnn.geometry import ResizeMode
 from bearcnn.inference.predictor import Predictor
 
 SIDE = 192
@@ -20,7 +22,10 @@ SIDE = 192
 
 @dataclass(frozen=True, slots=True)
 class Thumbnail:
-    """A photo with the model's answer; the pictures are data URIs, empty where the photo or the model can't be read."""
+    """A photo, or the part of it that was answered, with the model's answer.
+
+    The pictures are data URIs, empty where the photo or the model can't be read.
+    """
 
     prediction: LabelledPrediction
     photo: str
@@ -39,7 +44,7 @@ def make_thumbnails(photos: Sequence[LabelledPrediction], root: Path, model: Pat
     pixels: list[NDArray[np.uint8]] = []
     for number, photo in enumerate(photos):
         try:
-            small, seen = (load_pixels(root / photo.path, side, resize) for side in (SIDE, size))
+            small, seen = (_load(root / photo.path, photo.area, side, resize) for side in (SIDE, size))
         except PhotoError:
             continue
         pictures[number] = _jpeg(small)
@@ -49,6 +54,14 @@ def make_thumbnails(photos: Sequence[LabelledPrediction], root: Path, model: Pat
         _lay_over(photo, pictures[number], next(windows)) if number in pictures else Thumbnail(photo, "", "", None)
         for number, photo in enumerate(photos)
     ]
+
+
+def _load(path: Path, area: Box | None, size: int, resize: ResizeMode) -> NDArray[np.uint8]:
+    """Read the part of a photo that was answered, (size, size, 3)."""
+    if area is None:
+        return load_pixels(path, size, resize)
+    ((_, pixels),) = load_regions(path, lambda width, height: [Region(area, None)], size, resize)
+    return pixels
 
 
 def draw_windows(scores: NDArray[np.float32]) -> str:

@@ -29,11 +29,13 @@ DROPOUTS: dict[str, tuple[str, ...]] = {
 DEFAULT_RATES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 
 _OTHER_PHOTOS = {
-    "data.path", "data.positive", "data.columns", "data.valid_share", "data.test_share", "data.split_seed",
-}  # fmt: skip
+    *("data.path", "data.positive", "data.columns", "data.valid_share", "data.test_share", "data.split_seed"),
+    *("data.detections", "data.detection_threshold"),
+}
 _NOT_A_SETTING = {
     "train.seed": "every setting runs with several seeds anyway; use `seeds`",
     "train.name": "it changes nothing",
+    "data.tiles": "trials are scored on whole frames",
     "train.folds": "trials are compared on the validation photos",
 }
 
@@ -257,6 +259,11 @@ def digest_config(config: Config) -> str:
         del content["train"]["unfreeze"], content["train"]["unfreeze_epochs"], content["train"]["unfreeze_lr"]
     if content["train"]["views"] == 2:
         del content["train"]["views"]
+    data = content["data"]
+    if not data["detections"]:
+        del data["detections"], data["detection_threshold"], data["crop_padding"]
+    if not data["tiles"]:
+        del data["tiles"]
     # 0 or nothing is off: sweeps before these keys existed
     for section, key in (("data", "columns"), ("data", "photos"), ("train", "min_steps"), ("train", "folds")):
         if not content[section][key]:

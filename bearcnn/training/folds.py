@@ -6,12 +6,16 @@ its photos remain, and what only training needed is deleted.
 
 import shutil
 
+import torch
+
 from bearcnn.config import Config
 from bearcnn.data.dataset import Dataset
+from bearcnn.data.regions import WHOLE_FRAMES
 from bearcnn.data.splits import FOLDS
 from bearcnn.evaluation.metrics import score
 from bearcnn.evaluation.predictions import as_arrays, read_predictions, write_predictions
-from bearcnn.inference.score import label_predictions
+from bearcnn.inference.score import answer_best, label_predictions
+from bearcnn.model.predict import logits_of
 from bearcnn.reporter import SILENT, Reporter
 from bearcnn.runs import EpochRecord, Run
 from bearcnn.training.fit import Callbacks, fit_whole
@@ -54,9 +58,14 @@ class _FoldReporter(Reporter):
 def _judge(fold: Run, config: Config, dataset: Dataset, cbs: Callbacks, reporter: Reporter) -> None:
     """Train a fold's network, and write its answers to its validation photos."""
     learner = fit_whole(fold, config, dataset, cbs=cbs, reporter=reporter).learner
-    with learner.no_bar(), learner.no_logging():
-        probabilities, _ = learner.get_preds(ds_idx=1)  # of the last epoch, which is the one that is kept
-    answers = probabilities[:, 1].double().tolist()
-    write_predictions(fold, label_predictions(dataset, dataset.select("valid"), FOLDS, answers))
+    photos = dataset.select("valid")
+    if dataset.regions == WHOLE_FRAMES:
+        with learner.no_bar(), learner.no_logging():
+            probabilities, _ = learner.get_preds(ds_idx=1)  # of the last epoch, which is the one that is kept
+        answers, areas = probabilities[:, 1].double().tolist(), None
+    else:
+        logits, areas = answer_best(logits_of(learner.model), dataset, photos, config.data.resize)
+        answers = torch.from_numpy(logits).sigmoid().tolist()
+    write_predictions(fold, label_predictions(dataset, photos, FOLDS, answers, areas))
     shutil.rmtree(fold.checkpoints)
     fold.dataset_file.unlink(missing_ok=True)

@@ -148,7 +148,7 @@ def _make_index(version: str, dataset: Dataset, data: DataConfig) -> Index:
     rows = len(dataset.pixels)
     photos, digests = [Photo("", -1, -1)] * rows, [""] * rows
     for example in dataset.examples:
-        photos[example.row], digests[example.row] = Photo(str(example.path), -1, -1), example.digest
+        photos[example.row], digests[example.row] = Photo(str(example.path), -1, -1), dataset.picture_digest(example)
     folder = find_common_folder([Photo(str(example.path), -1, -1) for example in dataset.examples])
     return Index(version, data.image_size, data.resize, folder, tuple(photos), tuple(digests), (None,) * rows)
 

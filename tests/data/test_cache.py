@@ -1,3 +1,4 @@
+import hashlib
 import json
 import multiprocessing
 import os
@@ -9,6 +10,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import PIL
 import pytest
 from PIL import Image
 
@@ -16,6 +18,7 @@ from bearcnn.data import cache as cache_module
 from bearcnn.data.cache import PixelCache, build_cache
 from bearcnn.data.cache_folder import cache_root, clear_caches, list_caches
 from bearcnn.data.photos import load_pixels
+from bearcnn.data.regions import Crop
 from bearcnn.errors import DataError
 
 
@@ -321,3 +324,62 @@ def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch
     assert cache_root() == tmp_path / "own"
     monkeypatch.delenv("BEARCNN_CACHE")
     assert cache_root().name == "bearcnn"
+
+
+# Crops
+
+
+def hand_made_key(photos: list[Path], size: int, resize: str) -> str:
+    """The key of an entry of whole frames, as every version has made it."""
+    key = hashlib.blake2b(json.dumps([f"1, Pillow {PIL.__version__}", size, resize]).encode(), digest_size=16)
+    for path in photos:
+        key.update(f"\0{path.stat().st_size} {path.stat().st_mtime_ns} {path}".encode())
+    return key.hexdigest()
+
+
+def test_whole_frames_have_the_key_and_the_index_that_they_always_had(photos: list[Path], root: Path) -> None:
+    cache = build_cache(photos, 8, "squish", root=root)
+    assert cache.directory.name == hand_made_key(photos, 8, "squish")
+    rows = json.loads((cache.directory / "index.json").read_bytes())["photos"]
+    assert [len(row) for row in rows] == [5] * len(photos)
+    assert build_cache(photos, 8, "squish", crops=[None] * len(photos), root=root).directory == cache.directory
+
+
+def test_another_box_of_the_same_photo_is_another_row(photos: list[Path], root: Path, decoded: list[str]) -> None:
+    whole = build_cache(photos, 8, "squish", root=root)
+    crop = Crop(0.0, 0.0, 0.5, 1.0, 0.0)
+    crops: list[Crop | None] = [crop, *[None] * (len(photos) - 1)]
+    decoded.clear()
+    first = build_cache(photos, 8, "squish", crops=crops, root=root)
+    assert decoded == ["0.png"]  # the others are copied from the whole frames
+    assert first.directory != whole.directory
+    assert first.digests == whole.digests  # of the file, whatever is seen of it
+    decoded.clear()
+    again = build_cache(photos, 8, "squish", crops=crops, root=root)
+    assert (decoded, again.directory) == ([], first.directory)
+    for other in (crop._replace(right=0.4), crop._replace(padding=0.1)):
+        changed = build_cache(photos, 8, "squish", crops=[other, *crops[1:]], root=root)
+        assert decoded == ["0.png"]
+        assert changed.directory != first.directory
+        decoded.clear()
+    check_pixels(build_cache(photos, 8, "squish", root=root), photos)
+    assert decoded == []
+
+
+def test_a_crop_shows_its_part_of_the_photo(tmp_path: Path, root: Path) -> None:
+    photo = tmp_path / "halves.png"
+    image = Image.new("RGB", (40, 20), (255, 0, 0))
+    image.paste((0, 0, 255), (20, 0, 40, 20))
+    image.save(photo)
+    left, right = (
+        build_cache([photo], 8, "squish", crops=[Crop(*box, 0.0)], root=root).pixels[0]
+        for box in ((0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0))
+    )
+    assert (left[:, :7] == (255, 0, 0)).all()  # the filter reaches across the edge of a crop
+    assert (right[:, 1:] == (0, 0, 255)).all()
+
+
+def test_a_photo_that_cannot_be_read_has_its_reason_as_a_crop_too(photos: list[Path], root: Path) -> None:
+    photos[0].write_bytes(b"not a picture")
+    cache = build_cache(photos[:2], 8, "squish", crops=[Crop(0.0, 0.0, 1.0, 1.0, 0.0)] * 2, root=root)
+    assert cache.reasons == ("not a picture", None)

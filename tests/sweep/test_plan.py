@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from bearcnn.config import load_config
 from bearcnn.errors import ConfigError, SweepError
 from bearcnn.sweep.plan import (
     digest_config,
@@ -76,6 +77,18 @@ class TestPlan:
         validated = tiny_config(photos, "data.test_share=0", "train.monitor=last", "train.folds=5")
         plain = tiny_config(photos, "data.test_share=0", "train.monitor=last")
         assert digest_config(validated) != digest_config(plain)
+
+    def test_what_photos_are_seen_as_is_not_varied_and_does_not_count_at_its_default(self, photos):
+        for key, values in {
+            "data.tiles": [0, 2],
+            "data.detections": ["a.json"],
+            "data.detection_threshold": [0.1],
+        }.items():
+            with pytest.raises(SweepError, match=rf"{key} can't be varied"):
+                plan_grid(tiny_config(photos), {key: values}, 1)
+        assert digest_config(load_config()) == "4678fd39a69c9395"  # as of sweeps before these keys
+        settings = ["data.tiles=2"], ["data.detections=a.json"], ["data.detections=a.json", "data.crop_padding=0.3"]
+        assert len({digest_config(load_config(None, setting)) for setting in ([], *settings)}) == 4
 
     def test_ids_stay_when_the_sweep_grows(self, photos):
         config = tiny_config(photos)

@@ -16,6 +16,7 @@ from bearcnn.errors import DataError
 from bearcnn.model.bodies import load_body
 from bearcnn.training.dataloaders import build_dataloaders
 from bearcnn.training.maps import Views, open_maps
+from tests.helpers.detections import write_detections
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +60,22 @@ def test_the_size_is_said_first_and_maps_are_computed_once(body, dataset, config
     second = open_maps(body, dataset, config.data, again, root=tmp_path)
     assert again.calls == []
     assert first.filename == second.filename
+
+
+def test_crops_have_maps_of_their_own_and_whole_frames_are_copied(body, dataset, config, tmp_path):
+    names = [example.path.relative_to(dataset.root).as_posix() for example in dataset.examples[:2]]
+    file = write_detections(tmp_path / "md.json", {names[0]: [[0.2, 0.2, 0.4, 0.4]], names[1]: []})
+    data = config.data.model_copy(update={"detections": str(file)})
+    cropped, progress = Dataset.from_config(data), Progress()
+    whole = open_maps(body, dataset, config.data, root=tmp_path)
+    maps = open_maps(body, cropped, data, progress, root=tmp_path)
+    assert maps.filename != whole.filename
+    row = cropped.examples[0].row
+    expected = body(torch.from_numpy(np.array(cropped.pixels[[row]])).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+    torch.testing.assert_close(torch.from_numpy(maps[[row], 0].astype(np.float32)), expected, atol=5e-3, rtol=5e-3)
+    assert np.abs(maps[row].astype(np.float32) - whole[row]).max() > 0.1
+    others = [example.row for example in cropped.examples[1:]]
+    np.testing.assert_array_equal(maps[others], whole[others])
 
 
 def test_only_what_has_changed_is_computed_again(body, dataset, config, tmp_path, monkeypatch):

@@ -21,6 +21,9 @@ COLUMNS = ("path", "label", "probability", "error")
 BURST_COLUMNS = ("burst", "own_probability")
 """Those beside them where bursts share their answer."""
 
+BOX_COLUMNS = ("bbox",)
+"""That beside them where a photo is seen as several pictures, or as crops."""
+
 
 @dataclass(frozen=True)
 class PredictionContext:

@@ -18,4 +18,6 @@ def write_csv(predictions: Iterable[Prediction], context: PredictionContext) -> 
 def _cell(value: object) -> str:
     if value is None:
         return ""
+    if isinstance(value, list):
+        return " ".join(map(str, value))
     return f"{value:.6f}" if isinstance(value, float) else str(value)

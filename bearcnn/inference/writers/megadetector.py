@@ -55,7 +55,7 @@ def _image(prediction: Prediction, folder: Path | None) -> dict[str, Any]:
     box = {
         "category": _ANIMAL,
         "conf": positive,
-        "bbox": _WHOLE_PHOTO,
+        "bbox": prediction.bbox or _WHOLE_PHOTO,
         "classifications": [list(each) for each in both],
     }
     return {"file": file, "detections": [box]}
