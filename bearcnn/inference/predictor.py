@@ -259,7 +259,7 @@ def _to_prediction(path: Path, probability: float, manifest: Manifest, region: R
     if not 0 <= probability <= 1:  # NaN is below every threshold, as if there were no bear
         return Prediction(str(path), None, None, f"the model answers {probability}: its file is damaged")
     label = manifest.classes[probability >= manifest.threshold]
-    return Prediction(str(path), probability, label, None, region.box)
+    return Prediction(str(path), probability, label, None, box=region.box)
 
 
 def _join(batches: Iterable[tuple[object, Answers]]) -> Answers:
