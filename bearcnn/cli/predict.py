@@ -6,13 +6,15 @@ from typing import Annotated
 
 import typer
 
-from bearcnn.cli.options import choice
+from bearcnn.cli.cluster import ClusterOptions
+from bearcnn.cli.options import choice, with_options
 from bearcnn.errors import BearcnnError
 
 STYLES = ("table", "csv", "json", "jsonl")
 """How predictions are printed."""
 
 
+@with_options
 def predict(
     paths: Annotated[
         list[str], typer.Argument(metavar="PATHS...", help="Photos, folders, patterns; - for a list on stdin.")
@@ -27,6 +29,8 @@ def predict(
     heatmaps: Annotated[
         Path | None, typer.Option(metavar="DIR", help="New folder: each photo with its windows' scores drawn over it.")
     ] = None,
+    *,
+    cluster: ClusterOptions,
 ) -> None:
     """Say for each photo whether there is a bear in it, and how sure that is.
 
@@ -41,11 +45,14 @@ def predict(
         bearcnn predict camera1/ --heatmaps drawn
 
         find /mnt/card -name '*.JPG' | bearcnn predict - --model bear.onnx --format jsonl
+
+        bearcnn predict /shared/photos --engine ray --address auto --format csv > bears.csv
     """
     from bearcnn.cli.display.predictions import print_predictions, show_model, summarize_predictions
     from bearcnn.inference.paths import expand_paths, find_model
-    from bearcnn.inference.predictor import Predictor, predict_photos
+    from bearcnn.inference.predictor import Predictor
 
+    cluster.check(heatmaps)
     file = find_model(model)
     predictor = Predictor(file)
     photos, on_windows = expand_paths(paths, sys.stdin.buffer), None
@@ -54,7 +61,7 @@ def predict(
 
         photos, on_windows = keep_outside(photos, heatmaps), open_heatmaps(heatmaps, predictor.manifest)
     show_model(file, predictor.manifest)
-    predictions = predict_photos(predictor, photos, on_windows=on_windows)
+    predictions = cluster.predict(predictor, photos, on_windows)
     counts = print_predictions(predictions, "json" if as_json else style, predictor.manifest.classes)
     summarize_predictions(counts)
     if not any(counts.values()):
