@@ -7,7 +7,8 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
+from pathlib import Path
 from typing import Any
 
 from bearcnn.errors import ClusterError
@@ -19,6 +20,9 @@ INSTALL = '{what} needs Ray: pip install "bearcnn[ray]", on every node of the cl
 @contextmanager
 def connect(address: str, option: str, what: str) -> Iterator[Any]:
     """Connect to a Ray cluster and give the module `ray`; disconnect at the end.
+
+    Ray puts the current folder of this moment before the standard library on its workers' module path: a file
+    `queue.py` beside somebody's photos would run. So it is bearcnn's own folder, and workers need absolute paths.
 
     Args:
         address: host:port or "auto"; empty for a new cluster on this computer, which is stopped at the end.
@@ -34,10 +38,11 @@ def connect(address: str, option: str, what: str) -> Iterator[Any]:
     ray: Any = load_optional("ray", INSTALL.format(what=what))
     _check_address(address, option)
     try:
-        ray.init(
-            address=address or "local", include_dashboard=None if address else False,
-            log_to_driver=False, logging_level="ERROR",
-        )  # fmt: skip
+        with chdir(Path(__file__).parents[1]):
+            ray.init(
+                address=address or "local", include_dashboard=None if address else False,
+                log_to_driver=False, logging_level="ERROR",
+            )  # fmt: skip
     except (ConnectionError, ValueError, RuntimeError) as error:
         where = f"the Ray cluster at {address}" if address else "a Ray cluster on this computer"
         reason = " ".join(str(error).split())[:200]

@@ -5,10 +5,11 @@ Each node keeps its own cache of decoded pixels. Results return to the sweep's p
 log.
 """
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def run_on_ray(job: Job) -> Iterator[Executor]:
         task = ray.remote(_run_remotely).options(num_cpus=resources.cpus, num_gpus=resources.gpus, max_retries=RETRIES)
 
         def run(trials: Sequence[Trial]) -> Iterator[TrialResult]:
-            pending = {task.remote(trial, job.fingerprint, resources.cpus): trial for trial in trials}
+            pending = {task.remote(trial, job.fingerprint, resources.cpus, Path.cwd()): trial for trial in trials}
             while pending:
                 ready, _ = ray.wait(list(pending), num_returns=1)
                 trial = pending.pop(ready[0])
@@ -68,13 +69,14 @@ def _check_nodes(ray: Any, resources: Resources, data: DataConfig, fingerprint: 
     if not nodes:
         wanted = f"{resources.cpus} CPUs" + (f" and {resources.gpus:g} GPUs" if resources.gpus else "")
         raise ClusterError(f"no node of the Ray cluster has {wanted} for a trial; give a trial fewer CPUs or GPUs")
-    problems = ask_nodes(ray, nodes, _check_here, data, fingerprint, seconds=_CHECK_SECONDS)
+    problems = ask_nodes(ray, nodes, _check_here, data, fingerprint, Path.cwd(), seconds=_CHECK_SECONDS)
     if problems:
         raise ClusterError("\n".join(problems))
 
 
-def _check_here(data: DataConfig, fingerprint: str) -> str:
+def _check_here(data: DataConfig, fingerprint: str, here: Path) -> str:
     """Return the reason why this node can't run trials, or an empty text."""
+    _enter(here)
     if data.path and not Path(data.path).is_dir():
         return f"the photos are not at {data.path}; copy them there, or share the folder with every node"
     try:
@@ -85,10 +87,17 @@ def _check_here(data: DataConfig, fingerprint: str) -> str:
     return ""
 
 
+def _enter(folder: Path) -> None:
+    """Go to the folder of the sweep's process, if it is on this node: paths may be relative to it."""
+    with suppress(OSError):
+        os.chdir(folder)
+
+
 _PHOTOS: dict[str, Photos] = {}  # in a worker process of Ray, which stays for the next trial
 
 
-def _run_remotely(trial: Trial, fingerprint: str, threads: int) -> TrialResult:
+def _run_remotely(trial: Trial, fingerprint: str, threads: int, here: Path) -> TrialResult:
+    _enter(here)
     photos = _PHOTOS.setdefault(fingerprint, Photos(fingerprint))
     folder = Path(tempfile.mkdtemp(prefix="bearcnn-trial-"))
     try:
