@@ -35,6 +35,7 @@ def connect(address: str, option: str, what: str) -> Iterator[Any]:
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # the coming default; without it Ray warns
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")  # Ray prints what happens to nodes on stdout, between rows
     ray: Any = load_optional("ray", INSTALL.format(what=what))
     _check_address(address, option)
     try:

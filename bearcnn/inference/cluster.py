@@ -40,6 +40,7 @@ WINDOW = 50_000
 _WINDOW_PER_CORE = 1_000  # on a larger one, whose cores would otherwise be idle between windows
 _FIRST_CHUNK, _LARGEST_CHUNK = 16, 1_024  # photos
 _CHUNK_SECONDS = 5.0  # of work for one core: little to lose, and long beside the 0.2 s between two chunks
+_CHUNKS_PER_CORE = 4  # of a window, at least: the slowest core ends not long after the others
 _READERS = 2  # threads that decode in one task: a shared drive keeps one waiting
 _CHECK_SECONDS = 120.0  # for the first process on a node, which imports onnxruntime
 
@@ -127,7 +128,7 @@ class _Cluster:
 
     def answer(self, photos: Sequence[str]) -> Iterator[Prediction]:
         """Yield the nodes' predictions, in order."""
-        size = min(self._chunk or _FIRST_CHUNK, ceil(len(photos) / self._cores))
+        size = min(self._chunk or _FIRST_CHUNK, ceil(len(photos) / (_CHUNKS_PER_CORE * self._cores)))
         chunks = [photos[start : start + size] for start in range(0, len(photos), size)]
         seconds = 0.0
         for (number, chunk), row in zip(enumerate(chunks), self._compute(chunks), strict=True):
