@@ -9,6 +9,7 @@
     │   ├── ResumeError   a run that can't be continued exactly
     │   └── NoEpochError  a training run that Ctrl-C ended before its first epoch was finished
     ├── SweepError        a sweep that can't be planned, continued or run
+    ├── ClusterError      a Ray cluster that can't be reached, or whose nodes can't do what is asked of them
     └── MissingPackageError  an optional package that the user has to install first
 
 A message says what is wrong, where, and how to fix it, in one line. Only `cli.main` turns these errors into that line
@@ -50,6 +51,10 @@ class NoEpochError(RunError):
 
 class SweepError(BearcnnError):
     """A sweep that can't be planned, continued or run as asked."""
+
+
+class ClusterError(BearcnnError):
+    """A Ray cluster that can't be reached, or whose nodes can't do what is asked of them."""
 
 
 class MissingPackageError(BearcnnError):

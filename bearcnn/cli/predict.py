@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from bearcnn.cli.cluster import ClusterOptions
 from bearcnn.cli.options import with_options
 from bearcnn.cli.predict_options.decision import DecisionOptions
 from bearcnn.cli.predict_options.output import OutputOptions
@@ -45,6 +46,7 @@ def predict(
     sorting: SortingOptions,
     package: PackageOptions,
     regions: RegionOptions,
+    cluster: ClusterOptions,
     model: Annotated[
         Path | None, typer.Option(metavar="MODEL", help="A run folder or a .onnx file. Default: the newest run.")
     ] = None,
@@ -76,11 +78,14 @@ def predict(
         bearcnn predict camera1/ --tiles 2
 
         find /mnt/card -name '*.JPG' | bearcnn predict - --model bear.onnx --format jsonl
+
+        bearcnn predict /shared/photos --engine ray --address auto --out bears.csv
     """
     from bearcnn.cli.predict_steps import answer_photos
 
     output.check()
     sorting.check()
-    tally = answer_photos(paths, model, output, decision, sorting, package, regions)
+    cluster.check(output.heatmaps, regions.given)
+    tally = answer_photos(paths, model, output, decision, sorting, package, regions, cluster)
     if tally.unreadable:
         raise typer.Exit(1)

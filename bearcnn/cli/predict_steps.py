@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from bearcnn.cli.cluster import ClusterOptions
 from bearcnn.cli.display import predictions as display
 from bearcnn.cli.predict_options.decision import DecisionOptions
 from bearcnn.cli.predict_options.output import OutputOptions
@@ -25,7 +26,7 @@ from bearcnn.inference.labels import choose_labelling
 from bearcnn.inference.order import sort_predictions
 from bearcnn.inference.paths import expand_paths, find_model
 from bearcnn.inference.prediction import Prediction
-from bearcnn.inference.predictor import Predictor, predict_photos
+from bearcnn.inference.predictor import Predictor
 from bearcnn.inference.tally import Tally
 from bearcnn.inference.writers.base import BOX_COLUMNS, BURST_COLUMNS, COLUMNS, PredictionContext
 from bearcnn.registry import load
@@ -59,6 +60,7 @@ def answer_photos(
     sorting: SortingOptions,
     package: PackageOptions,
     regions: RegionOptions,
+    cluster: ClusterOptions,
 ) -> Tally:
     """Answer photos and write the answers where the options say; return how many there are of each."""
     file, folder = find_model(model), argument_folder(paths)
@@ -83,7 +85,7 @@ def answer_photos(
         if bursts is not None:
             bursts.numbers = listing.answered.bursts
     placing = _open_sorted(sorting, context, bursts)
-    answer = partial(predict_photos, predictor, regions=seen, on_windows=_open_heatmaps(output, predictor))
+    answer = partial(cluster.predict, predictor, regions=seen, on_windows=_open_heatmaps(output, predictor))
     counter = Counter(seen) if isinstance(seen, Crops) else None
     tally, started = Tally(labelling.names), perf_counter()
     display.show_model(file, predictor.manifest, labelling)

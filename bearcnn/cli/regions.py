@@ -91,6 +91,11 @@ class RegionOptions:
             )
         return self._open_crops(trained, arguments)
 
+    @property
+    def given(self) -> bool:
+        """Whether the user asks for crops or tiles."""
+        return self.detections is not None or self.tiles is not None
+
     def settings(self) -> dict[str, Any]:
         """Return what the answers depend on, for the journal of a prediction; without the options, nothing."""
         if self.detections is None:

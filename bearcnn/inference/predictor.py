@@ -6,10 +6,9 @@ holds a few dozen photos at a time.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from io import BytesIO
 from pathlib import Path
-from queue import Queue
-from threading import Event, Thread
 from typing import Any, TypeVar
 
 import numpy as np
@@ -22,6 +21,7 @@ from bearcnn.errors import ModelFileError, PhotoError
 from bearcnn.geometry import ResizeMode
 from bearcnn.inference.paths import expand_paths, find_model
 from bearcnn.inference.prediction import Prediction
+from bearcnn.inference.stream import batch_stream
 from bearcnn.machine import usable_cpus
 from bearcnn.manifest import Manifest, open_onnx
 
@@ -48,16 +48,17 @@ class Predictor:
 
     Args:
         model: a .onnx file, a run folder, or None for the newest finished run.
+        threads: the number of cores to compute on; all that this process may use unless given.
 
     Raises:
         RunError: there is no finished run.
         ModelFileError: the file is missing, damaged, not ONNX or not written by bearcnn.
     """
 
-    def __init__(self, model: Path | str | None = None) -> None:
-        path = find_model(None if model is None else Path(model))
+    def __init__(self, model: Path | str | None = None, threads: int | None = None) -> None:
+        self.file = path = find_model(None if model is None else Path(model))
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = usable_cpus()
+        options.intra_op_num_threads = threads or usable_cpus()
         # Idle threads would spin on the cores that decode the next photos.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session, self.manifest = open_onnx(path, options)
@@ -218,41 +219,16 @@ def read_ahead(
     `ahead` photos (two batches unless given) are loaded before they are asked for. A batch is full unless the paths
     come more slowly than the caller takes the photos. An exception of `load` or `paths` is raised here.
     """
-    waiting: Queue[tuple[Path, Future[Loaded]] | Exception | None] = Queue(ahead or 2 * batch_size)
-    stopped = Event()
 
-    def submit_all() -> None:
-        try:
-            with ThreadPoolExecutor(workers) as pool:
-                for path in paths:
-                    if stopped.is_set():
-                        return
-                    waiting.put((path, pool.submit(load, path)))
-            waiting.put(None)
-        except Exception as error:
-            waiting.put(error)
+    def submit_all() -> Iterator[tuple[Path, Future[Loaded]]]:
+        with ThreadPoolExecutor(workers) as pool:
+            for path in paths:
+                yield path, pool.submit(load, path)
 
-    # A daemon: a thread that waits for the next line of stdin can't be stopped.
-    Thread(target=submit_all, name="read-ahead", daemon=True).start()
-    try:
-        while True:
-            batch = []
-            while (item := waiting.get()) is not None and not isinstance(item, Exception):
-                batch.append(item)
-                if len(batch) == batch_size or waiting.empty():
-                    break
-            if batch:
-                yield [(path, loading.result()) for path, loading in batch]
-            if isinstance(item, Exception):
-                raise item
-            if item is None:
-                return
-    finally:
-        stopped.set()
-        while not waiting.empty():
-            item = waiting.get_nowait()
-            if isinstance(item, tuple):
-                item[1].cancel()
+    batches = batch_stream(submit_all(), lambda: batch_size, ahead or 2 * batch_size, lambda item: item[1].cancel())
+    with closing(batches):
+        for batch in batches:
+            yield [(path, loading.result()) for path, loading in batch]
 
 
 def _to_prediction(path: Path, probability: float, manifest: Manifest, region: Region = WHOLE_FRAME) -> Prediction:

@@ -8,7 +8,7 @@ on whether the sweep was stopped and resumed.
 import warnings
 from collections.abc import Sequence
 
-from bearcnn.sweep.optional import load_optional
+from bearcnn.optional import load_optional
 from bearcnn.sweep.plan import GridPoint, Plan, list_points
 
 _ASKS = 50

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from bearcnn.errors import MissingPackageError, SweepError
+from bearcnn.errors import ClusterError, MissingPackageError
 from bearcnn.sweep.executors.ray import _check_here, run_on_ray
 from tests.helpers.sweeps import make_job
 
@@ -77,7 +77,7 @@ class TestRay:
         pytest.importorskip("ray")
         plan, dataset, sweep = small
         job = make_job(sweep, plan, dataset, executor="ray", ray_address="127.0.0.1:1")
-        with pytest.raises(SweepError, match=r"no Ray cluster answers at 127\.0\.0\.1:1"), run_on_ray(job):
+        with pytest.raises(ClusterError, match=r"no Ray cluster answers at 127\.0\.0\.1:1"), run_on_ray(job):
             pass
 
     def test_without_ray_it_says_what_to_install(self, small, monkeypatch):
@@ -89,7 +89,7 @@ class TestRay:
 
     def test_a_node_says_what_it_can_not_read(self, small, tmp_path):
         plan, dataset, _ = small
-        assert _check_here(plan.config.data, dataset.fingerprint) == ""
+        assert _check_here(plan.config.data, dataset.fingerprint, tmp_path) == ""
         elsewhere = plan.config.data.model_copy(update={"path": str(tmp_path / "not here")})
-        assert "the photos are not at" in _check_here(elsewhere, dataset.fingerprint)
-        assert "not those that the sweep began with" in _check_here(plan.config.data, "another")
+        assert "the photos are not at" in _check_here(elsewhere, dataset.fingerprint, tmp_path)
+        assert "not those that the sweep began with" in _check_here(plan.config.data, "another", tmp_path)

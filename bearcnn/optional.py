@@ -1,4 +1,4 @@
-"""Optional packages, loaded when a sweep asks for them."""
+"""Optional packages, loaded when something that the user asked for needs them."""
 
 from importlib import import_module
 from types import ModuleType

@@ -1,0 +1,43 @@
+"""Places where photos are predicted: this computer, or the nodes of a cluster.
+
+To add one, write a function like `cluster.predict_on_ray` and add a row to `PLACES`: the choices of `--engine`, their
+help and the error for an unknown name follow. A module is imported when its place is used.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from bearcnn.registry import Registry
+
+if TYPE_CHECKING:  # onnxruntime: not for `--help`
+    from bearcnn.inference.prediction import Prediction
+    from bearcnn.inference.predictor import Predictor
+
+
+class PredictOnCluster(Protocol):
+    """Predicts photos elsewhere; `cluster.predict_on_ray` describes the arguments."""
+
+    def __call__(
+        self, predictor: "Predictor", paths: Iterable[Path], *, address: str, on_remark: Callable[[str], None]
+    ) -> "Iterator[Prediction]":
+        """Yield one prediction for each path, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One place to predict."""
+
+    name: str
+    help: str
+    predict: PredictOnCluster | str = ""  # or "package.module:name"; empty for this computer
+
+
+PLACES: Registry[Place] = Registry(
+    "engine",
+    [
+        Place("local", "this computer"),
+        Place("ray", "the nodes of a Ray cluster", "bearcnn.inference.cluster:predict_on_ray"),
+    ],
+)
