@@ -1,22 +1,27 @@
 """`bearcnn predict`: photos to answers."""
 
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bearcnn.cli.options import choice
+from bearcnn.cli.options import choice, with_options
+from bearcnn.cli.watch import WatchOptions
 from bearcnn.errors import BearcnnError
+from bearcnn.inference.engines import AUTO, ENGINES
 
 STYLES = ("table", "csv", "json", "jsonl")
 """How predictions are printed."""
 
 
+@with_options
 def predict(
+    watching: WatchOptions,
     paths: Annotated[
-        list[str], typer.Argument(metavar="PATHS...", help="Photos, folders, patterns; - for a list on stdin.")
-    ],
+        list[str] | None, typer.Argument(metavar="PATHS...", help="Photos, folders, patterns; - for a list on stdin.")
+    ] = None,
     model: Annotated[
         Path | None, typer.Option(metavar="MODEL", help="A run folder or a .onnx file. Default: the newest run.")
     ] = None,
@@ -27,6 +32,9 @@ def predict(
     heatmaps: Annotated[
         Path | None, typer.Option(metavar="DIR", help="New folder: each photo with its windows' scores drawn over it.")
     ] = None,
+    engine: Annotated[
+        str, choice("engine", [AUTO, *ENGINES.names()], "--engine", help=f"{AUTO}: the first that works here.")
+    ] = AUTO,
 ) -> None:
     """Say for each photo whether there is a bear in it, and how sure that is.
 
@@ -41,22 +49,33 @@ def predict(
         bearcnn predict camera1/ --heatmaps drawn
 
         find /mnt/card -name '*.JPG' | bearcnn predict - --model bear.onnx --format jsonl
+
+        bearcnn predict --watch /srv/ftp --alarm 2/3 --on-bear 'siren --photo {}'
     """
     from bearcnn.cli.display.predictions import print_predictions, show_model, summarize_predictions
-    from bearcnn.inference.paths import expand_paths, find_model
+    from bearcnn.inference.paths import common_folder, expand_paths, find_model
     from bearcnn.inference.predictor import Predictor, predict_photos
 
+    watch = watching.open(paths, heatmaps)
     file = find_model(model)
-    predictor = Predictor(file)
-    photos, on_windows = expand_paths(paths, sys.stdin.buffer), None
-    if heatmaps is not None:
-        from bearcnn.inference.heatmaps import keep_outside, open_heatmaps
+    predictor = Predictor(file, engine)
+    photos, on_windows = watch.photos() if watch else expand_paths(paths or [], sys.stdin.buffer), None
+    show_model(file, predictor)
+    with ExitStack() as opened:
+        if heatmaps is not None:
+            from bearcnn.inference.heatmaps import HeatmapFolder, keep_outside
 
-        photos, on_windows = keep_outside(photos, heatmaps), open_heatmaps(heatmaps, predictor.manifest)
-    show_model(file, predictor.manifest)
-    predictions = predict_photos(predictor, photos, on_windows=on_windows)
-    counts = print_predictions(predictions, "json" if as_json else style, predictor.manifest.classes)
-    summarize_predictions(counts)
+            root = common_folder([str(watching.watch)] if watch else paths or [])
+            on_windows = opened.enter_context(HeatmapFolder(heatmaps, predictor.manifest, root))
+            photos = keep_outside(photos, heatmaps)
+        predictions = predict_photos(predictor, photos, on_windows=on_windows)
+        if watch:
+            opened.enter_context(watch)
+            predictions = watch.follow(predictions, predictor.manifest.classes[1])
+        counts = print_predictions(predictions, "json" if as_json else style, predictor.manifest.classes)
+        summarize_predictions(counts)
+    if watch:
+        return
     if not any(counts.values()):
         raise BearcnnError("no photo was given: the list or pattern is empty")
     if counts["unreadable"]:

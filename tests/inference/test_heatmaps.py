@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from bearcnn.errors import BearcnnError
-from bearcnn.inference.heatmaps import draw_heatmap, draw_windows, keep_outside, open_heatmaps, shade
+from bearcnn.inference.heatmaps import HeatmapFolder, draw_heatmap, draw_windows, keep_outside, shade
 from bearcnn.inference.predictor import Predictor, predict_photos
 from tests.helpers.onnx_models import make_manifest, write_model
 
@@ -74,7 +74,7 @@ def photo(path: Path, grey: int = 200, size: tuple[int, int] = (64, 48)) -> Path
 def drawn(tmp_path: Path, paths: list[Path], **manifest: object) -> list[str]:
     predictor = Predictor(write_model(tmp_path / "model.onnx", **manifest))
     folder = tmp_path / "drawn"
-    found = list(predict_photos(predictor, paths, on_windows=open_heatmaps(folder, predictor.manifest)))
+    found = list(predict_photos(predictor, paths, on_windows=HeatmapFolder(folder, predictor.manifest)))
     assert [prediction.path for prediction in found] == [str(path) for path in paths]
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
@@ -104,9 +104,9 @@ def test_the_frame_is_the_one_that_the_network_saw(tmp_path, monkeypatch, resize
 def test_nothing_is_drawn_over_files_of_others(tmp_path):
     (tmp_path / "mine.txt").write_text("precious")
     with pytest.raises(BearcnnError, match="not empty"):
-        open_heatmaps(tmp_path, make_manifest())
+        HeatmapFolder(tmp_path, make_manifest())
     with pytest.raises(BearcnnError, match="can't be made"):
-        open_heatmaps(tmp_path / "mine.txt", make_manifest())
+        HeatmapFolder(tmp_path / "mine.txt", make_manifest())
     assert (tmp_path / "mine.txt").read_text() == "precious"
 
 

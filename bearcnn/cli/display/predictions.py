@@ -12,13 +12,16 @@ from rich.markup import escape
 
 from bearcnn.cli.display.console import note, out
 from bearcnn.inference.prediction import Prediction
-from bearcnn.manifest import Manifest
+from bearcnn.inference.predictor import Predictor
 
 UNREADABLE = "unreadable"
 
 
-def show_model(file: Path, manifest: Manifest) -> None:
-    """Show which model answers, at which threshold."""
+def show_model(file: Path, predictor: Predictor) -> None:
+    """Show which model answers, at which threshold, and which engine computes if it isn't the first choice."""
+    manifest, engine = predictor.manifest, predictor.engine
+    if engine.passed_over:
+        note(f"[yellow]note:[/] {escape(engine.passed_over)}; {engine.row.title} computes instead")
     body = f" (with the body {manifest.body['name']}, {manifest.body['licence']})" if manifest.body else ""
     note(f"[dim]model {escape(str(file) + body)}, threshold {manifest.threshold:.4g}[/]")
 
