@@ -14,15 +14,13 @@ from pathlib import Path
 from stat import S_ISREG
 from threading import Event
 
-from bearcnn.data.jpeg import has_end
-from bearcnn.data.photos import PHOTO_SUFFIXES
-from bearcnn.errors import DataError
+from bearcnn.data.photos import PHOTO_SUFFIXES, load_photo
+from bearcnn.errors import DataError, PhotoError
 
 INTERVAL = 1.0  # s between two listings, at least
 _SHARE = 4  # the pause after a listing is at least this many times as long as the listing itself
 
-_STILL = 3.0  # s without a change after which a file without a known end is whole
-_PATIENCE = 30.0  # s without a change after which a file without its end is given all the same: it gets a reason
+_PATIENCE = 30.0  # s without a change after which what is no whole photo is given all the same: it gets a reason
 
 _LOOKED_AT = 2000
 """Known files whose size and time are compared in one listing: all in a small folder, in turn in a large one."""
@@ -31,6 +29,7 @@ _WAITING = 2000
 _REMEMBERED = 400_000
 """Files that are known. Beyond that number those that are gone are forgotten; one takes about 130 bytes."""
 
+_JPEG, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 _PNG, _PNG_END = b"\x89PNG", b"IEND\xaeB`\x82"
 
 
@@ -55,8 +54,8 @@ class _Waiting:
 class Arrivals:
     """The photos that arrive in a folder and all below it.
 
-    A photo is given when it is whole: it has not changed since the last listing, and its end is there (JPEG, PNG) or
-    it has been still for some seconds. A rewritten photo is given again. Hidden files and folders are skipped, and
+    A photo is given when it is whole: it has not changed since the last listing, and all of it can be read. One that
+    stays broken is given after 30 s. A rewritten photo is given again. Hidden files and folders are skipped, and
     linked folders are followed, as in `photos.find_photos`. Files and folders may vanish and come back: a photo that
     was given is not given again unless it has changed.
 
@@ -242,11 +241,18 @@ def _is_whole(path: str, still: float) -> bool:
     if still >= _PATIENCE:
         return True
     try:
-        data = Path(path).read_bytes()
-    except OSError:  # not readable yet, or gone: the next listing tells
+        with open(path, "rb") as file:  # noqa: PTH123 - as above
+            start = file.read(8)
+            file.seek(-8, os.SEEK_END)
+            end = file.read()
+    except OSError:  # shorter than any photo, not readable yet, or gone
         return False
-    if data.startswith(b"\xff\xd8"):
-        return has_end(data)
-    if data.startswith(_PNG):
-        return data.endswith(_PNG_END)
-    return bool(data) and still >= _STILL
+    if start.startswith(_PNG):
+        return end == _PNG_END
+    if start.startswith(_JPEG) and end.endswith(_JPEG_END):
+        return True
+    try:  # something may follow the end, and other formats have none
+        load_photo(Path(path), at_least=1)
+    except PhotoError:
+        return False
+    return True
