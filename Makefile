@@ -39,7 +39,7 @@ quick: $(STAMP)  ## The tests that start no process and train for no more than s
 .PHONY: browser
 browser: $(STAMP)  ## The report's pages in headless Chromium; skipped where there is none
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[browser]'
-	$(VENV)/bin/python -m pytest tests/report/test_browser.py
+	$(VENV)/bin/python -m pytest tests/report/test_browser.py tests/inference/test_contact_sheet_in_browser.py
 
 .PHONY: bench
 bench: $(STAMP)  ## The quick benchmarks: start-up, prediction and training beside plain fastai, in about 10 minutes

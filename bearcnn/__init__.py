@@ -16,10 +16,15 @@ of the flow: `data`, `model`, `training`, `export`, `inference`, `evaluation`, `
 `export`, `explain` and `sweep` are packages that can be called: the call is their main function.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from bearcnn._version import __version__
+
+# From version 1.29 on, onnxruntime sends its maker the names of models and more unless this is set before its import.
+# Every process of bearcnn, whichever module it begins with, passes this line first.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:  # for type checkers and editors; `_API` is what happens
     from bearcnn.config import Config, load_config

@@ -1,20 +1,19 @@
 """The manifest of a model file: its content, and how it is written and read.
 
 `model.onnx` and `model.safetensors` each carry the manifest as JSON under the metadata key "bearcnn": a copy of the
-file alone is enough. No code in the file is run.
+file alone is enough. No code in the file is run, and no engine is needed to read it.
 """
 
 import json
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
 
-import onnxruntime
-from onnxruntime.capi import onnxruntime_pybind11_state as onnxruntime_errors
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from safetensors import SafetensorError, safe_open
 
 from bearcnn.errors import ModelFileError
 from bearcnn.geometry import ResizeMode
+from bearcnn.onnx_metadata import read_onnx_metadata
+from bearcnn.registry import load
 
 FORMAT: Final = 1
 """The newest manifest format that this version reads, and the one that it writes."""
@@ -22,18 +21,7 @@ FORMAT: Final = 1
 MANIFEST_KEY: Final = "bearcnn"
 """The metadata key that only files of bearcnn have."""
 _PICKLE_SUFFIXES: Final = frozenset({".pkl", ".pickle", ".pt", ".pth"})
-_ONNX_START: Final = b"\x08"  # every known writer puts field 1, the IR version, first
 _WRITTEN_BY: Final = "write one with `bearcnn export`"
-
-_UNUSABLE: Final = (
-    onnxruntime_errors.Fail,
-    onnxruntime_errors.InvalidArgument,
-    onnxruntime_errors.InvalidGraph,
-    onnxruntime_errors.InvalidProtobuf,
-    onnxruntime_errors.NotImplemented,
-    onnxruntime_errors.RuntimeException,
-    UnicodeDecodeError,  # a damaged name in the graph
-)
 
 
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -109,28 +97,7 @@ def read_manifest(path: Path) -> Manifest:
     """
     if check_model_file(path) == ".safetensors":
         return _parse_manifest(_read_safetensors_metadata(path), path)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL  # nothing is computed
-    return open_onnx(path, options)[1]
-
-
-def open_onnx(path: Path, options: onnxruntime.SessionOptions) -> tuple[onnxruntime.InferenceSession, Manifest]:
-    """Open an ONNX file for inference on the processor, and read its manifest.
-
-    Raises:
-        ModelFileError: as in `read_manifest`; also for a file of weights alone.
-    """
-    if check_model_file(path) != ".onnx":
-        raise ModelFileError(f"{path} holds weights alone; predictions need a .onnx file: see `bearcnn export`")
-    options.log_severity_level = 4  # errors come as exceptions
-    try:
-        # onnxruntime's fallback would only try again and print.
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"], enable_fallback=0)
-        metadata = session.get_modelmeta().custom_metadata_map
-    except _UNUSABLE as error:
-        raise ModelFileError(f"{path} {_explain_failure(path, error)}") from None
-    return session, _parse_manifest(metadata.get(MANIFEST_KEY), path)
+    return _parse_manifest(read_onnx_metadata(path).get(MANIFEST_KEY), path)
 
 
 def check_model_file(path: Path) -> str:
@@ -194,21 +161,11 @@ def _parse_manifest(text: str | None, path: Path) -> Manifest:
 
 
 def _read_safetensors_metadata(path: Path) -> str | None:
+    """Read the metadata with safetensors, which predictions from a .onnx file don't need."""
+    safe_open, damaged = load("safetensors:safe_open"), load("safetensors:SafetensorError")
     try:
         with safe_open(path, framework="numpy") as file:
-            return (file.metadata() or {}).get(MANIFEST_KEY)
-    except SafetensorError as error:
+            text: str | None = (file.metadata() or {}).get(MANIFEST_KEY)
+            return text
+    except damaged as error:
         raise ModelFileError(f"{path} is damaged or not a safetensors file ({error})") from None
-
-
-def _explain_failure(path: Path, error: Exception) -> str:
-    with path.open("rb") as file:
-        start = file.read(1)
-    if not start or (isinstance(error, onnxruntime_errors.InvalidProtobuf) and start != _ONNX_START):
-        return "is not an ONNX file"
-    if isinstance(error, onnxruntime_errors.InvalidProtobuf):
-        return "is damaged; copy or export it again"
-    return (
-        f"is damaged, or needs a newer onnxruntime than {onnxruntime.__version__}; "
-        "copy or export it again, or: pip install -U onnxruntime"
-    )

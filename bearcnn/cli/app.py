@@ -19,6 +19,7 @@ from bearcnn.cli.evaluate import evaluate
 from bearcnn.cli.explain import explain
 from bearcnn.cli.export import export
 from bearcnn.cli.learning_curve import learning_curve
+from bearcnn.cli.packages import explain_missing, missing_package
 from bearcnn.cli.predict import PredictCommand, predict
 from bearcnn.cli.report import report
 from bearcnn.cli.sweep import sweep, sweep_dropout
@@ -69,6 +70,12 @@ def main() -> None:
     except _UsageError as error:
         if error.format_message():  # else the help was shown, for a command without arguments
             console.show_error(_explain_usage(error))
+        sys.exit(1)
+    except ModuleNotFoundError as error:
+        package = missing_package(error)
+        if package is None:
+            raise
+        console.show_error(explain_missing(package))
         sys.exit(1)
     except OSError as error:
         if error.errno != errno.ENOSPC or error.filename is not None:

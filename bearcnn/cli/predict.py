@@ -6,13 +6,14 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from bearcnn.cli.cluster import ClusterOptions
+from bearcnn.cli.engine import EngineOptions
 from bearcnn.cli.options import with_options
 from bearcnn.cli.predict_options.decision import DecisionOptions
 from bearcnn.cli.predict_options.output import OutputOptions
 from bearcnn.cli.predict_options.package import PackageOptions
 from bearcnn.cli.predict_options.sorting import SortingOptions
 from bearcnn.cli.regions import RegionOptions
+from bearcnn.cli.watch import WatchOptions
 
 
 class PredictCommand(TyperCommand):
@@ -39,14 +40,16 @@ def _is_pair(following: list[str]) -> bool:
 @with_options
 def predict(
     paths: Annotated[
-        list[str], typer.Argument(metavar="PATHS...", help="Photos, folders, patterns; - for a list on stdin.")
-    ],
+        list[str] | None, typer.Argument(metavar="PATHS...", help="Photos, folders, patterns; - for a list on stdin.")
+    ] = None,
+    *,
     output: OutputOptions,
     decision: DecisionOptions,
     sorting: SortingOptions,
     package: PackageOptions,
     regions: RegionOptions,
-    cluster: ClusterOptions,
+    engine: EngineOptions,
+    watching: WatchOptions,
     model: Annotated[
         Path | None, typer.Option(metavar="MODEL", help="A run folder or a .onnx file. Default: the newest run.")
     ] = None,
@@ -80,12 +83,15 @@ def predict(
         find /mnt/card -name '*.JPG' | bearcnn predict - --model bear.onnx --format jsonl
 
         bearcnn predict /shared/photos --engine ray --address auto --out bears.csv
+
+        bearcnn predict --watch /srv/ftp --alarm 2/3 --on-bear 'siren --photo {}'
     """
-    from bearcnn.cli.predict_steps import answer_photos
+    from bearcnn.cli.predict_steps import PredictOptions, answer_photos
 
     output.check()
     sorting.check()
-    cluster.check(output.heatmaps, regions.given)
-    tally = answer_photos(paths, model, output, decision, sorting, package, regions, cluster)
+    engine.check(output.heatmaps, regions.given, watching.watch is not None)
+    options = PredictOptions(output, decision, sorting, package, regions, engine, watching)
+    tally = answer_photos(paths or [], model, options)
     if tally.unreadable:
         raise typer.Exit(1)

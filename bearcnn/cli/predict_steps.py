@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,25 +11,27 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from bearcnn.cli.cluster import ClusterOptions
 from bearcnn.cli.display import predictions as display
+from bearcnn.cli.engine import EngineOptions
 from bearcnn.cli.predict_options.decision import DecisionOptions
 from bearcnn.cli.predict_options.output import OutputOptions
 from bearcnn.cli.predict_options.package import PackageOptions
 from bearcnn.cli.predict_options.sorting import SortingOptions
 from bearcnn.cli.regions import Counter, RegionOptions
+from bearcnn.cli.watch import Watch, WatchOptions
 from bearcnn.data.regions import WHOLE_FRAMES, Crops
 from bearcnn.errors import BearcnnError
 from bearcnn.files import write_atomically, write_folder_atomically
-from bearcnn.inference.folders import argument_folder, stay_outside
+from bearcnn.inference.folders import stay_outside
 from bearcnn.inference.labels import choose_labelling
 from bearcnn.inference.order import sort_predictions
-from bearcnn.inference.paths import expand_paths, find_model
+from bearcnn.inference.paths import argument_folder, expand_paths, find_model
 from bearcnn.inference.prediction import Prediction
 from bearcnn.inference.predictor import Predictor
 from bearcnn.inference.tally import Tally
+from bearcnn.inference.writers import PREDICTION_FORMATS
 from bearcnn.inference.writers.base import BOX_COLUMNS, BURST_COLUMNS, COLUMNS, PredictionContext
-from bearcnn.registry import load
+from bearcnn.registry import load, one_of
 
 if TYPE_CHECKING:  # what few predictions need is loaded by those alone
     from bearcnn.inference.answered import Answered
@@ -52,22 +54,45 @@ class Listing:
     package: "PackagePlan | None"
 
 
-def answer_photos(
-    paths: list[str],
-    model: Path | None,
-    output: OutputOptions,
-    decision: DecisionOptions,
-    sorting: SortingOptions,
-    package: PackageOptions,
-    regions: RegionOptions,
-    cluster: ClusterOptions,
-) -> Tally:
+@dataclass(frozen=True, slots=True)
+class PredictOptions:
+    """All options of the command, by what they are about."""
+
+    output: OutputOptions
+    decision: DecisionOptions
+    sorting: SortingOptions
+    package: PackageOptions
+    regions: RegionOptions
+    engine: EngineOptions
+    watching: WatchOptions
+
+    def check_watch(self) -> None:
+        """Refuse what only the end of a watched folder's photos, which never comes, could bring."""
+        folder, output, sorting = self.watching.watch, self.output, self.sorting
+        if folder is None:
+            return
+        for name, given in (
+            ("out", output.out), ("only_new", output.only_new), ("sort", output.order), ("bursts", self.decision.bursts),
+        ):  # fmt: skip
+            if given is not None:
+                raise BearcnnError(f"`watch` prints each answer at once, and has no end: omit `{name}`")
+        if output.format is not None and not output.format.streams:
+            able = one_of(row.name for row in PREDICTION_FORMATS if row.streams)
+            raise BearcnnError(f"`watch` prints each answer at once: --format {able}")
+        if sorting.sort_into is not None and sorting.sort_into.resolve().is_relative_to(folder.resolve()):
+            raise BearcnnError("`sort_into` would be read as photos: choose a folder outside that of `watch`")
+
+
+def answer_photos(paths: list[str], model: Path | None, options: PredictOptions) -> Tally:
     """Answer photos and write the answers where the options say; return how many there are of each."""
-    file, folder = find_model(model), argument_folder(paths)
-    predictor = Predictor(file)
+    output, decision, sorting, regions = options.output, options.decision, options.sorting, options.regions
+    options.check_watch()
+    watch = options.watching.open(paths, output.heatmaps)
+    file, folder = find_model(model), argument_folder([str(options.watching.watch)] if watch else paths)
+    predictor = Predictor(file, options.engine.local)
     labelling = choose_labelling(predictor.manifest, file, decision.unsure)
     bursts = decision.open_bursts(labelling)
-    listing = _list_photos(paths, folder, output, sorting, package)
+    listing = _list_photos(paths, folder, watch, options)
     seen = regions.open(predictor.manifest, paths)
     boxes = (seen or predictor.regions) != WHOLE_FRAMES
     context = PredictionContext(
@@ -85,11 +110,15 @@ def answer_photos(
         if bursts is not None:
             bursts.numbers = listing.answered.bursts
     placing = _open_sorted(sorting, context, bursts)
-    answer = partial(cluster.predict, predictor, regions=seen, on_windows=_open_heatmaps(output, predictor))
     counter = Counter(seen) if isinstance(seen, Crops) else None
     tally, started = Tally(labelling.names), perf_counter()
-    display.show_model(file, predictor.manifest, labelling)
-    with _open_journal(output, context) as journal:
+    display.show_model(file, predictor, labelling)
+    with (
+        _open_heatmaps(output, predictor, folder) as on_windows,
+        watch or nullcontext(),
+        _open_journal(output, context) as journal,
+    ):
+        answer = partial(options.engine.predict, predictor, regions=seen, on_windows=on_windows)
         photos = counter.count(listing.photos) if counter else listing.photos
         predictions = journal.complete(photos, answer) if journal else answer(photos)
         predictions = labelling.relabel(predictions)
@@ -97,12 +126,14 @@ def answer_photos(
             predictions = bursts.share(predictions)
         if placing is not None:
             predictions = placing.place(predictions)
+        if watch is not None:
+            predictions = watch.follow(predictions, labelling.classes[1])
         predictions = tally.count(predictions)
         if output.order is not None:
             predictions = iter(sort_predictions(predictions, output.order, labelling))
         content = _render(predictions, context, output)
         seconds = perf_counter() - started
-        if not tally.photos and not (listing.answered and listing.answered.skipped):
+        if not tally.photos and not watch and not (listing.answered and listing.answered.skipped):
             display.summarize_predictions(tally, folder, seconds)
             raise BearcnnError("no photo was given: the list or pattern is empty")
         if output.out is not None and content is not None and journal is not None:
@@ -126,22 +157,21 @@ def answer_photos(
     return tally
 
 
-def _list_photos(
-    paths: list[str], folder: Path | None, output: OutputOptions, sorting: SortingOptions, package: PackageOptions
-) -> Listing:
+def _list_photos(paths: list[str], folder: Path | None, watch: Watch | None, options: PredictOptions) -> Listing:
     """List the photos to answer, without those that are answered already; plan the package that they go into."""
+    output, sorting, package = options.output, options.sorting, options.package
     answered: Answered | None = None
     plan: PackagePlan | None = None
     packaged = output.format is not None and output.format.is_folder
     photos: Iterable[Path]
-    if packaged and (plan := package.open_existing(paths)):
+    if watch is not None:
+        photos = watch.photos()
+    elif packaged and (plan := package.open_existing(paths)):
         photos = [photo.path for photo in plan.photos.values()]
     else:
         photos = expand_paths(paths, sys.stdin.buffer)
     if output.heatmaps is not None:
-        from bearcnn.inference.heatmaps import keep_outside
-
-        photos = keep_outside(photos, output.heatmaps)
+        photos = stay_outside(photos, output.heatmaps)
     if sorting.sort_into is not None:
         photos = stay_outside(photos, sorting.sort_into)
     if output.only_new is not None and not (output.extends and not output.only_new.exists()):
@@ -155,12 +185,14 @@ def _list_photos(
     return Listing(photos, answered, plan)
 
 
-def _open_heatmaps(output: OutputOptions, predictor: Predictor) -> "OnWindows | None":
+def _open_heatmaps(
+    output: OutputOptions, predictor: Predictor, folder: Path | None
+) -> "AbstractContextManager[OnWindows | None]":
     if output.heatmaps is None:
-        return None
-    from bearcnn.inference.heatmaps import open_heatmaps
+        return nullcontext()
+    from bearcnn.inference.heatmaps import HeatmapFolder
 
-    return open_heatmaps(output.heatmaps, predictor.manifest)
+    return HeatmapFolder(output.heatmaps, predictor.manifest, folder)
 
 
 def _open_sorted(sorting: SortingOptions, context: PredictionContext, bursts: "Bursts | None") -> "SortedPhotos | None":

@@ -12,6 +12,7 @@ import typer
 from bearcnn.bodies import NO_BODY
 from bearcnn.cli.display import console
 from bearcnn.cli.options import AsJson, ConfigOptions, knob, open_with_progress, reopen_with_progress, with_options
+from bearcnn.cli.packages import require
 from bearcnn.cli.regions import show_regions
 from bearcnn.errors import BearcnnError
 
@@ -62,6 +63,7 @@ def train(
 
         bearcnn train --resume runs/20260131-101500-bear
     """
+    require("torch")
     if resume is not None:
         if options.given or seed is not None or folds is not None or out or lr_find:
             raise BearcnnError("--resume continues a run as it was configured; omit the other options")

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 
 # DCF (JEITA CP-3461): cameras write into DCIM/100ABCDE, DCIM/101ABCDE ..., which name no place.
@@ -16,23 +16,6 @@ def common_folder(folders: Iterable[Path | str]) -> Path | None:
         return Path(os.path.commonpath(places)) if places else None
     except ValueError:
         return None
-
-
-def argument_folder(arguments: Sequence[str]) -> Path | None:
-    """Return the folder that all photos of a command's arguments lie in; None for patterns and lists on stdin."""
-    folders = []
-    for argument in arguments:
-        path = Path(argument)
-        try:
-            if path.is_dir():
-                folders.append(path)
-            elif path.is_file():
-                folders.append(path.parent)
-            else:
-                return None
-        except (OSError, ValueError):
-            return None
-    return common_folder(folders)
 
 
 def relative_path(path: Path | str, folder: Path | None) -> PurePath:

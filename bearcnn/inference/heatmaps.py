@@ -1,9 +1,10 @@
 """Class activation maps drawn over photos, with Pillow alone."""
 
-from collections.abc import Iterable, Iterator
+import contextlib
+import os
 from io import BytesIO
 from itertools import count
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from bearcnn.data.photos import load_photo, resize_photo
 from bearcnn.data.regions import WHOLE, Box, Region, least_sides
 from bearcnn.errors import BearcnnError, PhotoError
 from bearcnn.files import write_atomically
-from bearcnn.inference.predictor import OnWindows
+from bearcnn.inference.contact_sheet import ContactSheet, Entry
 from bearcnn.inference.windows import window_centres
 from bearcnn.manifest import Manifest
 
@@ -109,23 +110,46 @@ def _put_side_by_side(left: Image.Image, right: Image.Image) -> Image.Image:
     return both
 
 
-def open_heatmaps(directory: Path, manifest: Manifest) -> OnWindows:
-    """Return a function that draws each photo's heat map into a new folder, in subfolders like those of the photos.
+class HeatmapFolder:
+    """A new folder of drawn heat maps, in subfolders like those of the photos, and their contact sheet index.html.
+
+    A call draws one heat map: it is a `predictor.OnWindows`. As a context manager it writes index.html at the end,
+    also after Ctrl-C, of what is drawn by then.
+
+    Args:
+        directory: the folder; it is made.
+        manifest: of the model that answers.
+        root: the folder that all photos lie in, whose subfolders are made again. Photos outside of it, and all
+            photos without it, have the folders of their path from the current folder.
 
     Raises:
         BearcnnError: the folder isn't empty or can't be made; later, a file can't be written.
     """
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        taken = any(directory.iterdir())
-    except OSError as error:
-        raise BearcnnError(f"{directory} can't be made: {error.strerror or error}; choose another folder") from None
-    if taken:
-        raise BearcnnError(f"{directory} is not empty; nothing is ever overwritten: choose another folder")
 
-    def save(
-        path: Path, pixels: NDArray[np.uint8], probability: float, scores: NDArray[np.float32], region: Region
+    def __init__(self, directory: Path, manifest: Manifest, root: Path | None = None) -> None:
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            taken = any(directory.iterdir())
+        except OSError as error:
+            raise BearcnnError(f"{directory} can't be made: {error.strerror or error}; choose another folder") from None
+        if taken:
+            raise BearcnnError(f"{directory} is not empty; nothing is ever overwritten: choose another folder")
+        self._directory, self._manifest, self._root = directory, manifest, root
+        self._sheet = ContactSheet(manifest)
+
+    def __enter__(self) -> "HeatmapFolder":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        # A page that can't be written must not hide why the drawing ended.
+        with contextlib.suppress(BearcnnError) if error[0] else contextlib.nullcontext():
+            write_atomically(self._directory / "index.html", self._sheet.render())
+
+    def __call__(
+        self, path: Path, pixels: NDArray[np.uint8], probability: float, scores: NDArray[np.float32], region: Region
     ) -> None:
+        """Draw the heat map of a photo from its best picture: pixels, probability, window scores and region."""
+        manifest = self._manifest
         centres = window_centres(manifest, len(scores))
         larger = max(LONGER_SIDE[1], *least_sides([region.area], LONGER_SIDE[0]))
         try:
@@ -139,27 +163,15 @@ def open_heatmaps(directory: Path, manifest: Manifest) -> OnWindows:
         page = draw_heatmap(seen, scores, probability, manifest.classes[1], centres, beside=beside)
         buffer = BytesIO()
         page.save(buffer, "JPEG", quality=88)
-        target = _choose_name(directory, path)
+        photo = _place_below(path, self._root)
+        target = _choose_name(self._directory, photo)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise BearcnnError(f"{target.parent} can't be made: {error.strerror or error}") from None
         write_atomically(target, buffer.getvalue())
-
-    return save
-
-
-def keep_outside(paths: Iterable[Path], directory: Path) -> Iterator[Path]:
-    """Yield the paths outside a folder: a heat map must not be read as a photo."""
-    inside = directory.resolve()
-    return (path for path in paths if not _lies_in(path, inside))
-
-
-def _lies_in(path: Path, folder: Path) -> bool:
-    try:
-        return path.resolve().is_relative_to(folder)
-    except (OSError, RuntimeError, ValueError):  # circular links, a zero byte: reading it gives the reason
-        return False
+        file = PurePosixPath(target.relative_to(self._directory).as_posix())
+        self._sheet.add(Entry(probability, photo.as_posix(), file))
 
 
 def _resize_as_seen(image: Image.Image, manifest: Manifest) -> NDArray[np.uint8]:
@@ -185,13 +197,22 @@ def _resize_to(image: Image.Image, longer: int) -> Image.Image:
     return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
 
 
-def _choose_name(directory: Path, photo: Path) -> Path:
-    """Choose a new file in `directory`, named after the photo and its folders."""
+def _place_below(photo: Path, root: Path | None) -> Path:
+    """Return the photo's path from the root; else from the current folder, without what leads out of it."""
+    if root is not None:
+        # Without `..`, but with the names of links.
+        inside = Path(os.path.abspath(photo))  # noqa: PTH100
+        if inside.is_relative_to(root):
+            return inside.relative_to(root)
     if photo.is_absolute() and photo.is_relative_to(Path.cwd()):
         photo = photo.relative_to(Path.cwd())
-    parts = [part for part in photo.parts if part not in (photo.anchor, "..")]
+    return Path(*(part for part in photo.parts if part not in (photo.anchor, "..")))
+
+
+def _choose_name(directory: Path, photo: Path) -> Path:
+    """Choose a new file in `directory`, named after the photo and its folders."""
     name = photo.name if photo.suffix.lower() in (".jpg", ".jpeg") else f"{photo.name}.jpg"
-    target = directory.joinpath(*parts[:-1], name)
+    target = directory / photo.parent / name
     for number in count(2):
         if not target.exists():
             break

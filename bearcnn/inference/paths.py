@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatch
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -31,6 +32,24 @@ def expand_paths(arguments: Iterable[str], stdin: BinaryIO) -> Iterator[Path]:
             yield from _expand(argument)
         else:
             raise DataError("an empty argument is no photo; the current folder is .")
+
+
+def argument_folder(arguments: Iterable[str]) -> Path | None:
+    """Return the deepest folder that all photos of a user's arguments lie in, absolute; None if that isn't known."""
+    folders = []
+    for argument in arguments:
+        if argument == "-":
+            return None
+        path = Path(argument)
+        if _is_pattern(argument) and not _exists(path):
+            path = Path(*takewhile(lambda part: not _is_pattern(part), path.parts))
+        elif not _is_folder(path):
+            path = path.parent
+        folders.append(os.path.abspath(path))  # noqa: PTH100 - links keep their names
+    try:
+        return Path(os.path.commonpath(folders))
+    except ValueError:  # none, or on two drives
+        return None
 
 
 def find_model(model: Path | None) -> Path:

@@ -1,7 +1,7 @@
-"""Places where photos are predicted: this computer, or the nodes of a cluster.
+"""Clusters, on whose nodes photos can be predicted.
 
-To add one, write a function like `cluster.predict_on_ray` and add a row to `PLACES`: the choices of `--engine`, their
-help and the error for an unknown name follow. A module is imported when its place is used.
+To add one, write a function like `cluster.predict_on_ray` and add a row to `CLUSTERS`: the choices of `--engine`, their
+help and the error for an unknown name follow. A module is imported when its cluster is used.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -26,18 +26,14 @@ class PredictOnCluster(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """One place to predict."""
+class Cluster:
+    """One kind of cluster."""
 
     name: str
     help: str
-    predict: PredictOnCluster | str = ""  # or "package.module:name"; empty for this computer
+    predict: PredictOnCluster | str  # or its name as "package.module:name"
 
 
-PLACES: Registry[Place] = Registry(
-    "engine",
-    [
-        Place("local", "this computer"),
-        Place("ray", "the nodes of a Ray cluster", "bearcnn.inference.cluster:predict_on_ray"),
-    ],
+CLUSTERS: Registry[Cluster] = Registry(
+    "engine", [Cluster("ray", "the nodes of a Ray cluster", "bearcnn.inference.cluster:predict_on_ray")]
 )

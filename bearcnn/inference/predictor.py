@@ -1,4 +1,4 @@
-"""A model file's answers to photos, by onnxruntime.
+"""A model file's answers to photos.
 
 It runs on a small computer beside the camera, for one photo or for a million: it starts in a fraction of a second and
 holds a few dozen photos at a time.
@@ -12,26 +12,21 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from bearcnn.data.photos import load_pixels, load_regions
 from bearcnn.data.regions import WHOLE_FRAME, WHOLE_FRAMES, Region, Regions, Tiles
 from bearcnn.errors import ModelFileError, PhotoError
 from bearcnn.geometry import ResizeMode
+from bearcnn.inference.engines import AUTO, choose_engine
+from bearcnn.inference.engines.base import Answers, Pixels
 from bearcnn.inference.paths import expand_paths, find_model
 from bearcnn.inference.prediction import Prediction
 from bearcnn.inference.stream import batch_stream
 from bearcnn.machine import usable_cpus
-from bearcnn.manifest import Manifest, open_onnx
+from bearcnn.manifest import Manifest, check_model_file, read_manifest
 
 BATCH_SIZE = 16
-
-Pixels = NDArray[np.uint8]
-"""Pictures as `photos.load_pixels` gives them, (n, size, size, 3)."""
-
-Answers = tuple[NDArray[np.float32], NDArray[np.float32]]
-"""Probabilities of the positive class, for each picture (n,) and for each window of it (n, rows, columns)."""
 
 OnWindows = Callable[[Path, Pixels, float, NDArray[np.float32], Region], None]
 """Takes a photo's path; its best picture's pixels, probability and window scores (rows, columns); and its region."""
@@ -48,21 +43,27 @@ class Predictor:
 
     Args:
         model: a .onnx file, a run folder, or None for the newest finished run.
+        engine: a name in `engines.ENGINES`, or AUTO for the first that works on this computer.
         threads: the number of cores to compute on; all that this process may use unless given.
+
+    Attributes:
+        engine: the row of `engines.ENGINES` that computes, and the engines that AUTO passed over for it.
+        file: the model file.
+        manifest: of the model file.
 
     Raises:
         RunError: there is no finished run.
-        ModelFileError: the file is missing, damaged, not ONNX or not written by bearcnn.
+        ModelFileError: the file is missing, damaged, not ONNX, not written by bearcnn, or not for this engine.
+        MissingPackageError: no engine is installed, or not this one.
     """
 
-    def __init__(self, model: Path | str | None = None, threads: int | None = None) -> None:
+    def __init__(self, model: Path | str | None = None, engine: str = AUTO, threads: int | None = None) -> None:
         self.file = path = find_model(None if model is None else Path(model))
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or usable_cpus()
-        # Idle threads would spin on the cores that decode the next photos.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session, self.manifest = open_onnx(path, options)
-        self._check_graph(path)
+        if check_model_file(path) != ".onnx":
+            raise ModelFileError(f"{path} holds weights alone; predictions need a .onnx file: see `bearcnn export`")
+        self.manifest = read_manifest(path)
+        self.engine = choose_engine(engine)
+        self._network = self.engine.open(path, self.manifest, threads or usable_cpus())
 
     @property
     def regions(self) -> Regions:
@@ -93,27 +94,12 @@ class Predictor:
         for key, pixels in batches:
             if pixels.dtype != np.uint8 or pixels.shape[1:] != (size, size, 3):
                 raise ValueError(f"pixels are {pixels.dtype} {pixels.shape}, not uint8 (n, {size}, {size}, 3)")
-            probability, window_probability = self._session.run(
-                ["probability", "window_probability"], {"pixels": pixels}
-            )
-            yield key, (probability, window_probability)
+            yield key, self._network.run(pixels)
 
     def predict_pixels(self, pixels: Pixels) -> Answers:
         """Answer any number of pictures, (n, size, size, 3)."""
         starts = range(0, max(1, len(pixels)), BATCH_SIZE)
         return _join(self.predict_batches((start, pixels[start : start + BATCH_SIZE]) for start in starts))
-
-    def _check_graph(self, path: Path) -> None:
-        """Check that the graph's inputs and outputs match the manifest."""
-        size = self.manifest.image_size
-        inputs = {node.name: (node.type, node.shape[1:]) for node in self._session.get_inputs()}
-        outputs = {node.name: (node.type, len(node.shape)) for node in self._session.get_outputs()}
-        wanted_outputs = {"probability": ("tensor(float)", 1), "window_probability": ("tensor(float)", 3)}
-        if inputs != {"pixels": ("tensor(uint8)", [size, size, 3])} or outputs != wanted_outputs:
-            raise ModelFileError(
-                f"{path} doesn't take and give what its manifest says (inputs {inputs}, outputs {outputs}); "
-                "export it again with `bearcnn export`"
-            )
 
 
 def predict_rows(

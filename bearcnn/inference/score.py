@@ -22,7 +22,8 @@ from bearcnn.evaluation.predictions import (
     write_predictions,
 )
 from bearcnn.geometry import ResizeMode
-from bearcnn.inference.predictor import Pixels, Predictor, load_ahead, predict_rows, stack_pictures
+from bearcnn.inference.engines.base import Pixels
+from bearcnn.inference.predictor import Predictor, load_ahead, predict_rows, stack_pictures
 from bearcnn.inference.windows import window_centres
 from bearcnn.runs import Run
 

@@ -146,7 +146,7 @@ class TestErrors:
             (["trian"], "there is no command trian; did you mean train?"),
             (["train", "--epohcs", "3"], "there is no option --epohcs; did you mean --epochs?"),
             (["train", "more"], "unexpected extra argument"),
-            (["predict"], "missing argument 'PATHS...'; see `bearcnn predict --help`"),
+            (["predict"], "name photos or folders, or a folder that they arrive in: --watch DIR"),
             (["evaluate", "--at-least"], "requires an argument"),
             (["evaluate", "--threshold", "low"], "--threshold: expected a number"),
             (["data", "synth", "x", "--count", "5"], "--count: expected 20 or more"),

@@ -1,6 +1,6 @@
 import pytest
-
 from bearcnn.cli.cluster import ClusterOptions
+
 from bearcnn.errors import BearcnnError
 from bearcnn.inference.places import PLACES, Place
 from bearcnn.inference.prediction import Prediction

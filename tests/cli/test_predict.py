@@ -98,4 +98,4 @@ class TestHeatmaps:
             bearcnn_command("predict", ".", "--json", "--model", run, "--heatmaps", "heat", cwd=tmp_path).stdout
         )
         assert [row["path"] for row in rows] == ["a.jpg", "z.jpg"]
-        assert sorted(path.name for path in (tmp_path / "heat").iterdir()) == ["a.jpg", "z.jpg"]
+        assert sorted(path.name for path in (tmp_path / "heat").iterdir()) == ["a.jpg", "index.html", "z.jpg"]

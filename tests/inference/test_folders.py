@@ -2,20 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from bearcnn.inference.folders import argument_folder, common_folder, name_site, relative_path, stay_outside
-
-
-def test_the_folder_of_arguments_is_the_one_that_all_lie_in(tmp_path, monkeypatch):
-    for name in ("a/1.jpg", "b/c/2.jpg"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    monkeypatch.chdir(tmp_path)
-    assert argument_folder(["a"]) == tmp_path / "a"
-    assert argument_folder(["a", "b/c"]) == tmp_path
-    assert argument_folder(["a/1.jpg"]) == tmp_path / "a"
-    assert argument_folder(["-"]) is None
-    assert argument_folder(["a/*.jpg"]) is None
-    assert argument_folder(["nul\0"]) is None
+from bearcnn.inference.folders import common_folder, name_site, relative_path, stay_outside
 
 
 def test_no_folder_has_no_common_folder():

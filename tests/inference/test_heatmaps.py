@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from bearcnn.errors import BearcnnError
-from bearcnn.inference.heatmaps import draw_heatmap, draw_windows, keep_outside, open_heatmaps, shade
+from bearcnn.inference.folders import stay_outside
+from bearcnn.inference.heatmaps import HeatmapFolder, draw_heatmap, draw_windows, shade
 from bearcnn.inference.predictor import Predictor, predict_photos
 from tests.helpers.onnx_models import make_manifest, write_model
 
@@ -71,10 +72,10 @@ def photo(path: Path, grey: int = 200, size: tuple[int, int] = (64, 48)) -> Path
     return path
 
 
-def drawn(tmp_path: Path, paths: list[Path], **manifest: object) -> list[str]:
+def drawn(tmp_path: Path, paths: list[Path], root: Path | None = None, **manifest: object) -> list[str]:
     predictor = Predictor(write_model(tmp_path / "model.onnx", **manifest))
     folder = tmp_path / "drawn"
-    found = list(predict_photos(predictor, paths, on_windows=open_heatmaps(folder, predictor.manifest)))
+    found = list(predict_photos(predictor, paths, on_windows=HeatmapFolder(folder, predictor.manifest, root)))
     assert [prediction.path for prediction in found] == [str(path) for path in paths]
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
@@ -85,6 +86,40 @@ def test_photos_of_one_name_in_several_folders_stay_apart(tmp_path, monkeypatch)
     assert drawn(tmp_path, [*paths, tmp_path / "a" / "x.jpg", Path("b/../a/x.jpg")]) == [
         "a/x-2.jpg", "a/x.jpg", "b/a/x.jpg", "b/x.JPG", "b/x.jpg", "b/x.png.jpg",
     ]  # fmt: skip
+
+
+def test_the_folders_are_those_below_the_photos_common_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    card = tmp_path / "far" / "card"
+    paths = [
+        photo(card / "day1" / "x.jpg"),
+        photo(card / "day2" / "x.jpg"),
+        photo(card / "y.jpg"),
+        photo(Path("z.jpg")),
+    ]
+    paths[2] = Path("far/card/day1/../y.jpg")
+    assert drawn(tmp_path, paths, card) == ["day1/x.jpg", "day2/x.jpg", "y.jpg", "z.jpg"]
+
+
+def test_the_contact_sheet_lists_what_is_drawn_also_after_an_interruption(tmp_path):
+    predictor = Predictor(write_model(tmp_path / "model.onnx"))
+    paths = [photo(tmp_path / "card" / name, grey) for name, grey in (("a.jpg", 10), ("b #1.jpg", 250), ("c.jpg", 99))]
+    with pytest.raises(KeyboardInterrupt), HeatmapFolder(tmp_path / "drawn", predictor.manifest, tmp_path) as folder:
+        for number, _ in enumerate(predict_photos(predictor, paths, on_windows=folder, batch_size=1)):
+            if number == 1:
+                raise KeyboardInterrupt
+    text = (tmp_path / "drawn" / "index.html").read_text()
+    assert text.index('src="card/b%20%231.jpg"') < text.index('src="card/a.jpg"')
+    assert "c.jpg" not in text
+
+
+def test_a_contact_sheet_that_cannot_be_written_does_not_hide_the_reason(tmp_path):
+    manifest = make_manifest()
+    with pytest.raises(ZeroDivisionError), HeatmapFolder(tmp_path / "drawn", manifest):
+        (tmp_path / "drawn").rmdir()
+        raise ZeroDivisionError
+    with pytest.raises(BearcnnError, match="can't be written"), HeatmapFolder(tmp_path / "again", manifest):
+        (tmp_path / "again").rmdir()
 
 
 def test_a_photo_that_cannot_be_read_has_no_heat_map(tmp_path, monkeypatch):
@@ -104,18 +139,18 @@ def test_the_frame_is_the_one_that_the_network_saw(tmp_path, monkeypatch, resize
 def test_nothing_is_drawn_over_files_of_others(tmp_path):
     (tmp_path / "mine.txt").write_text("precious")
     with pytest.raises(BearcnnError, match="not empty"):
-        open_heatmaps(tmp_path, make_manifest())
+        HeatmapFolder(tmp_path, make_manifest())
     with pytest.raises(BearcnnError, match="can't be made"):
-        open_heatmaps(tmp_path / "mine.txt", make_manifest())
+        HeatmapFolder(tmp_path / "mine.txt", make_manifest())
     assert (tmp_path / "mine.txt").read_text() == "precious"
 
 
 def test_what_is_drawn_on_the_way_is_not_read_as_a_photo(tmp_path):
     paths = [tmp_path / "a.jpg", tmp_path / "drawn" / "a.jpg", tmp_path / "b" / ".." / "drawn" / "b.jpg"]
-    assert list(keep_outside(paths, tmp_path / "drawn")) == paths[:1]
+    assert list(stay_outside(paths, tmp_path / "drawn")) == paths[:1]
 
 
 def test_odd_names_stay_so_that_they_get_a_reason(tmp_path):
     (tmp_path / "circle.jpg").symlink_to("circle.jpg")
     paths = [tmp_path / "circle.jpg", Path("zero\0byte.jpg"), Path("x" * 5000)]
-    assert list(keep_outside(paths, tmp_path / "drawn")) == paths
+    assert list(stay_outside(paths, tmp_path / "drawn")) == paths

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from bearcnn.errors import DataError, RunError
-from bearcnn.inference.paths import expand_paths, find_model
+from bearcnn.inference.paths import argument_folder, expand_paths, find_model
 from bearcnn.inference.predictor import Predictor, predict_photos
 from tests.helpers.deep_folders import nest_folders
 from tests.helpers.onnx_models import write_model
@@ -29,6 +29,32 @@ def save_photo(path: Path) -> Path:
 
 def expand(*arguments: str, stdin: bytes = b"") -> list[str]:
     return [path.as_posix() for path in expand_paths(arguments, io.BytesIO(stdin))]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "folder"),
+    [
+        (["a"], "a"),
+        (["a/x.jpg"], "a"),
+        (["a/x.jpg", "b"], "."),
+        (["a", "a/b"], "a"),
+        (["a/*.jpg"], "a"),
+        (["a/**/x?.jpg"], "a"),
+        (["*.jpg"], "."),
+        (["a/b/../x.jpg"], "a"),
+        (["missing/x.jpg"], "missing"),
+        (["a", "-"], None),
+        ([], None),
+    ],
+)
+def test_the_folder_of_arguments_is_the_one_that_all_photos_lie_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], folder: str | None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_photo(Path("a/b/x.jpg"))
+    save_photo(Path("a/x.jpg"))
+    save_photo(Path("b/x.jpg"))
+    assert argument_folder(arguments) == (None if folder is None else tmp_path / folder)
 
 
 def test_a_model_is_a_file_or_a_run_folder_or_the_newest_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,8 +13,8 @@ from bearcnn.cli.display.console import err, make_table, name_options, note, out
 from bearcnn.data.names import readable
 from bearcnn.inference.labels import UNSURE, Labelling
 from bearcnn.inference.prediction import Prediction
+from bearcnn.inference.predictor import Predictor
 from bearcnn.inference.tally import MOST_REASONS, UNREADABLE, Tally
-from bearcnn.manifest import Manifest
 
 if TYPE_CHECKING:
     from bearcnn.inference.answered import Answered
@@ -26,8 +26,11 @@ MOST_SITES = 12
 """Rows of the table of camera sites; the others are summed up in one."""
 
 
-def show_model(file: Path, manifest: Manifest, labelling: Labelling) -> None:
-    """Show which model answers, at which threshold."""
+def show_model(file: Path, predictor: Predictor, labelling: Labelling) -> None:
+    """Show which model answers, at which threshold, and which engine computes if it isn't the first choice."""
+    manifest, engine = predictor.manifest, predictor.engine
+    if engine.passed_over:
+        note(f"[yellow]note:[/] {escape(engine.passed_over)}; {engine.row.title} computes instead")
     body = f" (with the body {manifest.body['name']}, {manifest.body['licence']})" if manifest.body else ""
     threshold = f"threshold {labelling.upper:.4g}"
     if labelling.lower != labelling.upper:

@@ -19,6 +19,8 @@ class PredictionFormat:
     """The end of the names of its files; "" for a folder."""
     extendable: bool = False
     """Whether later predictions can be written behind earlier ones."""
+    streams: bool = True
+    """Whether each prediction is written as soon as it is there."""
 
     @property
     def is_folder(self) -> bool:
@@ -39,10 +41,11 @@ PREDICTION_FORMATS: Registry[PredictionFormat] = Registry(
         PredictionFormat(
             "megadetector", "for Timelapse and other tools that read MegaDetector's results",
             "bearcnn.inference.writers.megadetector:write_megadetector", ".json",
+            streams=False,
         ),
         PredictionFormat(
             "camtrap-dp", "a folder in the exchange format of camera-trap projects",
-            "bearcnn.inference.writers.camtrap_dp:write_package", "",
+            "bearcnn.inference.writers.camtrap_dp:write_package", "", streams=False,
         ),
     ],
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The options of `bearcnn predict` for a cluster."""
+"""The options of `bearcnn predict` for the engine that computes: on this computer, or on a cluster."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -11,7 +11,8 @@ import typer
 from bearcnn.cli.display import console
 from bearcnn.cli.options import choice
 from bearcnn.errors import BearcnnError
-from bearcnn.inference.places import PLACES
+from bearcnn.inference.engines import AUTO, ENGINES
+from bearcnn.inference.places import CLUSTERS
 from bearcnn.registry import load
 
 if TYPE_CHECKING:
@@ -19,40 +20,53 @@ if TYPE_CHECKING:
     from bearcnn.inference.prediction import Prediction
     from bearcnn.inference.predictor import OnWindows, Predictor
 
-CLUSTER = "Where the photos are predicted"
+PANEL = "Where the photos are predicted"
 
 
 @dataclass(frozen=True, slots=True)
-class ClusterOptions:
-    """Where the photos are predicted."""
+class EngineOptions:
+    """Which engine computes, and where."""
 
     engine: Annotated[
         str,
         choice(
             "engine",
-            [place.name for place in PLACES],
-            help="ray: on the nodes of a Ray cluster. They get the model from here, but read the photos themselves: "
-            "share the folder at the same path. The same rows in the same order.",
-            panel=CLUSTER,
+            [AUTO, *ENGINES.names(), *CLUSTERS.names()],
+            help=f"{AUTO}: the first of {' and '.join(ENGINES.names())} that works on this computer. ray: on the nodes "
+            "of a Ray cluster. They get the model from here, but read the photos themselves: share the folder at the "
+            "same path. The same rows in the same order.",
+            panel=PANEL,
         ),
-    ] = "local"
+    ] = AUTO
     address: Annotated[
         str,
         typer.Option(
             metavar="auto|HOST:PORT",
             help="Ray cluster that this computer is a node of. Default: one started here.",
-            rich_help_panel=CLUSTER,
+            rich_help_panel=PANEL,
         ),
     ] = ""
 
-    def check(self, heatmaps: Path | None, regions: bool) -> None:
+    @property
+    def on_cluster(self) -> bool:
+        """Whether the photos are predicted on a cluster."""
+        return self.engine in CLUSTERS
+
+    @property
+    def local(self) -> str:
+        """The engine of this computer."""
+        return AUTO if self.on_cluster else self.engine
+
+    def check(self, heatmaps: Path | None, regions: bool, watching: bool) -> None:
         """Refuse options that don't go together; `regions`: whether photos are to be seen as crops or tiles."""
-        if self.engine == "local" and self.address:
+        if not self.on_cluster and self.address:
             raise BearcnnError("--address names a cluster: add --engine ray")
-        if self.engine != "local" and heatmaps is not None:
+        if self.on_cluster and heatmaps is not None:
             raise BearcnnError(f"--heatmaps are drawn on this computer alone: omit --engine {self.engine}")
-        if self.engine != "local" and regions:
+        if self.on_cluster and regions:
             raise BearcnnError(f"--detections and --tiles are for this computer alone: omit --engine {self.engine}")
+        if self.on_cluster and watching:
+            raise BearcnnError(f"--watch answers photos on this computer: omit --engine {self.engine}")
 
     def predict(
         self,
@@ -65,12 +79,11 @@ class ClusterOptions:
 
         What is wrong with a cluster shows by then, and nothing has been printed yet.
         """
-        place = PLACES[self.engine]
-        if not place.predict:
+        if not self.on_cluster:
             from bearcnn.inference.predictor import predict_photos
 
             return predict_photos(predictor, photos, regions=regions, on_windows=on_windows)
-        predictions: Iterator[Prediction] = load(place.predict)(
+        predictions: Iterator[Prediction] = load(CLUSTERS[self.engine].predict)(
             predictor, photos, address=self.address, on_remark=lambda text: console.note(console.plain(text))
         )
         first = list(islice(predictions, 1))
