@@ -71,9 +71,13 @@ class PredictOptions:
         folder, output, sorting = self.watching.watch, self.output, self.sorting
         if folder is None:
             return
-        for name, given in (
-            ("out", output.out), ("only_new", output.only_new), ("sort", output.order), ("bursts", self.decision.bursts),
-        ):  # fmt: skip
+        at_the_end = {
+            "out": output.out,
+            "only_new": output.only_new,
+            "sort": output.order,
+            "bursts": self.decision.bursts,
+        }
+        for name, given in at_the_end.items():
             if given is not None:
                 raise BearcnnError(f"`watch` prints each answer at once, and has no end: omit `{name}`")
         if output.format is not None and not output.format.streams:

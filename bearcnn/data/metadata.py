@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from PIL import ExifTags, Image
 
-from bearcnn.data.photos import FORMATS, quieten_pillow
+from bearcnn.data.photos import FORMATS, prepare_pillow
 
 _TIME_FORMAT = "%Y:%m:%d %H:%M:%S"  # CIPA DC-008, tags 0x9003 and 0x0132
 _SEPARATOR = r"[-_. :hmT]?"
@@ -33,7 +33,7 @@ def read_metadata(photo: Path | BinaryIO, name: str | None = None) -> Metadata:
         name: the file's name; that of the path unless given.
     """
     name = name if name is not None else photo.name if isinstance(photo, Path) else ""
-    quieten_pillow()
+    prepare_pillow()
     try:
         with Image.open(photo, formats=FORMATS) as image:
             exif = image.getexif()

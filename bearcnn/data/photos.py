@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from bearcnn.data.jpeg import drop_details, has_end
 from bearcnn.data.regions import WHOLE, Box, FindRegions, Region, least_sides
@@ -150,7 +150,7 @@ def _load(
     data = read_photo(source) if isinstance(source, Path) else source.read()
     if not data:
         raise PhotoError("empty file")
-    quieten_pillow()
+    prepare_pillow()
     try:
         with Image.open(BytesIO(data), formats=FORMATS) as image:
             width, height = image.size
@@ -291,11 +291,13 @@ def _why(error: OSError) -> str:
     return (error.strerror or type(error).__name__).lower()
 
 
-def quieten_pillow() -> None:
-    """Silence Pillow's warnings (odd metadata, large pictures): here a photo is either read or has a reason.
+def prepare_pillow() -> None:
+    """Make Pillow read a photo whole or not at all, without warnings of odd metadata and large pictures.
 
+    Other packages in the same process, such as megadetector, have it read truncated files as if they were whole.
     `warnings.catch_warnings` isn't safe in the threads that decode photos.
     """
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
     first = warnings.filters[0] if warnings.filters else None
     if first is None or first[0] != "ignore" or getattr(first[3], "pattern", None) != _PILLOW:
         warnings.filterwarnings("ignore", module=_PILLOW)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageFile
 
 from bearcnn.data.photos import find_photos, load_photo, load_pixels, resize_photo
 from bearcnn.errors import PhotoError
@@ -462,3 +462,12 @@ def test_a_folder_below_that_can_not_be_listed_comes_out_itself(tmp_path: Path) 
         ]  # fmt: skip
     finally:
         (tmp_path / "locked").chmod(0o755)
+
+
+def test_a_package_that_has_pillow_read_half_files_changes_nothing(tmp_path, monkeypatch):
+    photo = tmp_path / "half.png"
+    Image.effect_noise((64, 64), 50).save(photo)
+    photo.write_bytes(photo.read_bytes()[:1000])
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    with pytest.raises(PhotoError, match="truncated"):
+        load_photo(photo)

@@ -11,7 +11,7 @@ from PIL import Image
 from bearcnn.data.photos import load_regions
 from bearcnn.data.regions import WHOLE_FRAMES, Crops, Tiles, absolute, tile_areas
 from bearcnn.inference import predictor as predictor_module
-from bearcnn.inference.heatmaps import open_heatmaps
+from bearcnn.inference.heatmaps import HeatmapFolder
 from bearcnn.inference.prediction import Prediction
 from bearcnn.inference.predictor import Predictor, predict_photos
 from tests.helpers.onnx_models import brightness, write_model
@@ -134,7 +134,7 @@ def test_memory_is_bounded_by_pictures(predictor, photos, monkeypatch):
 
 def draw(tmp_path: Path, predictor: Predictor, photo: Path, regions) -> np.ndarray:
     folder = tmp_path / "drawn"
-    on_windows = open_heatmaps(folder, predictor.manifest)
+    on_windows = HeatmapFolder(folder, predictor.manifest)
     list(predict_photos(predictor, [photo], regions=regions, on_windows=on_windows))
     (file,) = folder.rglob("*.jpg")
     with Image.open(file) as image:
