@@ -195,8 +195,11 @@ def _read_journal(
         row = _parse(line)
         if row is None:  # a power cut can leave zeros; this photo and the later ones are answered again
             break
-        state = row.pop("state")
-        known[row["path"]] = (None if state is None else (state[0], state[1]), Prediction(**row))
+        try:
+            state = row.pop("state")
+            known[row["path"]] = (None if state is None else (state[0], state[1]), Prediction(**row))
+        except (KeyError, TypeError, IndexError):
+            raise BearcnnError(f"{path} is damaged, or of another version of bearcnn: move it away") from None
         end += len(line) + 1
     return known, end
 
