@@ -94,7 +94,8 @@ def open_package(directory: Path, scientific_name: str, media_folder: Path | Non
     for resource in described.get("resources") or []:
         if not isinstance(resource, dict):
             raise DataError(f"{directory / DESCRIPTOR} is damaged: one of its resources is no table")
-        name, paths = str(resource.get("name")), resource.get("path")
+        name = str(resource.get("name"))
+        paths: Any = resource.get("path")
         if name in _TABLES:
             if not _is_inside(paths) or paths.endswith((".gz", ".zip")):
                 raise DataError(f"{directory}: the table {name} lies in {paths!r}, and not in one file of the package")
