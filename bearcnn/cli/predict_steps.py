@@ -209,7 +209,7 @@ def _open_sorted(sorting: SortingOptions, context: PredictionContext, bursts: "B
         "model": context.fingerprint,
         "classes": list(context.labelling.classes),
         "thresholds": [context.labelling.lower, context.labelling.upper],
-        "bursts": None if bursts is None else bursts.gap.total_seconds(),
+        "bursts": None if bursts is None else [bursts.gap.total_seconds(), bursts.answer],
         "link": sorting.link,
     }
     return open_sorted(sorting.sort_into, context.folder, sorting.link, settings)

@@ -313,6 +313,11 @@ def _find_caveats(
     if policy.target_recall is not None:
         found = evaluation.confusion.true_positive
         notes += filter(None, [explain_proof(policy.target_recall, found, evaluation.positives)])
+    if policy.target_precision is not None and policy.prevalence is None:
+        notes.append(
+            "the precision is that among photos with as many bears as these; where bears are rarer it is lower: "
+            "bearcnn evaluate --prevalence SHARE"
+        )
     if choice.rule == "max_false_alarms_per_day" and choice.reached > choice.wanted:
         notes.append("no threshold gives so few false alarms: some photo without a bear has a probability of 1")
     if body and (seen := body.get("trained_on")):

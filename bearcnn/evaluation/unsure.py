@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from bearcnn.evaluation.formats import percent, target_percent
 from bearcnn.evaluation.intervals import Estimate, proportion, weighted_sum
@@ -63,17 +63,15 @@ def choose_for_precision(
     bears, others = int(truth.sum()), int(len(truth) - truth.sum())
     if not bears or not others or not 0 < target <= 1:
         raise ValueError(f"target={target} must lie between 0 and 1, and photos of both classes be there")
-    upper, reached = 1.0, None
-    for candidate in (lower, *np.unique(scores[scores > lower]).tolist()):
-        above = scores >= candidate
-        precision = _precision(float(above[truth == 1].mean()), float(above[truth == 0].mean()), prevalence)
-        if precision is not None and precision >= target:
-            upper, reached = candidate if candidate == lower else max(lower, between(candidate, scores)), precision
-            break
-    else:
-        above = scores >= upper
-        reached = _precision(float(above[truth == 1].mean()), float(above[truth == 0].mean()), prevalence)
-    return UnsureRange(lower, upper, target, reached, prevalence, len(truth), bears)
+    candidates = np.concatenate([[lower], np.unique(scores[scores > lower])])
+    reached = _precision_from(candidates, truth, scores, prevalence)
+    enough = np.flatnonzero(reached >= target)  # NaN, where no photo is above, is never enough
+    if not len(enough):
+        (last,) = _precision_from(np.array([1.0]), truth, scores, prevalence).tolist()
+        return UnsureRange(lower, 1.0, target, None if np.isnan(last) else last, prevalence, len(truth), bears)
+    first = int(enough[0])
+    upper = max(lower, between(float(candidates[first]), scores)) if first else lower
+    return UnsureRange(lower, upper, target, float(reached[first]), prevalence, len(truth), bears)
 
 
 def assess_unsure(
@@ -110,6 +108,14 @@ def explain_precision(assessment: UnsureAssessment) -> str | None:
     return f"{text}: it is {percent(precision.value)} ({percent(precision.low)} to {percent(precision.high)})"
 
 
-def _precision(recall: float, alarms: float, prevalence: float) -> float | None:
-    bears, others = prevalence * recall, (1 - prevalence) * alarms
-    return bears / (bears + others) if bears + others else None
+def _precision_from(
+    thresholds: NDArray[np.float64], truth: NDArray[np.int64], scores: NDArray[np.float64], prevalence: float
+) -> NDArray[np.float64]:
+    """Return the precision from each threshold on, (n,); NaN where no photo is above it."""
+    recall, alarms = (
+        1 - np.searchsorted(np.sort(scores[truth == label]), thresholds) / (truth == label).sum() for label in (1, 0)
+    )
+    found = prevalence * recall
+    with np.errstate(invalid="ignore"):  # 0 / 0
+        precision: NDArray[np.float64] = found / (found + (1 - prevalence) * alarms)
+    return precision

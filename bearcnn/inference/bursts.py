@@ -3,21 +3,20 @@
 import math
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from bearcnn.data.metadata import Metadata, read_metadata
 from bearcnn.errors import BearcnnError
-from bearcnn.inference.labels import Labelling
+from bearcnn.inference.labels import Labelling, log_odds
 from bearcnn.inference.prediction import Prediction
 
 MOST_HELD = 1000
 """Predictions held until a burst ends; a longer series, such as a time lapse, is no burst and is divided."""
 
 _UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
-_CERTAIN = 1e-7  # the distance to 0 and 1 beyond which one frame would outvote any number of others
 
 
 def parse_gap(text: str) -> timedelta:
@@ -39,13 +38,9 @@ def parse_gap(text: str) -> timedelta:
 class _Burst:
     number: int
     taken: datetime | None = None  # the latest frame
-    logits: list[float] = field(default_factory=list)
+    probabilities: list[float] = field(default_factory=list)
     ended: bool = False
-    counted: bool = False
-
-    @property
-    def probability(self) -> float:
-        return _probability(math.fsum(self.logits) / len(self.logits))
+    shared: float | None = None  # once it has ended
 
 
 @dataclass(slots=True)
@@ -59,11 +54,14 @@ class Bursts:
 
     gap: timedelta
     labelling: Labelling
+    answer: str = "mean"  # of BURST_ANSWERS
     read: Callable[[Path], Metadata] = read_metadata
     found: int = 0
     """The number of bursts with two photos or more."""
     photos: int = 0
     """The number of photos in them."""
+    lowered: int = 0
+    """The number of photos that are positive alone, and not in their burst."""
     without_time: int = 0
     """The number of photos whose time is unknown."""
     backwards: int = 0
@@ -74,7 +72,7 @@ class Bursts:
     _latest: dict[str | None, _Burst] = field(default_factory=dict)  # of each camera of the folder
 
     def share(self, predictions: Iterable[Prediction]) -> Iterator[Prediction]:
-        """Yield predictions in their order, those of a burst with the mean of its log odds, once the burst has ended.
+        """Yield predictions in their order, those of a burst with its answer, once the burst has ended.
 
         No more than `MOST_HELD` are held. A photo that can't be read has no part in a burst.
         """
@@ -106,7 +104,7 @@ class Bursts:
                 burst.ended = True
             burst = self._latest[metadata.camera] = self._begin()
         burst.taken = metadata.taken
-        burst.logits.append(_log_odds(prediction.probability))
+        burst.probabilities.append(prediction.probability)
         return burst
 
     def _begin(self) -> _Burst:
@@ -130,26 +128,28 @@ class Bursts:
             if burst is None or prediction.probability is None:
                 yield prediction
                 continue
-            # A photo alone keeps its probability to the bit.
-            alone = len(burst.logits) == 1
-            shared = prediction.probability if alone else burst.probability
-            if not alone:
-                self.photos += 1
-                self.found += not burst.counted
-                burst.counted = True
+            alone = len(burst.probabilities) == 1
+            if burst.shared is None:
+                self.found += not alone
+                # A photo alone keeps its probability to the bit.
+                burst.shared = prediction.probability if alone else BURST_ANSWERS[self.answer](burst.probabilities)
+            self.photos += not alone
+            label, positive = self.labelling.label(burst.shared), self.labelling.classes[1]
+            self.lowered += label != positive == self.labelling.label(prediction.probability)
             yield replace(
                 prediction,
-                probability=shared,
-                label=self.labelling.label(shared),
+                probability=burst.shared,
+                label=label,
                 burst=burst.number,
                 own_probability=prediction.probability,
             )
 
 
-def _log_odds(probability: float) -> float:
-    likely = min(max(probability, _CERTAIN), 1 - _CERTAIN)
-    return math.log(likely / (1 - likely))
+def _mean(probabilities: list[float]) -> float:
+    """Return the probability of the mean log odds."""
+    return 1 / (1 + math.exp(-math.fsum(map(log_odds, probabilities)) / len(probabilities)))
 
 
-def _probability(log_odds: float) -> float:
-    return 1 / (1 + math.exp(-log_odds))
+BURST_ANSWERS: Mapping[str, Callable[[list[float]], float]] = {"mean": _mean, "highest": max}
+"""The ways to make one probability from those of a burst's frames. The mean of the log odds is calmer; the highest one
+loses no animal that is in a single frame."""

@@ -195,11 +195,12 @@ def _read_journal(
         row = _parse(line)
         if row is None:  # a power cut can leave zeros; this photo and the later ones are answered again
             break
-        state, box = row.pop("state"), row.pop("box", None)
-        known[row["path"]] = (
-            None if state is None else (state[0], state[1]),
-            Prediction(**row, box=None if box is None else tuple(box)),
-        )
+        try:
+            state, box = row.pop("state"), row.pop("box", None)
+            prediction = Prediction(**row, box=None if box is None else tuple(box))
+            known[row["path"]] = (None if state is None else (state[0], state[1]), prediction)
+        except (KeyError, TypeError, IndexError):
+            raise BearcnnError(f"{path} is damaged, or of another version of bearcnn: move it away") from None
         end += len(line) + 1
     return known, end
 

@@ -1,5 +1,6 @@
 """Labels of probabilities: by the model's threshold, or by two thresholds with "unsure" between them."""
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +11,9 @@ from bearcnn.inference.prediction import Prediction
 
 if TYPE_CHECKING:  # the names of the orders, for the help, need no onnxruntime
     from bearcnn.manifest import Manifest
+
+CERTAIN = 1e-7
+"""The distance to 0 and 1 beyond which one probability would outweigh any number of others."""
 
 UNSURE = "unsure"
 """The label between two thresholds."""
@@ -45,6 +49,12 @@ class Labelling:
         """Give predictions their label by this rule."""
         for each in predictions:
             yield each if each.probability is None else replace(each, label=self.label(each.probability))
+
+
+def log_odds(probability: float) -> float:
+    """Return the log odds of a probability, as those of `CERTAIN` at most."""
+    likely = min(max(probability, CERTAIN), 1 - CERTAIN)
+    return math.log(likely / (1 - likely))
 
 
 def choose_labelling(manifest: "Manifest", model: Path, unsure: str | None = None) -> Labelling:

@@ -1,11 +1,10 @@
 """Predictions in another order than that of the photos."""
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from bearcnn.inference.labels import Labelling
+from bearcnn.inference.labels import Labelling, log_odds
 from bearcnn.inference.prediction import Prediction
 from bearcnn.registry import Registry
 
@@ -31,8 +30,8 @@ def _by_probability(probability: float, labelling: Labelling) -> float:
 
 
 def _by_doubt(probability: float, labelling: Labelling) -> float:
-    middle = (_log_odds(labelling.lower) + _log_odds(labelling.upper)) / 2
-    return abs(_log_odds(probability) - middle)
+    middle = (log_odds(labelling.lower) + log_odds(labelling.upper)) / 2
+    return abs(log_odds(probability) - middle)
 
 
 ORDERS: Registry[Order] = Registry(
@@ -54,8 +53,3 @@ def sort_predictions(predictions: Iterable[Prediction], order: str, labelling: L
             0.0 if each.probability is None else key(each.probability, labelling),
         ),
     )
-
-
-def _log_odds(probability: float) -> float:
-    likely = min(max(probability, 1e-7), 1 - 1e-7)
-    return math.log(likely / (1 - likely))

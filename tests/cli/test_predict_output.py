@@ -70,6 +70,7 @@ class TestOut:
             (["--resume"], "--resume goes on with a result that --out names"),
             (["--only-new", "a.json", "--out", "a.json"], "only csv or jsonl can be added to"),
             (["--out", "model.onnx", "--format", "csv"], "model.onnx exists already"),
+            (["--burst-answer", "highest"], "give a time such as --bursts 60s"),
             (["--link", "hard"], "give --sort-into with a folder as well"),
             (["--out", "model.onnx/bears.csv"], "model.onnx can't be written to"),
             (["--format", "megadetektor"], "did you mean megadetector?"),

@@ -89,6 +89,7 @@ def test_saving_needs_a_threshold() -> None:
     ("policy", "trained_on", "said"),
     [
         (ThresholdPolicy(target_recall=0.98), "valid", "flatter"),
+        (ThresholdPolicy(target_recall=0.98, target_precision=0.9), "test", "where bears are rarer it is lower"),
         (ThresholdPolicy(), "valid", "best epoch"),
         (ThresholdPolicy(), "train", "say nothing about others"),
         (

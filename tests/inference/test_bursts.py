@@ -18,14 +18,14 @@ LABELLING = Labelling(("not_bear", "bear"), 0.5, 0.5)
 GAP = timedelta(seconds=60)
 
 
-def make_bursts(places: dict[str, tuple[str | None, int | None]], gap: timedelta = GAP) -> Bursts:
+def make_bursts(places: dict[str, tuple[str | None, int | None]], gap: timedelta = GAP, answer: str = "mean") -> Bursts:
     """Bursts whose photos have these cameras and seconds."""
 
     def read(path: Path) -> Metadata:
         camera, second = places[str(path)]
         return Metadata(None if second is None else START + timedelta(seconds=second), camera)
 
-    return Bursts(gap, LABELLING, read)
+    return Bursts(gap, LABELLING, answer, read)
 
 
 def make_predictions(probabilities: dict[str, float | None]) -> list[Prediction]:
@@ -44,6 +44,18 @@ def test_frames_of_a_burst_share_the_mean_of_their_log_odds_and_keep_their_own_p
     assert [row.own_probability for row in shared] == [0.9, 0.2, 0.9, 0.3]
     assert [row.burst for row in shared] == [1, 1, 1, 2]
     assert (bursts.found, bursts.photos) == (1, 3)
+
+
+def test_a_bear_in_one_frame_of_many_is_counted_by_the_mean_and_kept_by_the_highest():
+    places = {"a/1": (None, 0), "a/2": (None, 1), "a/3": (None, 2)}
+    rows = make_predictions({"a/1": 0.001, "a/2": 0.999, "a/3": 0.001})
+    for answer, label, lowered in (("mean", "not_bear", 1), ("highest", "bear", 0)):
+        bursts = make_bursts(places, answer=answer)
+        shared = list(bursts.share(rows))
+        assert {row.label for row in shared} == {label}
+        assert [row.own_probability for row in shared] == [0.001, 0.999, 0.001]
+        assert bursts.lowered == lowered
+    assert {row.probability for row in shared} == {0.999}
 
 
 def test_a_photo_alone_keeps_its_probability_to_the_bit():

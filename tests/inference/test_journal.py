@@ -127,6 +127,15 @@ def test_a_file_that_is_no_journal_is_left_as_it_is(tmp_path):
     assert place.read_text() == "my\nnotes\n"
 
 
+@pytest.mark.parametrize("line", ['{"path": "a.jpg"}', '{"path": "a.jpg", "state": null, "colour": "red"}'])
+def test_a_journal_of_another_version_is_refused(tmp_path, line):
+    place = tmp_path / "journal"
+    predict_all(place, make_photos(tmp_path / "photos"), [])
+    place.write_text(place.read_text() + line + "\n")
+    with pytest.raises(BearcnnError, match="of another version"), open_journal(place, "model", {}, resume=True):
+        pass
+
+
 def test_two_predictions_never_write_one_journal(tmp_path):
     place = journal_of(tmp_path / "bears.csv")
     with (

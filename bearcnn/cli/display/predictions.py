@@ -118,6 +118,12 @@ def _show_sites(tally: Tally, folder: Path | None) -> None:
 def show_bursts(bursts: "Bursts") -> None:
     """Show how many bursts there are, and which photos could not be part of one."""
     note(f"[dim]{_count(bursts.found, 'burst')} of 2 photos or more, with {bursts.photos:,} photos in all[/]")
+    if bursts.lowered:
+        positive = escape(bursts.labelling.classes[1])
+        note(
+            f"[yellow]{_count(bursts.lowered, 'photo')} called {positive} alone, but not in the burst: look at them, "
+            "or give --burst-answer highest[/]"
+        )
     if bursts.without_time:
         note(f"[yellow]{_count(bursts.without_time, 'photo')} without a time, in EXIF or name: each is alone[/]")
     if bursts.backwards:

@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bearcnn.cli.options import choice
+from bearcnn.errors import BearcnnError
+
 if TYPE_CHECKING:
     from bearcnn.inference.bursts import Bursts
     from bearcnn.inference.labels import Labelling
@@ -33,10 +36,20 @@ class DecisionOptions:
         ),
     ] = None
 
+    burst_answer: Annotated[
+        str,
+        choice(
+            "answer of a burst", ("mean", "highest"), "--burst-answer",
+            help="What its photos share: the mean of their log odds, or the highest probability.", panel=PANEL,
+        ),
+    ] = "mean"  # fmt: skip
+
     def open_bursts(self, labelling: "Labelling") -> "Bursts | None":
         """Return what finds bursts; None unless that was asked for."""
         if self.bursts is None:
+            if self.burst_answer != "mean":
+                raise BearcnnError("`burst_answer` is that of `bursts`: give a time such as --bursts 60s as well")
             return None
         from bearcnn.inference.bursts import Bursts, parse_gap
 
-        return Bursts(parse_gap(self.bursts), labelling)
+        return Bursts(parse_gap(self.bursts), labelling, self.burst_answer)

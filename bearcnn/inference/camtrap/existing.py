@@ -13,6 +13,8 @@ from bearcnn.inference.camtrap.plan import Medium, PackagePlan
 from bearcnn.inference.camtrap.tables import OBSERVATIONS, Row, read_table, write_table
 
 DESCRIPTOR = "datapackage.json"
+_TABLES = ("deployments", "media", "observations")
+MEDIA_READ = ("mediaID", "deploymentID", "timestamp", "filePath", "fileMediatype")
 OBSERVATION_PREFIX = "bearcnn:"
 """The start of the ids of bearcnn's own observations."""
 
@@ -87,22 +89,27 @@ def open_package(directory: Path, scientific_name: str, media_folder: Path | Non
     described = json.loads(_read(directory / DESCRIPTOR))
     if "camtrap-dp/1." not in str(described["profile"]):
         raise DataError(f"{directory} is of another version than Camtrap DP 1 ({described['profile']})")
-    places = {}
+    places: dict[str, str] = {}
+    copied: set[str] = set()
     for resource in described.get("resources") or []:
-        name, path = resource.get("name"), resource.get("path")
-        if path is not None and not _is_plain(path):
-            raise DataError(f"{directory}: the table {name} lies in {path!r}, and not in one file of the package")
-        places[name] = path
-    missing = [name for name in ("deployments", "media", "observations") if not places.get(name)]
-    if missing:
+        if not isinstance(resource, dict):
+            raise DataError(f"{directory / DESCRIPTOR} is damaged: one of its resources is no table")
+        name = str(resource.get("name"))
+        paths: Any = resource.get("path")
+        if name in _TABLES:
+            if not _is_inside(paths) or paths.endswith((".gz", ".zip")):
+                raise DataError(f"{directory}: the table {name} lies in {paths!r}, and not in one file of the package")
+            places[name] = paths
+        copied.update(path for path in (paths if isinstance(paths, list) else [paths]) if _is_inside(path))
+    if missing := [name for name in _TABLES if name not in places]:
         raise DataError(f"{directory} has no table {' and no table '.join(missing)} in {DESCRIPTOR}")
-    columns, earlier = _read_rows(directory / places["observations"], "mediaID")
-    _, media = _read_rows(directory / places["media"], "filePath")
+    columns, earlier = _read_rows(directory / places["observations"], ("observationID", "mediaID"))
+    _, media = _read_rows(directory / places["media"], MEDIA_READ)
     package = ExtendedPackage(
         scientific_name,
         directory=directory,
         descriptor=described,
-        copied={path: _read(directory / path) for name, path in places.items() if path and name != "observations"},
+        copied={path: _read(directory / path) for path in sorted(copied - {places["observations"]})},
         observations_file=places["observations"],
         columns=columns,
         earlier=earlier,
@@ -119,7 +126,7 @@ def _add_medium(package: ExtendedPackage, row: dict[str, str], folder: Path) -> 
         package.left_out[place] = "it lies at an address, and nothing is downloaded"
     elif not row["fileMediatype"].startswith("image/"):
         package.left_out[place] = f"it is no photo but {row['fileMediatype'] or 'unknown'}"
-    elif not _is_plain(place):
+    elif not _is_inside(place):
         package.left_out[place] = "its path leads out of the package"
     elif str(folder / place) in package.photos:
         package.left_out[place] = "two rows of media name it, and the first one is answered"
@@ -140,19 +147,19 @@ def _read(path: Path) -> bytes:
         raise DataError(f"{path} can't be read: {error.strerror or error}") from None
 
 
-def _read_rows(path: Path, required: str) -> tuple[list[str], list[dict[str, str]]]:
+def _read_rows(path: Path, required: Sequence[str]) -> tuple[list[str], list[dict[str, str]]]:
     try:
         columns, rows = read_table(_read(path))
     except (ValueError, csv.Error) as error:
         raise DataError(f"{path} is no CSV file: {error}") from None
-    if required not in columns:
-        raise DataError(f"{path} has no column {required}")
+    if missing := [name for name in required if name not in columns]:
+        raise DataError(f"{path} has no column {', '.join(missing)}")
     return columns, rows
 
 
-def _is_plain(path: object) -> bool:
+def _is_inside(path: Any) -> bool:
     """Check that a path names one file inside the package."""
-    if not isinstance(path, str) or "://" in path or path.endswith((".gz", ".zip")):
+    if not isinstance(path, str) or "://" in path:
         return False
     parts = PurePosixPath(path)
     return bool(path) and not parts.is_absolute() and ".." not in parts.parts

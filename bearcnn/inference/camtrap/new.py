@@ -149,7 +149,7 @@ def plan_package(
         taken, media_id = read(path).taken, relative_path(path, folder).as_posix()
         if taken is None:
             plan.left_out[str(path)] = "it has no time, neither in its EXIF data nor in its name"
-        elif not _FILE_PATH.match(media_id) or set("\r\n") & set(media_id):
+        elif not _is_allowed(media_id):
             plan.left_out[str(path)] = "its name is not allowed in Camtrap DP"
         else:
             photo = Medium(media_id, name_site(path.parent, folder), clock.place(taken), path)
@@ -222,6 +222,14 @@ def read_deployments(file: Path) -> dict[str, Row]:
                 f"{row['longitude']!r}"
             ) from None
     return {row["deploymentID"]: row for row in rows}
+
+
+def _is_allowed(media_id: str) -> bool:
+    try:
+        media_id.encode()
+    except UnicodeEncodeError:  # bytes that are no text could not be found again
+        return False
+    return bool(_FILE_PATH.match(media_id)) and not set("\r\n") & set(media_id)
 
 
 def _at(coordinates: Coordinates | None) -> Row:

@@ -39,12 +39,17 @@ def test_a_guessed_zone_is_said_in_the_package_and_a_given_one_is_no_issue():
 
 
 def test_photos_without_a_time_or_with_a_name_that_is_not_allowed_are_left_out_with_the_reason():
-    found = plan("20240501_120000.jpg", "holiday.jpg", "20240501_120000..jpg", "line\n20240501_120000.jpg")
+    found = plan(
+        "20240501_120000.jpg",
+        "holiday.jpg",
+        "20240501_120000..jpg",
+        "line\n20240501_120000.jpg",
+        "b\udce4r_20240501_120000.jpg",
+    )
     assert list(found.photos) == ["/card/20240501_120000.jpg"]
     assert list(found.left_out.values()) == [
         "it has no time, neither in its EXIF data nor in its name",
-        "its name is not allowed in Camtrap DP",
-        "its name is not allowed in Camtrap DP",
+        *["its name is not allowed in Camtrap DP"] * 3,
     ]
 
 

@@ -148,6 +148,7 @@ def test_further_tables_and_columns_of_a_package_are_kept(package, tmp_path):
     described = json.loads((package / "datapackage.json").read_text())
     described["resources"].append({"name": "individuals", "path": "more/individuals.csv"})
     described["resources"].append({"name": "inline", "data": [{"a": 1}]})
+    described["resources"].append({"name": "elsewhere", "path": ["https://example.org/a.csv"]})
     (package / "datapackage.json").write_text(json.dumps(described))
     (package / "more").mkdir()
     (package / "more" / "individuals.csv").write_text("id\n1\n")
@@ -170,10 +171,12 @@ def test_further_tables_and_columns_of_a_package_are_kept(package, tmp_path):
     [
         (lambda d: d.update(profile="https://x/camtrap-dp/0.6/profile.json"), "another version"),
         (lambda d: d["resources"].pop(), "has no table observations"),
+        (lambda d: d["resources"].append("media"), "one of its resources is no table"),
         (lambda d: d["resources"][1].update(path="../media.csv"), "not in one file of the package"),
         (lambda d: d["resources"][1].update(path=["a.csv", "b.csv"]), "not in one file of the package"),
+        (lambda d: d["resources"][1].update(path="media.csv.gz"), "not in one file of the package"),
         (lambda d: d["resources"][1].update(path="gone.csv"), "can't be read"),
-        (lambda d: d["resources"][1].update(path="deployments.csv"), "has no column filePath"),
+        (lambda d: d["resources"][1].update(path="deployments.csv"), "has no column mediaID, timestamp, filePath"),
     ],
 )
 def test_a_package_in_a_form_that_is_not_read_is_refused(package, change, reason):
