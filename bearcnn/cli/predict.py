@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from bearcnn.cli.options import choice, with_options
-from bearcnn.cli.regions import Counter, RegionOptions
+from bearcnn.cli.regions import CropCounter, RegionOptions
 from bearcnn.errors import BearcnnError
 
 STYLES = ("table", "csv", "json", "jsonl")
@@ -64,7 +64,7 @@ def predict(
         photos, on_windows = keep_outside(photos, heatmaps), open_heatmaps(heatmaps, predictor.manifest)
     show_model(file, predictor.manifest)
     seen = regions.open(predictor.manifest, paths)
-    counter = Counter(seen) if isinstance(seen, Crops) else None
+    counter = CropCounter(seen) if isinstance(seen, Crops) else None
     predictions = predict_photos(
         predictor, counter.count(photos) if counter else photos, regions=seen, on_windows=on_windows
     )
