@@ -8,6 +8,7 @@ small animals; a detector is played by the scenes' exact boxes.
 
 import json
 import random
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from bearcnn import pipeline
 from bearcnn.config import Config, load_config
 from bearcnn.data.dataset import Dataset
 from bearcnn.data.regions import WHOLE_FRAMES, Tiles
+from bearcnn.data.splits import SPLITS
 from bearcnn.evaluation.formats import decimal, percent
 from bearcnn.evaluation.intervals import proportion
 from bearcnn.evaluation.metrics import evaluate
@@ -157,7 +159,7 @@ def fit(directory: Path, data: Path, seed: int, epochs: int, detections: Path | 
     if not Run(directory).metrics_file.is_file():
         start = time.perf_counter()
         pipeline.train(config, Dataset.from_config(config.data), directory)
-        print(f"{directory}: {time.perf_counter() - start:.0f} s", flush=True)
+        print(f"  {directory.name}: {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
     return directory
 
 
@@ -168,14 +170,23 @@ def configure(data: Path, detections: Path | None = None, **train: Any) -> Confi
 
 
 def answer(run: Path, folder: Path, tiles: int = 0, detections: Path | None = None) -> Answers:
-    """Answer all photos of a folder, which the network never saw."""
-    dataset = Dataset.for_evaluation(folder, configure(folder, detections=detections).data)
-    dataset = replace(dataset, regions=Tiles(tiles)) if tiles else dataset
-    predictor = Predictor(Run(run).onnx_file)
-    labels, probabilities = {}, {}
-    for split in ("train", "valid", "test"):
-        labels[split], probabilities[split] = as_arrays(predict_split(predictor, dataset, split))
-    print(f"{run.name} {folder.name} tiles={tiles} {detections or ''}", flush=True)
+    """Answer all photos of a folder, which the network never saw; the answers are kept."""
+    seen = detections.stem if detections else f"{tiles}-tiles"
+    file = run.with_name(f"{run.name}-{folder.name}-{seen}.npz")
+    if not file.is_file():
+        dataset = Dataset.for_evaluation(folder, configure(folder, detections=detections).data)
+        dataset = replace(dataset, regions=Tiles(tiles)) if tiles else dataset
+        predictor, kept = Predictor(Run(run).onnx_file), {}
+        for split in SPLITS:
+            labels, probabilities = as_arrays(predict_split(predictor, dataset, split))
+            kept |= {f"{split}-labels": labels, f"{split}-probabilities": probabilities}
+        with file.open("wb") as out:
+            np.savez(out, **kept)
+        print(f"  {file.name}", file=sys.stderr, flush=True)
+    with np.load(file) as kept:
+        labels, probabilities = (
+            {split: kept[f"{split}-{name}"] for split in SPLITS} for name in ("labels", "probabilities")
+        )
     return Answers(labels, probabilities)
 
 

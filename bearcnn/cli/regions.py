@@ -77,9 +77,10 @@ class RegionOptions:
             if not 0 <= self.tiles <= MOST_TILES:
                 raise BearcnnError(f"`tiles` {self.tiles}: expected 0 (none) to {MOST_TILES}")
             if self.tiles != trained["tiles"]:
+                more = "false alarms" if self.tiles > trained["tiles"] else "missed bears"
                 console.note(
                     f"[yellow]the model's threshold was chosen with data.tiles = {trained['tiles']}:[/] with "
-                    f"{self.tiles} its false alarms and missed bears are others than measured"
+                    f"{self.tiles} expect more {more} than were measured; train with --set data.tiles={self.tiles}"
                 )
             return Tiles(self.tiles) if self.tiles else WHOLE_FRAMES
         if self.tiles:
@@ -137,7 +138,7 @@ def warn_without_detections(manifest: "Manifest") -> None:
 
 
 @dataclass(slots=True)
-class Counter:
+class CropCounter:
     """The photos of a prediction that are seen as crops, as whole frames, or not at all, and why."""
 
     crops: "Crops"
@@ -187,7 +188,7 @@ def show_regions(dataset: "Dataset", file: str) -> None:
             f"[dim]a photo is scored by the best of its whole frame and tiles (data.tiles = {dataset.regions.count})[/]"
         )
     if isinstance(dataset.regions, Crops):
-        counter = Counter(dataset.regions)
+        counter = CropCounter(dataset.regions)
         for _ in counter.count(example.path for example in dataset.examples):
             pass
         counter.show(file)

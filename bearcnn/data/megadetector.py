@@ -132,7 +132,9 @@ def _check_format(path: Path, content: Any) -> None:
         if version.partition(".")[0] == "1":
             return
         other = f"format version {version}, and 1.0 to 1.6 are known"
-    raise DataError(f"{path} is not MegaDetector's batch results: it is {other}")
+    raise DataError(
+        f"{path} is not MegaDetector's batch results: it is {other}; name the JSON file that MegaDetector has written"
+    )
 
 
 def _find_animal(path: Path, categories: dict[str, Any]) -> str:

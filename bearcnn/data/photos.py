@@ -204,7 +204,7 @@ def resize_photo(image: Image.Image, size: int, resize: ResizeMode, area: Box = 
     """Resize an RGB picture, or an area of it, to a square, (size, size, 3) uint8.
 
     `squish` resizes the whole frame to the square, `crop` takes the middle square, and `pad` keeps the frame's shape
-    between grey bars. An area is never cut: for it, `crop` is `squish`.
+    between grey bars. A smaller area is never cut: for it, `crop` is `squish`.
     """
     left, top, right, bottom = (
         area[0] * image.width,
