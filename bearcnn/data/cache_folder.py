@@ -25,6 +25,8 @@ ENTRY_NAME = re.compile(r"[0-9a-f]{32}")
 BUILDING_NAME = re.compile(r"building-([0-9a-f]{32})-\w+")
 KINDS = ("pixels", "maps")
 """What is cached: a folder for each, whose entries hold a file of that name."""
+RELATED_FILE = "related.json"
+"""What `bearcnn.data.related` keeps beside the pixels; an entry can lack it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +212,7 @@ def remove(directory: Path) -> int:
         directory.unlink()
         return 0
     freed = 0
-    for file in (*(directory / f"{kind}.npy" for kind in KINDS), directory / "index.json"):
+    for file in (*(directory / f"{kind}.npy" for kind in KINDS), directory / "index.json", directory / RELATED_FILE):
         with contextlib.suppress(FileNotFoundError):
             freed += file.lstat().st_size
             file.unlink()

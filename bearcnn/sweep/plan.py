@@ -28,7 +28,7 @@ DROPOUTS: dict[str, tuple[str, ...]] = {
 
 DEFAULT_RATES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 
-_OTHER_PHOTOS = {"data.path", "data.positive", "data.valid_share", "data.test_share", "data.split_seed"}
+_OTHER_PHOTOS = {f"data.{key}" for key in ("path", "positive", "valid_share", "test_share", "split_seed", "group")}
 _NOT_A_SETTING = {
     "train.seed": "every setting runs with several seeds anyway; use `seeds`",
     "train.name": "it changes nothing",
@@ -255,6 +255,8 @@ def digest_config(config: Config) -> str:
         del content["train"]["unfreeze"], content["train"]["unfreeze_epochs"], content["train"]["unfreeze_lr"]
     if content["train"]["views"] == 2:
         del content["train"]["views"]
+    if content["data"]["group"] == "auto":
+        del content["data"]["group"]
     # 0 is off: sweeps before these keys existed
     for section, key in (("data", "photos"), ("train", "min_steps"), ("train", "folds")):
         if not content[section][key]:

@@ -36,3 +36,4 @@ class Listing:
     labelled: tuple[LabelledPhoto, ...]
     skipped: tuple[SkippedPhoto, ...] = ()
     splits: frozenset[Split] = frozenset()  # of the source, even empty ones; none: they are made
+    independent: bool = False  # no photo has anything to do with another, as in drawn scenes
