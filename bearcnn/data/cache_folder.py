@@ -1,6 +1,7 @@
 """The cache folder: its place, its entries, and how to empty it.
 
 <cache root>/pixels/<key>/    pixels.npy  (n, size, size, 3) uint8                index.json  the photo of each row
+                              looks.npy   (n, 16, 17) uint8, in grey              related.json  see related.py
 <cache root>/maps/<key>/      maps.npy    (n, views, side, side, channels) float16  index.json  the photo of each row
 """
 
@@ -25,8 +26,8 @@ ENTRY_NAME = re.compile(r"[0-9a-f]{32}")
 BUILDING_NAME = re.compile(r"building-([0-9a-f]{32})-\w+")
 KINDS = ("pixels", "maps")
 """What is cached: a folder for each, whose entries hold a file of that name."""
-RELATED_FILE = "related.json"
-"""What `bearcnn.data.related` keeps beside the pixels; an entry can lack it."""
+LOOKS_FILE, RELATED_FILE = "looks.npy", "related.json"
+"""What lies beside the pixels; an entry can lack the second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +213,8 @@ def remove(directory: Path) -> int:
         directory.unlink()
         return 0
     freed = 0
-    for file in (*(directory / f"{kind}.npy" for kind in KINDS), directory / "index.json", directory / RELATED_FILE):
+    for name in (*(f"{kind}.npy" for kind in KINDS), "index.json", LOOKS_FILE, RELATED_FILE):
+        file = directory / name
         with contextlib.suppress(FileNotFoundError):
             freed += file.lstat().st_size
             file.unlink()

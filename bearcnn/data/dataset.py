@@ -202,7 +202,7 @@ class Dataset:
         return counts
 
     def count_groups(self) -> dict[str, int]:
-        """Count the groups of photos: in each split that exists, and those of more than a photo and its exact copies."""
+        """Count the groups of photos: in each split that exists, and those of more than one picture; and the sites."""
         used = [each for each in self.examples if each.split in SPLITS]
         counts: dict[str, int] = {split: len({each.unit for each in self.select(split)}) for split in SPLITS}
         together = Counter(each.group for each in used if each.group)
@@ -211,6 +211,7 @@ class Dataset:
             "total": len({each.unit for each in used}),
             "of_several": len(together),
             "photos_of_several": together.total(),
+            "sites": len({each.site for each in used if each.site}),
         }
 
     def describe_groups(self) -> str | None:

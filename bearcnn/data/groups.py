@@ -29,13 +29,12 @@ SITE, DAY, EVENT, COPY = "site", "camera and day", "bursts and near copies", "ex
 """The words for what photos are grouped by, but for those of `data.group`."""
 
 _SHARED = {
-    SITE: "a site or a near copy",
-    DAY: "a camera's day or a near copy",
-    EVENT: "a burst or a near copy",
+    SITE: "their site or a near copy",
+    DAY: "their camera's day or a near copy",
+    EVENT: "their burst or a near copy",
     COPY: "an exact copy",
 }
-
-_SHARED_GROUP = "a group or a near copy"
+_SHARED_GROUP = "their group or a near copy"
 
 _WORDS: dict[Split, str] = {"train": "training", "valid": "validation", "test": "test"}
 
@@ -104,10 +103,16 @@ def describe_grouping(by: str, counts: Mapping[str, int]) -> str | None:
     """
     if not counts["of_several"] or by == COPY:
         return None
-    if by in (EVENT, DAY):
-        return f"kept together: {counts['of_several']:,} groups of {by}, {counts['photos_of_several']:,} photos"
-    splits = " / ".join(f"{counts[split]:,} {split}" for split in SPLITS if split in counts)
-    return f"split by {by}: {counts['total']:,} groups, {splits}"
+    if by == EVENT:
+        photos, groups = counts["photos_of_several"], counts["of_several"]
+        return f"kept together: {photos:,} photos in {groups:,} bursts or sets of near copies"
+    found = [(split, counts[split]) for split in SPLITS if split in counts]
+    whole = sum(number for _, number in found) == counts["total"]
+    joined = f"{counts['sites']:,} sites in " if 0 < counts["sites"] != counts["total"] else ""
+    return (
+        f"{'split' if whole else 'grouped'} by {by}: {joined}{counts['total']:,} groups, "
+        f"{' / '.join(f'{number:,} {split}' for split, number in found)}"
+    )
 
 
 def split_by_group(
@@ -290,8 +295,8 @@ def _find_shared(plan: _Plan, splits: Sequence[Split]) -> list[str]:
         )
         if shared:
             warnings.append(
-                f"{shared:,} of {len(rows[split]):,} {_WORDS[split]} photos share "
-                f"{_SHARED.get(plan.by, _SHARED_GROUP)} with training photos: the scores flatter"
+                f"{shared:,} of {len(rows[split]):,} {_WORDS[split]} photos have "
+                f"{_SHARED.get(plan.by, _SHARED_GROUP)} among the training photos: the scores flatter"
             )
     return warnings
 

@@ -30,7 +30,7 @@ class Related:
 def find_related(cache: PixelCache, paths: list[Path]) -> Related:
     """Return what relates the photos of a cache entry, from its file or else from the photos.
 
-    The pixels tell near copies. Another image size or resize mode can therefore give slightly different groups.
+    They are the same for every image size and resize mode.
     """
     file = cache.directory / RELATED_FILE
     try:
@@ -42,7 +42,7 @@ def find_related(cache: PixelCache, paths: list[Path]) -> Related:
     except (OSError, ValueError, KeyError, TypeError):
         pass
     found = [read_metadata(path) for path in paths]
-    near = load("bearcnn.data.near_copies:group_near_copies")(cache.pixels)  # loads imagehash
+    near = load("bearcnn.data.near_copies:group_near_copies")(cache.looks)  # loads imagehash
     related = Related(tuple(each.taken for each in found), tuple(each.camera for each in found), tuple(near))
     try:
         content = json.dumps({"version": _VERSION, **asdict(related)}, default=datetime.isoformat)

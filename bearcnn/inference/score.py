@@ -1,6 +1,6 @@
 """Scoring of a model file: predictions of a data set's labelled photos, and the pointing game on drawn bears."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,19 +26,32 @@ _COLOURLESS = 6
 
 
 def predict_split(
-    predictor: Predictor, dataset: Dataset, split: Split, on_progress: OnProgress | None = None
+    predictor: Predictor,
+    dataset: Dataset,
+    split: Split,
+    on_progress: OnProgress | None = None,
+    trained_sites: Collection[str] | None = None,
 ) -> list[LabelledPrediction]:
-    """Predict each photo of a split, in the order of the paths."""
+    """Predict each photo of a split, in the order of the paths.
+
+    `trained_sites` are the sites that the model was trained on, if not those of the data set's training photos.
+    """
     examples = dataset.select(split)
     rows, _ = dataset.arrays(split)
     probabilities, _ = predict_rows(predictor, dataset.pixels, rows, on_progress)
-    return label_predictions(dataset, examples, split, probabilities.tolist())
+    return label_predictions(dataset, examples, split, probabilities.tolist(), trained_sites)
 
 
 def label_predictions(
-    dataset: Dataset, examples: Sequence[Example], split: str, probabilities: Sequence[float]
+    dataset: Dataset,
+    examples: Sequence[Example],
+    split: str,
+    probabilities: Sequence[float],
+    trained_sites: Collection[str] | None = None,
 ) -> list[LabelledPrediction]:
-    """Put a model's answers beside the examples that they belong to."""
+    """Put a model's answers beside the examples that they belong to; `trained_sites` is as in `predict_split`."""
+    if trained_sites is None:
+        trained_sites = {example.site for example in dataset.select("train") if example.site}
     return [
         LabelledPrediction(
             path=example.path.relative_to(dataset.root).as_posix(),
@@ -48,6 +61,10 @@ def label_predictions(
             digest=example.digest,
             probability=probability,
             grey=is_grey(np.asarray(dataset.pixels[example.row])),
+            site=example.site,
+            seen=example.site in trained_sites if example.site and trained_sites else None,
+            group=example.group,
+            taken=example.taken.isoformat() if example.taken else None,
         )
         for example, probability in zip(examples, probabilities, strict=True)
     ]

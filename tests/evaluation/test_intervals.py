@@ -52,14 +52,14 @@ def test_intervals_of_auc_and_f1_hold_the_truth_about_95_times_in_100() -> None:
         found = int((called & (labels == 1)).sum())
         low, high = auc_interval(roc_auc_score(labels, scores), positives, n - positives)
         held[0] += low <= auc <= high
-        low, high = f1_interval(found, int((called != (labels == 1)).sum()))
+        low, high = f1_interval(proportion(found, found + int((called != (labels == 1)).sum())))
         held[1] += low <= f1 <= high
     assert min(held) >= 368 and max(held) <= 396, held
 
 
 @given(st.integers(0, 40), st.integers(0, 40))
 def test_the_interval_of_f1_holds_f1(found: int, wrong: int) -> None:
-    low, high = f1_interval(found, wrong)
+    low, high = f1_interval(proportion(found, found + wrong))
     if found + wrong == 0:
         assert math.isnan(low)
     else:
