@@ -82,8 +82,9 @@ class DataConfig(Section):
     """Seed of the split. It is separate from train.seed: several training seeds use the same photos."""
     group: int | str = "auto"
     """Photos that stay in one split: auto (by site, if the data tells it, else by camera and day, else by burst; near
-    copies always), none (exact copies alone), a level of folders (1 for those in the data folder, -1 for a photo's own)
-    or a regular expression on the path below the data folder, whose first group is the name."""
+    copies always), none (exact copies alone), a level of folders that are sites (1 for those in the data folder or its
+    train/, valid/ and test/; -1 for a photo's own) or a regular expression on the path, whose first group or whole
+    match is the site."""
     photos: int = Field(0, ge=0)
     """Most photos to train on, classes in proportion; 0 for all. train.seed decides which, and fewer are a part of
     more; the photos of valid/ and test/ stay."""

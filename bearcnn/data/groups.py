@@ -15,7 +15,7 @@ from pathlib import Path
 from bearcnn.data.bursts import find_bursts
 from bearcnn.data.names import readable
 from bearcnn.data.related import Related
-from bearcnn.data.splits import SPLITS, Example, Split, cut_folds, split_examples
+from bearcnn.data.splits import SPLIT_FOLDERS, SPLITS, Example, Split, cut_folds, split_examples
 from bearcnn.errors import DataError
 from bearcnn.registry import load
 
@@ -66,8 +66,8 @@ def name_group(path: Path, setting: int | str) -> str | None:
 
     Args:
         path: the photo, below the data's folder.
-        setting: a level of folders, 1 for those in the data's folder and -1 for the photo's own; or a regular
-            expression, whose first group or else whole match is the name.
+        setting: a level of folders, 1 for those in the data's folder (or in its train, valid or test) and -1 for the
+            photo's own; or a regular expression, whose first group or else whole match is the name.
     """
     _, name = _find_group(path, setting)
     return name
@@ -84,7 +84,8 @@ def _find_group(path: Path, setting: int | str) -> tuple[int | None, str | None]
     """Return the place among the path's parts where the group's name is or begins, and the name."""
     if isinstance(setting, int):
         folders = path.parts[:-1]
-        place = setting - 1 if setting > 0 else len(folders) + setting
+        of_split = bool(folders) and folders[0].casefold() in SPLIT_FOLDERS
+        place = setting - 1 + of_split if setting > 0 else len(folders) + setting
         return (place, readable(folders[place])) if 0 <= place < len(folders) else (None, None)
     if setting in (AUTO, NONE):
         return None, None

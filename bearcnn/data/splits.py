@@ -15,6 +15,13 @@ Split = Literal["train", "valid", "test", "unused"]
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 """The splits that are used; unused are training photos that a run with few of them didn't draw."""
 
+SPLIT_FOLDERS: dict[str, Split] = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("valid", "val", "validation"), "valid"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+"""The names of folders that are splits, in lower case."""
+
 FOLDS = "folds"
 """The name, beside those of the splits, for training photos that are scored by cross-validation (`cut_folds`)."""
 

@@ -30,7 +30,7 @@ def divide(examples: Sequence[Example], shares: Sequence[float], seed: int) -> N
     """
     groups, strata, labels = _code(examples)
     number = int(groups.max()) + 1
-    if number <= len(shares):
+    if number <= len(shares) or len(set(labels)) < 2:
         return None
     wanted = np.array([1 - sum(shares), *shares])
     best: tuple[float, NDArray[np.int64]] | None = None
@@ -55,7 +55,7 @@ def deal(examples: Sequence[Example], folds: int, seed: int) -> NDArray[np.int64
     """
     groups, strata, labels = _code(examples)
     number = int(groups.max()) + 1
-    if number < folds:
+    if number < folds or len(set(labels)) < 2:
         return None
     best: tuple[float, NDArray[np.int64]] | None = None
     for trial in range(_count_trials(number, folds)):
@@ -110,10 +110,10 @@ def _count_folds(shares: Sequence[float], groups: int) -> int:
 
 
 def _count_trials(groups: int, folds: int) -> int:
-    """Choose how often to make folds, so that it takes about a second: with many groups, one try is as good as any."""
+    """Choose how often to make folds, within about half a second: of many groups, one try is as good as any."""
     if groups <= folds <= _MOST_DIVIDED:
         return 1
-    return min(20, max(1, 10_000 // (groups * folds)))
+    return min(10, max(1, 4_000 // (groups * folds)))
 
 
 def _list_assignments(folds: int, shares: Sequence[float]) -> NDArray[np.int64]:

@@ -12,14 +12,8 @@ from bearcnn.data.groups import name_group_folder
 from bearcnn.data.names import readable
 from bearcnn.data.photos import find_photos
 from bearcnn.data.sources.base import LabelledPhoto, Listing, SkippedPhoto
-from bearcnn.data.splits import Split
+from bearcnn.data.splits import SPLIT_FOLDERS, Split
 from bearcnn.errors import DataError
-
-_SPLIT_FOLDERS: dict[str, Split] = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("valid", "val", "validation"), "valid"),
-    **dict.fromkeys(("test", "testing"), "test"),
-}
 
 Place = tuple[str, ...]  # the folders that a photo is in, below the root
 
@@ -37,7 +31,7 @@ def list_folders(root: Path, positive: Sequence[str], on_progress: OnProgress | 
     paths = _find_photos(root)
     words = {word.casefold(): word for word in positive}
     places = _drop_shared_folders([path.relative_to(root).parts[:-1] for path in paths], words)
-    tops = [_SPLIT_FOLDERS.get(place[0].casefold()) if place else None for place in places]
+    tops = [SPLIT_FOLDERS.get(place[0].casefold()) if place else None for place in places]
     inside = any(
         top and any(name.casefold() in words for name in place) for top, place in zip(tops, places, strict=True)
     )
@@ -96,7 +90,7 @@ def _drop_shared_folders(places: list[Place], words: Mapping[str, str]) -> list[
     """Remove the folders that all photos are in, such as the folder of an unpacked archive."""
     while all(len(place) > 1 for place in places) and len({place[0] for place in places}) == 1:
         name = places[0][0]
-        if name.casefold() in {*_SPLIT_FOLDERS, *words} or _is_wrapper(name, words):
+        if name.casefold() in {*SPLIT_FOLDERS, *words} or _is_wrapper(name, words):
             break
         places = [place[1:] for place in places]
     return places
@@ -127,7 +121,7 @@ def _check_labels(root: Path, labels: set[int], places: list[Place], words: Mapp
     if labels == {1}:
         raise DataError(f"all photos in {root} are in a folder called {positive}: others are needed in another folder")
     if labels == {0}:
-        names = sorted({name for place in places for name in place if name.casefold() not in _SPLIT_FOLDERS})
+        names = sorted({name for place in places for name in place if name.casefold() not in SPLIT_FOLDERS})
         shown = ", ".join(map(readable, names[:10])) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
         candidates = [name for name in names if not re.match(r"(not|no|non)[\s_-]", name.casefold())] or names
         near = {name for name in candidates if any(word in name.casefold() for word in words)}
