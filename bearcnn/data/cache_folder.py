@@ -145,7 +145,8 @@ def find_common_folder(photos: Sequence[Photo]) -> str:
 
 def _describe(directory: Path, kind: str) -> CacheEntry:
     index = read_index(directory)
-    files = {file.name: file.stat() for file in directory.iterdir() if file.name in (f"{kind}.npy", "index.json")}
+    ours = (f"{kind}.npy", "index.json", LOOKS_FILE, RELATED_FILE)
+    files = {file.name: file.stat() for file in directory.iterdir() if file.name in ours}
     used = files.get("index.json", directory.stat()).st_mtime  # opening an entry touches it
     return CacheEntry(
         directory=directory,

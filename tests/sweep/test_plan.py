@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from bearcnn.config import Config
 from bearcnn.errors import ConfigError, SweepError
 from bearcnn.sweep.plan import (
     digest_config,
@@ -76,6 +77,12 @@ class TestPlan:
         validated = tiny_config(photos, "data.test_share=0", "train.monitor=last", "train.folds=5")
         plain = tiny_config(photos, "data.test_share=0", "train.monitor=last")
         assert digest_config(validated) != digest_config(plain)
+
+    def test_a_grouping_is_part_of_the_digest_only_where_it_is_set(self, photos):
+        assert digest_config(tiny_config(photos, "data.group=1")) != digest_config(tiny_config(photos))
+        assert digest_config(Config()) == "4678fd39a69c9395", "sweeps of before can be extended"
+        with pytest.raises(SweepError, match=r"data\.group can't be varied: settings are compared on the same photos"):
+            plan_grid(tiny_config(photos), {"data.group": ["auto", 1]}, 1)
 
     def test_ids_stay_when_the_sweep_grows(self, photos):
         config = tiny_config(photos)
