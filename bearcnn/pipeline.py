@@ -13,10 +13,10 @@ from typing import Any
 from bearcnn.config import Config
 from bearcnn.data.dataset import Dataset
 from bearcnn.errors import NoEpochError, ResumeError
-from bearcnn.evaluation.assessment import assess_calibration, group_errors
+from bearcnn.evaluation.assessment import assess_calibration, evaluate_predictions, group_errors
 from bearcnn.evaluation.calibration import fit_temperature, log_odds
-from bearcnn.evaluation.metrics import evaluate
 from bearcnn.evaluation.predictions import SCORED, LabelledPrediction, as_arrays, in_split, read_folds
+from bearcnn.evaluation.sites import site_errors
 from bearcnn.export.base import calibrate, describe
 from bearcnn.export.onnx import to_onnx
 from bearcnn.export.safetensors import to_safetensors
@@ -124,6 +124,9 @@ def finish(run: Run, dataset: Dataset, result: TrainResult, reporter: Reporter =
         **_measure(predictions, manifest),
         "layers": [asdict(row) for row in layers],
     }
+    if dataset.describe_groups():
+        assert dataset.grouping is not None
+        metrics["grouping"] = {"by": dataset.grouping.by, **dataset.count_groups()}
     if config.train.folds:
         metrics["folds"] = config.train.folds
     if manifest.body:
@@ -158,10 +161,10 @@ def _measure(predictions: Sequence[LabelledPrediction], manifest: Manifest) -> d
     """Measure every score of each split, its groups of photos, and the calibration."""
     splits = {split: photos for split in SCORED if (photos := in_split(predictions, split))}
     threshold = manifest.threshold
+    sites = {name: [asdict(row) for row in site_errors(each, threshold)] for name, each in splits.items()}
     return {
-        "evaluations": {
-            name: evaluate(*as_arrays(each), threshold=threshold).to_json() for name, each in splits.items()
-        },
+        "evaluations": {name: evaluate_predictions(each, threshold).to_json() for name, each in splits.items()},
         "calibration": assess_calibration(predictions, manifest.temperature),
         "groups": {name: [asdict(row) for row in group_errors(each, threshold)] for name, each in splits.items()},
+        **({"sites": sites} if any(sites.values()) else {}),
     }

@@ -194,10 +194,17 @@ def _predict(
     if not dataset.select(cast("Split", split)):
         raise BearcnnError(f"{dataset.root} has no {split} photos; omit --split, or name another one")
     with console.tracking() as track:
-        predictions = predict_split(predictor, dataset, cast("Split", split), track("evaluating"))
+        sites = None if own or run is None else _trained_sites(run)
+        predictions = predict_split(predictor, dataset, cast("Split", split), track("evaluating"), sites)
         if own and run is not None and not run.predictions_file.is_file():  # a run of a version that didn't keep them
             keep_predictions(run, predictor, dataset, predictions)
     return predictions
+
+
+def _trained_sites(run: "Run") -> set[str]:
+    """Return the sites that a run has training photos of."""
+    trained = [each for each in run.dataset_record()["examples"] if each["split"] == "train"]
+    return {each["site"] for each in trained if "site" in each}
 
 
 def _assess(

@@ -17,7 +17,7 @@ from bearcnn.cli.predict_options.decision import DecisionOptions
 from bearcnn.cli.predict_options.output import OutputOptions
 from bearcnn.cli.predict_options.package import PackageOptions
 from bearcnn.cli.predict_options.sorting import SortingOptions
-from bearcnn.cli.regions import Counter, RegionOptions
+from bearcnn.cli.regions import CropCounter, RegionOptions
 from bearcnn.cli.watch import Watch, WatchOptions
 from bearcnn.data.regions import WHOLE_FRAMES, Crops
 from bearcnn.errors import BearcnnError
@@ -114,7 +114,7 @@ def answer_photos(paths: list[str], model: Path | None, options: PredictOptions)
         if bursts is not None:
             bursts.numbers = listing.answered.bursts
     placing = _open_sorted(sorting, context, bursts)
-    counter = Counter(seen) if isinstance(seen, Crops) else None
+    counter = CropCounter(seen) if isinstance(seen, Crops) else None
     tally, started = Tally(labelling.names), perf_counter()
     display.show_model(file, predictor, labelling)
     with (

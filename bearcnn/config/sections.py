@@ -3,6 +3,7 @@
 Validators are pure: they read no files.
 """
 
+import re
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
@@ -87,7 +88,11 @@ class DataConfig(Section):
     """Share of the photos for the test, if the folder has neither valid/ nor test/; 0 for none."""
     split_seed: int = Field(0, ge=0)
     """Seed of the split. It is separate from train.seed: several training seeds use the same photos."""
-
+    group: int | str = "auto"
+    """Photos that stay in one split: auto (by site, if the data tells it, else by camera and day, else by burst; near
+    copies always), none (exact copies alone), a level of folders that are sites (1 for those in the data folder or its
+    train/, valid/ and test/; -1 for a photo's own) or a regular expression on the path, whose first group or whole
+    match is the site."""
     photos: int = Field(0, ge=0)
     """Most photos to train on, classes in proportion; 0 for all. train.seed decides which, and fewer are a part of
     more; the photos of valid/ and test/ stay."""
@@ -111,6 +116,19 @@ class DataConfig(Section):
                 "tiles cut whole frames, and detections are crops: set data.tiles = 0 or no data.detections"
             )
         return self
+
+    @field_validator("group")
+    @classmethod
+    def _level_or_pattern(cls, value: int | str) -> int | str:
+        if isinstance(value, str) and re.fullmatch(r"-?\d+", value):
+            value = int(value)
+        if value in (0, ""):
+            raise ValueError("expected auto, none, a level of folders (1, 2, ... or -1) or a regular expression")
+        try:
+            re.compile(str(value))
+        except re.error as error:
+            raise ValueError(f"{value} is no regular expression: {error}") from None
+        return value
 
     @field_validator("photos")
     @classmethod

@@ -9,13 +9,15 @@ a second process wait for the first and use its work.
 import contextlib
 import hashlib
 import json
+import math
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import PIL
@@ -25,6 +27,7 @@ from numpy.typing import NDArray
 from bearcnn.data import OnProgress
 from bearcnn.data.cache_folder import (
     ENTRY_NAME,
+    LOOKS_FILE,
     Index,
     Photo,
     cache_root,
@@ -35,14 +38,16 @@ from bearcnn.data.cache_folder import (
     remove_abandoned,
     write_index,
 )
-from bearcnn.data.photos import load_pixels, load_regions, read_photo
+from bearcnn.data.photos import LOOK_SIZE, load_photo, load_regions, read_photo, resize_photo, take_look
 from bearcnn.data.regions import Crop
 from bearcnn.errors import DataError, PhotoError
 from bearcnn.geometry import ResizeMode
 from bearcnn.machine import usable_cpus
 
 # Raised when photos.py gives other pixels or this module writes other files. Another Pillow may decode differently.
-_VERSION = f"1, Pillow {PIL.__version__}"
+_VERSION = f"2, Pillow {PIL.__version__}"
+
+_LOOK_SHAPE = LOOK_SIZE[::-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,7 @@ class PixelCache:
 
     directory: Path
     pixels: NDArray[np.uint8]  # (n, size, size, 3), memory-mapped, read-only; 0 for a photo that can't be read
+    looks: NDArray[np.uint8]  # (n, 16, 17), from `photos.take_look`; the same for every size and resize mode
     reasons: tuple[str | None, ...]  # why a photo can't be read; None for a readable one
     digests: tuple[str, ...]  # blake2b of the file's bytes, hex; "" if not even those can be read
 
@@ -120,8 +126,8 @@ def _open(entry: Path, photos: tuple[Photo, ...]) -> PixelCache | None:
     index = read_index(entry)
     if index is None or index.photos != photos:
         return None
-    pixels = _map_pixels(entry, index)
-    if pixels is None:
+    mapped = _map_arrays(entry, index)
+    if mapped is None:
         return None
     # A repaired permission or network drive changes neither the time nor the size of a photo.
     unread = [photo for photo, digest in zip(photos, index.digests, strict=True) if not digest]
@@ -129,16 +135,19 @@ def _open(entry: Path, photos: tuple[Photo, ...]) -> PixelCache | None:
         return None
     with contextlib.suppress(OSError):  # a read-only cache is fine
         os.utime(entry / "index.json")
-    return PixelCache(entry, pixels, index.reasons, index.digests)
+    return PixelCache(entry, *mapped, index.reasons, index.digests)
 
 
-def _map_pixels(entry: Path, index: Index) -> NDArray[np.uint8] | None:
+def _map_arrays(entry: Path, index: Index) -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | None:
+    """Return the pixels and the looks of an entry; None if they aren't whole."""
     try:
         pixels = np.load(entry / "pixels.npy", mmap_mode="r", allow_pickle=False)
+        looks = np.load(entry / LOOKS_FILE, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
-    whole = pixels.shape == (len(index.photos), index.size, index.size, 3) and pixels.dtype == np.uint8
-    return pixels if whole else None
+    number = len(index.photos)
+    shapes = pixels.shape == (number, index.size, index.size, 3) and looks.shape == (number, *_LOOK_SHAPE)
+    return (pixels, looks) if shapes and pixels.dtype == looks.dtype == np.uint8 else None
 
 
 def _build(
@@ -146,24 +155,34 @@ def _build(
 ) -> None:
     with new_entry(entry) as building:
         digests, reasons = [], []
-        with (building / "pixels.npy").open("wb") as file:
-            header = {"descr": "|u1", "fortran_order": False, "shape": (len(photos), size, size, 3)}
-            np.lib.format.write_array_header_1_0(file, header)
-            # Not through a memory map: on a full disk that would kill the process.
-            with contextlib.closing(_produce_rows(entry.parent, photos, size, resize, workers)) as rows:
-                for digest, pixels, reason in rows:
-                    digests.append(digest)
-                    reasons.append(reason)
-                    file.write(bytes(size * size * 3) if pixels is None else pixels.tobytes())
-                    if on_progress is not None:
-                        on_progress(len(digests), len(photos))
-            file.flush()
-            os.fsync(file.fileno())
+        # Not through memory maps: on a full disk they would kill the process.
+        with (
+            _new_array(building / "pixels.npy", (len(photos), size, size, 3)) as pixels_file,
+            _new_array(building / LOOKS_FILE, (len(photos), *_LOOK_SHAPE)) as looks_file,
+            contextlib.closing(_produce_rows(entry.parent, photos, size, resize, workers)) as rows,
+        ):
+            for digest, pixels, look, reason in rows:
+                digests.append(digest)
+                reasons.append(reason)
+                pixels_file.write(bytes(size * size * 3) if pixels is None else pixels.tobytes())
+                looks_file.write(bytes(math.prod(_LOOK_SHAPE)) if look is None else look.tobytes())
+                if on_progress is not None:
+                    on_progress(len(digests), len(photos))
         folder = find_common_folder(photos)
         write_index(building, Index(_VERSION, size, resize, folder, photos, tuple(digests), tuple(reasons)))
 
 
-Row = tuple[str, NDArray[np.uint8] | None, str | None]  # digest, pixels, reason
+@contextlib.contextmanager
+def _new_array(path: Path, shape: tuple[int, ...]) -> Iterator[BinaryIO]:
+    """Give a new .npy file of bytes, to write the rows into."""
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+Row = tuple[str, NDArray[np.uint8] | None, NDArray[np.uint8] | None, str | None]  # digest, pixels, look, reason
 
 
 def _produce_rows(
@@ -195,11 +214,12 @@ def _read_and_decode(photo: Photo, size: int, resize: ResizeMode) -> Row:
         data = read_photo(Path(photo.path))
         digest = hashlib.blake2b(data, digest_size=16).hexdigest()
         if photo.crop is None:
-            return digest, load_pixels(BytesIO(data), size, resize), None
+            image = load_photo(BytesIO(data), at_least=size)
+            return digest, resize_photo(image, size, resize), take_look(data, image), None
         ((_, pixels),) = load_regions(BytesIO(data), photo.crop.find, size, resize)
-        return digest, pixels, None
+        return digest, pixels, take_look(data, load_photo(BytesIO(data), at_least=LOOK_SIZE[0])), None
     except PhotoError as error:
-        return digest, None, str(error)
+        return digest, None, None, str(error)
 
 
 def _find_known_rows(
@@ -207,17 +227,17 @@ def _find_known_rows(
 ) -> Callable[[Photo], Row | None]:
     """Return a function that finds an unchanged photo's row in the entry that shares most photos with these."""
     wanted = set(photos)
-    best: tuple[int, Index | None, NDArray[np.uint8] | None] = (0, None, None)
+    most, best = 0, None
     for entry in sorted(list_folders(folder, ENTRY_NAME)):
         index = read_index(entry)
         if index is None or (index.version, index.size, index.resize) != (_VERSION, size, resize):
             continue
         shared = sum(photo in wanted for photo in index.photos)
-        if shared > best[0] and (pixels := _map_pixels(entry, index)) is not None:
-            best = (shared, index, pixels)
-    _, index, pixels = best
-    if index is None or pixels is None:
+        if shared > most and (arrays := _map_arrays(entry, index)) is not None:
+            most, best = shared, (index, *arrays)
+    if best is None:
         return lambda photo: None
+    index, pixels, looks = best
     rows = {photo: row for row, photo in enumerate(index.photos) if index.digests[row]}
 
     def find(photo: Photo) -> Row | None:
@@ -225,6 +245,6 @@ def _find_known_rows(
         if row is None:
             return None
         reason = index.reasons[row]
-        return index.digests[row], None if reason else pixels[row], reason
+        return index.digests[row], None if reason else pixels[row], None if reason else looks[row], reason
 
     return find

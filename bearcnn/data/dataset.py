@@ -8,7 +8,8 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,22 +19,30 @@ from numpy.typing import NDArray
 from bearcnn.config import ColumnRole, Config, DataConfig, make_data_config
 from bearcnn.data import OnProgress
 from bearcnn.data.cache import build_cache
+from bearcnn.data.groups import (
+    AUTO,
+    NONE,
+    Grouping,
+    cut_by_group,
+    describe_grouping,
+    name_group,
+    split_by_group,
+)
 from bearcnn.data.megadetector import read_detections
 from bearcnn.data.names import readable
 from bearcnn.data.regions import WHOLE_FRAMES, Box, Crop, Crops, Regions, Tiles, absolute
+from bearcnn.data.related import find_related
 from bearcnn.data.sources import SOURCES, find_source, list_source
 from bearcnn.data.sources.base import LabelledPhoto, Listing, SkippedPhoto
-from bearcnn.data.sources.folders import list_folders
+from bearcnn.data.sources.folders import drop_group_folders, list_folders
 from bearcnn.data.splits import (
     SPLITS,
     Example,
     Split,
     check_splits,
-    cut_folds,
     draw_training,
     find_contradictions,
     find_copies,
-    split_examples,
 )
 from bearcnn.errors import DataError
 from bearcnn.geometry import ResizeMode
@@ -52,6 +61,7 @@ class Dataset:
     examples: tuple[Example, ...]
     skipped: tuple[SkippedPhoto, ...]
     fingerprint: str  # of every example's relative path, digest, label and split, and of the boxes of crops
+    grouping: Grouping | None = field(default=None, kw_only=True)  # None for drawn scenes and records without it
     pixels: NDArray[np.uint8] = field(repr=False, compare=False)  # (rows, size, size, 3)
     regions: Regions = field(default=WHOLE_FRAMES, repr=False)
     """The pictures that a photo is scored by. In training it is one: its surest animal's crop, or its whole frame."""
@@ -67,6 +77,7 @@ class Dataset:
         valid_share: float = 0.2,
         test_share: float = 0.2,
         split_seed: int = 0,
+        group: int | str = AUTO,
         cache_root: Path | None = None,
         on_progress: OnProgress | None = None,
     ) -> Self:
@@ -74,15 +85,16 @@ class Dataset:
 
         Splits that the folder has (train, valid, test) are kept. Missing ones are made from train: valid and test if
         there is only train, valid if there are train and test, but no test if there are train and valid. A share of 0
-        makes no split. Exact copies are never in two splits. `on_progress` counts decoded photos.
+        makes no split. Photos of one group (`groups`) are never in two of the splits that are made; `group` is the
+        configuration's `data.group`. `on_progress` counts decoded photos.
 
         Raises:
             DataError: the folder can't be used.
         """
         return cls._load(
             list_folders(Path(root), positive), positive, image_size=image_size, resize=resize,
-            shares={"test": test_share, "valid": valid_share}, split_seed=split_seed, cache_root=cache_root,
-            on_progress=on_progress,
+            shares={"test": test_share, "valid": valid_share}, split_seed=split_seed, group=group,
+            cache_root=cache_root, on_progress=on_progress,
         )  # fmt: skip
 
     @classmethod
@@ -222,9 +234,9 @@ class Dataset:
         """Return this data set once for each fold of its training photos, with that fold as its validation photos.
 
         Raises:
-            DataError: a class has fewer distinct training photos than there are folds.
+            DataError: a class has fewer distinct training photos, or groups of them, than there are folds.
         """
-        fold = cut_folds(self.select("train"), folds, seed, self.classes)
+        fold = cut_by_group(self.select("train"), self.grouping, folds, seed, self.classes)
         return tuple(
             replace(
                 self,
@@ -250,6 +262,23 @@ class Dataset:
                     for label, name in enumerate(self.classes)
                 }
         return counts
+
+    def count_groups(self) -> dict[str, int]:
+        """Count the groups of photos: in each split that exists, and those of more than one picture; and the sites."""
+        used = [each for each in self.examples if each.split in SPLITS]
+        counts: dict[str, int] = {split: len({each.unit for each in self.select(split)}) for split in SPLITS}
+        together = Counter(each.group for each in used if each.group)
+        return {
+            **{split: number for split, number in counts.items() if number},
+            "total": len({each.unit for each in used}),
+            "of_several": len(together),
+            "photos_of_several": together.total(),
+            "sites": len({each.site for each in used if each.site}),
+        }
+
+    def describe_groups(self) -> str | None:
+        """Say in one line what the photos are grouped by, and how many groups there are; None if there are none."""
+        return describe_grouping(self.grouping.by, self.count_groups()) if self.grouping else None
 
     def arrays(self, split: Split) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the rows of the pixels and the labels of one split, each (photos,)."""
@@ -298,6 +327,12 @@ class Dataset:
                 "split": example.split,
                 "digest": example.digest,
                 **boxes(example.path),
+                **_known(
+                    site=example.site,
+                    sequence=example.sequence,
+                    taken=example.taken and example.taken.isoformat(),
+                    group=example.group,
+                ),
             }
             for example in self.examples
         ]
@@ -312,6 +347,7 @@ class Dataset:
             "positive": list(self.positive),
             "classes": list(self.classes),
             "fingerprint": self.fingerprint,
+            **_known(grouping=self.grouping and asdict(self.grouping)),
             "examples": examples,
             "skipped": skipped,
         }
@@ -328,7 +364,7 @@ class Dataset:
         return cls._load(
             listing, config.positive, image_size=config.image_size, resize=config.resize,
             shares={"test": config.test_share, "valid": config.valid_share}, split_seed=config.split_seed,
-            regions=config, on_progress=on_progress,
+            group=config.group, regions=config, on_progress=on_progress,
         )  # fmt: skip
 
     @classmethod
@@ -341,11 +377,13 @@ class Dataset:
         resize: ResizeMode,
         shares: Mapping[Split, float],
         split_seed: int,
+        group: int | str = AUTO,
         regions: DataConfig | None = None,
         cache_root: Path | None = None,
         on_progress: OnProgress | None = None,
     ) -> Self:
         """Check, split and decode the rows of any source; `regions` has the keys of what a photo is seen as."""
+        listing = drop_group_folders(listing, group, positive)
         root, given, where = listing.root, listing.splits, listing.file or listing.root
         classes = (f"not_{positive[0]}", positive[0])
         unread = tuple(photo for photo in listing.skipped if photo.unread)
@@ -356,7 +394,17 @@ class Dataset:
         paths = [photo.path for photo in photos]
         reasons = {row: photo.reason for row, photo in enumerate(photos) if isinstance(photo, SkippedPhoto)}
         examples = [
-            Example(photo.path, photo.label, photo.subclass, photo.split or "train", row, digest="")
+            Example(
+                photo.path,
+                photo.label,
+                photo.subclass,
+                photo.split or "train",
+                row,
+                digest="",
+                site=photo.site or name_group(photo.path.relative_to(root), group),
+                sequence=photo.sequence,
+                taken=photo.taken,
+            )
             for row, photo in enumerate(photos)
             if isinstance(photo, LabelledPhoto)
         ]
@@ -369,6 +417,8 @@ class Dataset:
             missing = "no row of the split train" if listing.file else "no folder train"
             raise DataError(f"{where} has photos for {min(given)} but none to train on ({missing}): {others}")
         check_splits(where, examples, classes, given)
+        if any(shares.values()):
+            _check_group(root, group, paths)
 
         seen = _find_regions(root, regions)
         cache = build_cache(
@@ -385,12 +435,17 @@ class Dataset:
         wanted = {
             split: share for split, share in shares.items() if "valid" not in given and split not in given and share > 0
         }
-        made = split_examples([example for example in examples if example.split == "train"], wanted, split_seed)
-        examples = [replace(example, split=made.get(example.row, example.split)) for example in examples]
+        related = None if listing.independent or group == NONE else find_related(cache, paths)
+        if related is not None:
+            examples = [replace(each, taken=each.taken or related.taken[each.row]) for each in examples]
+        examples, grouping = split_by_group(root, examples, related, group, wanted, split_seed, classes)
         check_splits(where, examples, classes, {*(given or {"train"}), *wanted})
         skipped = [*(SkippedPhoto(paths[row], reason) for row, reason in reasons.items()), *unread]
         skipped.sort(key=lambda photo: photo.path.parts)
-        dataset = cls(root, tuple(positive), classes, tuple(examples), tuple(skipped), "", cache.pixels, seen)
+        dataset = cls(
+            root, tuple(positive), classes, tuple(examples), tuple(skipped), "", cache.pixels, seen,
+            grouping=None if listing.independent else grouping,
+        )  # fmt: skip
         return replace(dataset, fingerprint=_take_fingerprint(dataset))
 
     @classmethod
@@ -410,7 +465,18 @@ class Dataset:
         try:
             root = root or Path(record["root"])
             found = [
-                Example(root / row["path"], int(row["label"]), row["subclass"], row["split"], 0, row["digest"])
+                Example(
+                    root / row["path"],
+                    int(row["label"]),
+                    row["subclass"],
+                    row["split"],
+                    0,
+                    row["digest"],
+                    site=row.get("site"),
+                    sequence=row.get("sequence"),
+                    group=row.get("group"),
+                    taken=datetime.fromisoformat(row["taken"]) if "taken" in row else None,
+                )
                 for row in record["examples"]
             ]
             skipped = tuple(
@@ -423,6 +489,8 @@ class Dataset:
                 for row in [*record["examples"], *record["skipped"]]
                 if (each := row.get("boxes"))
             }
+            kept = record.get("grouping")  # absent from older records, and from those of drawn scenes
+            grouping = Grouping(kept["by"], tuple(kept["warnings"])) if kept else None
         except (KeyError, IndexError, TypeError, ValueError) as error:
             raise DataError("the list of photos in the run (dataset.json) is damaged: train again") from error
         absent = [photo.path for photo in found if photo.split in splits and not photo.path.exists()]
@@ -441,7 +509,7 @@ class Dataset:
         changed = [example.path for example in examples if cache.digests[example.row] != example.digest]
         if changed:
             raise _changed(root, changed, "has changed since training")
-        return cls(root, positive, classes, examples, skipped, fingerprint, cache.pixels, seen)
+        return cls(root, positive, classes, examples, skipped, fingerprint, cache.pixels, seen, grouping=grouping)
 
 
 def _find_regions(
@@ -468,6 +536,20 @@ def _changed(root: Path, paths: list[Path], what: str) -> DataError:
         f"a photo {what} in {root}: {name}{others}; put it back as it was, or train again "
         "(`bearcnn evaluate --data FOLDER` scores other photos)"
     )
+
+
+def _known(**values: Any) -> dict[str, Any]:
+    """Return the values that are known: a record has no keys for what a data set doesn't have."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _check_group(root: Path, group: int | str, paths: Sequence[Path]) -> None:
+    """Check that `data.group` gives a group to some photo; raises DataError."""
+    if group in (AUTO, NONE) or any(name_group(path.relative_to(root), group) for path in paths):
+        return
+    example = readable(paths[0].relative_to(root).as_posix())
+    what = f"no photo is in a folder at level {group}" if isinstance(group, int) else "the pattern matches no photo"
+    raise DataError(f"data.group = {group}: {what} below {root}, such as {example}")
 
 
 def _take_fingerprint(dataset: Dataset) -> str:

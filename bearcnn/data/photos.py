@@ -5,6 +5,7 @@ either the whole picture or a `PhotoError` with a reason that people understand.
 hardly matter for recognizing a bear, and would be one more untrusted input to a C library.
 """
 
+import math
 import os
 import stat
 import warnings
@@ -27,6 +28,8 @@ PHOTO_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
     | {".avif", ".jp2", ".ppm", ".pgm", ".heic", ".heif"}
 )
+
+LOOK_SIZE = (17, 16)  # width, height: what a difference hash of 256 bits needs
 
 PIXEL_LIMIT = 200_000_000  # a 150-megapixel panorama is a photo; 50000 x 50000 px is an attack on the memory
 BYTE_LIMIT = 2**30
@@ -181,6 +184,24 @@ def _load(
     except Exception as error:
         # On damaged bytes Pillow's plugins raise nearly any exception: OSError, SyntaxError, KeyError, ...
         raise PhotoError("file is truncated" if "truncated" in str(error) else "file is damaged") from error
+
+
+def take_look(data: bytes, photo: Image.Image) -> NDArray[np.uint8]:
+    """Return a photo's look, by which near copies are found: in grey, `LOOK_SIZE`, (16, 17) uint8.
+
+    It is the same whatever size the photo was decoded at: it is taken from a decoding of at least 64 px.
+
+    Args:
+        data: the bytes of the file.
+        photo: what `load_photo` made of them, at any size.
+    """
+    with Image.open(BytesIO(data), formats=FORMATS) as image:
+        side, drafts = min(image.size), image.format in ("JPEG", "MPO")
+    if drafts:
+        scale = next((scale for scale in (8, 4, 2) if side >= 64 * scale), 1)
+        if min(photo.size) != math.ceil(side / scale):
+            photo = load_photo(BytesIO(data), at_least=64)
+    return np.array(photo.convert("L").resize(LOOK_SIZE, Image.Resampling.LANCZOS, reducing_gap=3.0))
 
 
 def read_photo(path: Path) -> bytes:

@@ -4,6 +4,7 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +14,13 @@ from bearcnn.errors import DataError
 Split = Literal["train", "valid", "test", "unused"]
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 """The splits that are used; unused are training photos that a run with few of them didn't draw."""
+
+SPLIT_FOLDERS: dict[str, Split] = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("valid", "val", "validation"), "valid"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+"""The names of folders that are splits, in lower case."""
 
 FOLDS = "folds"
 """The name, beside those of the splits, for training photos that are scored by cross-validation (`cut_folds`)."""
@@ -28,16 +36,25 @@ class Example:
     split: Split
     row: int  # in the pixels of the data set
     digest: str  # of the file's bytes
+    site: str | None = None  # the camera's place
+    sequence: str | None = None  # the burst that it belongs to, as its source says
+    taken: datetime | None = None  # on the camera's clock
+    group: str | None = None  # the photos that must be in one split; None if that is this one and its exact copies
+
+    @property
+    def unit(self) -> str:
+        """The name of the photos that are never in two splits."""
+        return self.group or self.digest
 
 
 def split_examples(examples: Iterable[Example], shares: Mapping[Split, float], seed: int) -> dict[int, Split]:
-    """Assign rows to splits, stratified by label and subclass, with exact copies in one split.
+    """Assign rows to splits, stratified by label and subclass, with small groups and exact copies in one split.
 
     Within a stratum the order is that of hash(seed, digest). Valid is taken from one end and test from the other: a
-    photo added later moves few others, and none between valid and test. Shares count distinct pictures. Every split
-    gets a part of a stratum of three or more; smaller strata are merged within their label.
+    photo added later moves few others, and none between valid and test. Shares count groups: a photo alone is one.
+    Every split gets a part of a stratum of three or more; smaller strata are merged within their label.
     """
-    copies, strata = _stratify(examples, seed)
+    units, strata = _stratify(examples, seed)
     for stratum in [stratum for stratum, digests in strata.items() if len(digests) < 3]:
         merged = strata[stratum[0], ""] + strata.pop(stratum)
         strata[stratum[0], ""] = _in_order(merged, seed)
@@ -46,20 +63,20 @@ def split_examples(examples: Iterable[Example], shares: Mapping[Split, float], s
         test, valid = _share_out(len(digests), shares.get("test", 0), shares.get("valid", 0))
         for place, digest in enumerate(digests):
             split: Split = "valid" if place < valid else "test" if place >= len(digests) - test else "train"
-            made |= {example.row: split for example in copies[digest]}
+            made |= {example.row: split for example in units[digest]}
     return made
 
 
 def cut_folds(examples: Iterable[Example], folds: int, seed: int, classes: tuple[str, str]) -> dict[int, int]:
-    """Assign rows to folds, 0 to `folds` - 1, stratified by label and subclass, with exact copies in one fold.
+    """Assign rows to folds, 0 to `folds` - 1, stratified by label and subclass, small groups and copies in one fold.
 
-    The distinct pictures are dealt out in turn, a stratum after the other, each in the order of `split_examples`. Of
-    all pictures, of each label's and of each subclass's, no fold gets two more than another.
+    The groups are dealt out in turn, a stratum after the other, each in the order of `split_examples`. Of all groups,
+    of each label's and of each subclass's, no fold gets two more than another. A photo alone is a group.
 
     Raises:
-        DataError: a class has fewer distinct pictures than there are folds.
+        DataError: a class has fewer groups than there are folds.
     """
-    copies, strata = _stratify(examples, seed)
+    units, strata = _stratify(examples, seed)
     numbers = [sum(len(digests) for (of, _), digests in strata.items() if of == label) for label in (0, 1)]
     fewest = min(numbers)
     if fewest < folds:
@@ -67,20 +84,25 @@ def cut_folds(examples: Iterable[Example], folds: int, seed: int, classes: tuple
         most = f"at most {fewest} folds are possible" if fewest > 1 else "cross-validation isn't possible"
         raise DataError(f"{folds} folds need {folds} different photos of each class, and {name} has {fewest}: {most}")
     dealt = [digest for stratum in sorted(strata) for digest in strata[stratum]]
-    return {example.row: place % folds for place, digest in enumerate(dealt) for example in copies[digest]}
+    return {example.row: place % folds for place, digest in enumerate(dealt) for example in units[digest]}
 
 
 def _stratify(
     examples: Iterable[Example], seed: int
 ) -> tuple[dict[str, list[Example]], dict[tuple[int, str], list[str]]]:
-    """Return the exact copies of each digest, and the digests of each label and subclass in the seed's order."""
-    copies: dict[str, list[Example]] = defaultdict(list)
+    """Return each group by its first digest, and these digests by label and subclass in the seed's order.
+
+    A group with a positive photo is in the stratum of that.
+    """
+    members: dict[str, list[Example]] = defaultdict(list)
     for example in examples:
-        copies[example.digest].append(example)
+        members[example.unit].append(example)
+    units = {min(example.digest for example in group): group for group in members.values()}
     strata: dict[tuple[int, str], list[str]] = defaultdict(list)
-    for digest, same in copies.items():
-        strata[min((example.label, example.subclass) for example in same)].append(digest)
-    return copies, defaultdict(list, {stratum: _in_order(digests, seed) for stratum, digests in strata.items()})
+    for digest, group in units.items():
+        label = max(example.label for example in group)
+        strata[label, min(example.subclass for example in group if example.label == label)].append(digest)
+    return units, defaultdict(list, {stratum: _in_order(digests, seed) for stratum, digests in strata.items()})
 
 
 def _in_order(digests: list[str], seed: int) -> list[str]:

@@ -1,8 +1,9 @@
 """Assessment of a model on labelled photos at a threshold: scores, costs, errors by group, mistakes, caveats."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,10 @@ from bearcnn.config import LAST_EPOCH
 from bearcnn.data.splits import FOLDS
 from bearcnn.errors import BearcnnError
 from bearcnn.evaluation.calibration import apply_temperature, cross_fit, log_odds, measure_reliability
-from bearcnn.evaluation.intervals import Estimate, proportion
+from bearcnn.evaluation.intervals import Estimate, clustered_proportion
 from bearcnn.evaluation.metrics import Evaluation, evaluate
-from bearcnn.evaluation.predictions import LabelledPrediction, as_arrays, for_scores
+from bearcnn.evaluation.predictions import LabelledPrediction, as_arrays, as_clusters, for_scores
+from bearcnn.evaluation.sites import SiteErrors, explain_sites, site_errors
 from bearcnn.evaluation.thresholds import (
     Choice,
     OperatingPoint,
@@ -113,6 +115,7 @@ class Assessment:
     notes: list[str]  # caveats to read before acting on the numbers
     without: Exclusion | None = None  # the scores once more without some of the photos
     unsure: UnsureAssessment | None = None  # of two thresholds, where they were asked for
+    sites: list[SiteErrors] = field(default_factory=list)  # the worst first; none where no photo has a site
 
     def to_json(self) -> dict[str, Any]:
         """Return a dictionary that `json.dumps` takes."""
@@ -122,6 +125,7 @@ class Assessment:
             "choice": self.choice.to_json(),
             "operating_point": self.point.to_json(),
             "groups": [asdict(row) for row in self.groups],
+            **({"sites": [asdict(row) for row in self.sites]} if self.sites else {}),
             "mistakes": [photo.to_json() for photo in self.mistakes],
             "notes": self.notes,
             "without": None if self.without is None else asdict(self.without),
@@ -190,18 +194,18 @@ def assess(
     Raises:
         BearcnnError: there is no such subclass, or nothing is left without it.
     """
-    labels, probabilities = as_arrays(predictions)
-    evaluation = evaluate(labels, probabilities, threshold=choice.threshold)
+    evaluation = evaluate_predictions(predictions, choice.threshold)
     point = operating_point(
-        labels,
-        probabilities,
+        *as_arrays(predictions),
         choice.threshold,
         prevalence=policy.prevalence,
         photos_per_day=1000 if policy.photos_per_day is None else policy.photos_per_day,
+        clusters=as_clusters(predictions),
     )
-    two = None if unsure is None else assess_unsure(labels, probabilities, unsure, policy.prevalence)
+    two = None if unsure is None else assess_unsure(*as_arrays(predictions), unsure, policy.prevalence)
     notes = _find_caveats(choice, policy, evaluation, trained_on, monitor, body)
     notes += filter(None, [explain_precision(two)] if two is not None else [])
+    notes += explain_sites(predictions) if trained_on != "train" else []
     return Assessment(
         split=split,
         choice=choice,
@@ -212,7 +216,13 @@ def assess(
         notes=notes,
         without=leave_out(predictions, exclude, choice.threshold) if exclude else None,
         unsure=two,
+        sites=site_errors(predictions, choice.threshold),
     )
+
+
+def evaluate_predictions(predictions: Sequence[LabelledPrediction], threshold: float) -> Evaluation:
+    """Compute every metric of predictions, with intervals that count photos of a group together."""
+    return evaluate(*as_arrays(predictions), threshold=threshold, clusters=as_clusters(predictions))
 
 
 def leave_out(predictions: Sequence[LabelledPrediction], exclude: Sequence[str], threshold: float) -> Exclusion:
@@ -228,24 +238,44 @@ def leave_out(predictions: Sequence[LabelledPrediction], exclude: Sequence[str],
     left = [each for each in predictions if each.subclass not in exclude]
     if {each.label for each in left} != {0, 1}:
         raise BearcnnError(f"`exclude` {', '.join(exclude)}: what is left has not both classes, and no score")
-    return Exclusion(tuple(dict.fromkeys(exclude)), evaluate(*as_arrays(left), threshold=threshold))
+    return Exclusion(tuple(dict.fromkeys(exclude)), evaluate_predictions(left, threshold))
 
 
 def group_errors(predictions: Iterable[LabelledPrediction], threshold: float) -> list[GroupErrors]:
-    """Count wrong answers by subclass, the most frequent first, and by colour where some photos are grey."""
+    """Count wrong answers by subclass, the most frequent first, and where there are both, by pairs of conditions.
+
+    These are colour and grey, day and night by the clock, and seen and unseen sites.
+    """
     predictions = list(predictions)
     subclasses: dict[tuple[str, int], list[LabelledPrediction]] = defaultdict(list)
     for prediction in predictions:
         subclasses[prediction.subclass, prediction.label].append(prediction)
     rows = [_count_errors(name, label, photos, threshold) for (name, label), photos in subclasses.items()]
     rows.sort(key=lambda row: (-row.label, -(row.rate.value or 0), row.name))
-    if len({prediction.grey for prediction in predictions}) == 2:
+    for names, condition in _CONDITIONS:
+        met = [condition(prediction) for prediction in predictions]
+        if not {True, False} <= set(met):
+            continue
         for label in (1, 0):
-            for grey, name in ((False, "in colour"), (True, "grey (infrared?)")):
-                photos = [each for each in predictions if each.label == label and each.grey == grey]
+            for wanted, name in zip((False, True), names, strict=True):
+                pairs = zip(predictions, met, strict=True)
+                photos = [each for each, found in pairs if each.label == label and found is wanted]
                 if photos:
                     rows.append(_count_errors(name, label, photos, threshold))
     return rows
+
+
+def _is_night(prediction: LabelledPrediction) -> bool | None:
+    """Check by the camera's clock alone; None for an unknown time."""
+    return None if prediction.taken is None else not 6 <= datetime.fromisoformat(prediction.taken).hour < 18
+
+
+_CONDITIONS: tuple[tuple[tuple[str, str], Callable[[LabelledPrediction], bool | None]], ...] = (
+    (("in colour", "grey (infrared?)"), lambda prediction: prediction.grey),
+    (("taken 6:00 to 18:00", "taken 18:00 to 6:00"), _is_night),
+    (("at unseen sites", "at sites trained on"), lambda prediction: prediction.seen),
+)
+"""The names for photos that don't meet a condition and for those that do, and the condition; None: it isn't known."""
 
 
 def worst_mistakes(
@@ -286,8 +316,8 @@ def assess_calibration(predictions: Iterable[LabelledPrediction], temperature: f
 
 
 def _count_errors(name: str, label: int, photos: list[LabelledPrediction], threshold: float) -> GroupErrors:
-    wrong = sum((photo.probability >= threshold) != (label == 1) for photo in photos)
-    return GroupErrors(name, label, len(photos), wrong, proportion(wrong, len(photos)))
+    wrong = np.array([(photo.probability >= threshold) != (label == 1) for photo in photos])
+    return GroupErrors(name, label, len(photos), int(wrong.sum()), clustered_proportion(wrong, as_clusters(photos)))
 
 
 def _find_caveats(
@@ -312,7 +342,8 @@ def _find_caveats(
         notes.append(EXPLAIN_FOLDS)
     if policy.target_recall is not None:
         found = evaluation.confusion.true_positive
-        notes += filter(None, [explain_proof(policy.target_recall, found, evaluation.positives)])
+        recall = evaluation.estimates["recall"]
+        notes += filter(None, [explain_proof(policy.target_recall, found, evaluation.positives, recall=recall)])
     if policy.target_precision is not None and policy.prevalence is None:
         notes.append(
             "the precision is that among photos with as many bears as these; where bears are rarer it is lower: "

@@ -15,9 +15,10 @@ from numpy.typing import ArrayLike, NDArray
 from bearcnn.evaluation.intervals import (
     Estimate,
     auc_interval,
+    clustered_proportion,
+    effective_number,
     estimate,
     f1_interval,
-    proportion,
     weighted_sum,
     wilson_interval,
 )
@@ -69,10 +70,14 @@ class Evaluation:
     resamples: int
     confidence: float
     seed: int
+    clusters: int | None = None  # groups of photos that count together; None where each photo counts alone
 
     def to_json(self) -> dict[str, Any]:
         """Return a dictionary that `json.dumps` takes, with null for what is undefined."""
-        return asdict(self)
+        fields = asdict(self)
+        if self.clusters is None:
+            del fields["clusters"]
+        return fields
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "Evaluation":
@@ -89,10 +94,12 @@ def evaluate(
     resamples: int = 2000,
     confidence: float = 0.95,
     seed: int = 0,
+    clusters: ArrayLike | None = None,
 ) -> Evaluation:
     """Compute every metric with its confidence interval.
 
-    `labels` (n,) are 0 or 1, `probabilities` (n,) those of class 1.
+    `labels` (n,) are 0 or 1, `probabilities` (n,) those of class 1, and `clusters` (n,) name the group of each photo,
+    such as its site or burst: photos of a group are right or wrong together, and count less than as many others.
 
     Accuracy, precision, recall and the false-positive rate are proportions and have Wilson intervals, which have a
     width even at 1: with 20 of 20 bears found, recall is 1.000 (0.839–1.000). Balanced accuracy and F1 are made of
@@ -102,26 +109,35 @@ def evaluate(
     resamples agree, as on a perfect ranking, the interval of the ROC AUC is Newcombe's (2006), and that of average
     precision is Wilson's with one trial per bear (Boyd, Eng & Page 2013).
 
+    With clusters, proportions have the intervals of `clustered_proportion`, and resamples draw clusters.
+
     Raises ValueError for arrays of the wrong shape or with values outside their range.
     """
     if resamples < 1 or not 0 < confidence < 1:
         raise ValueError(f"resamples={resamples} must be at least 1, confidence={confidence} between 0 and 1")
     ranking = rank(labels, probabilities, threshold)
+    groups = None if clusters is None else _number(clusters, ranking)
     cells = _count(ranking)
-    positives, negatives = cells.true_positive + cells.false_negative, cells.true_negative + cells.false_positive
-    wrong = cells.false_positive + cells.false_negative
-    recall = proportion(cells.true_positive, positives, confidence)
-    specificity = proportion(cells.true_negative, negatives, confidence)
+    positive, called = ranking.labels == 1, np.arange(ranking.n) < ranking.above
+
     values = {name: value[0] for name, value in _measure(ranking, np.ones((1, ranking.n), np.int64)).items()}
-    drawn = [_measure(ranking, counts) for counts in resample(ranking.n, resamples, seed)]
+
+    def share(successes: NDArray[np.bool_], among: NDArray[np.bool_]) -> Estimate:
+        return clustered_proportion(successes[among], None if groups is None else groups[among], confidence)
+
+    recall, specificity = share(called, positive), share(~called, ~positive)
     by_formula = {
-        "accuracy": proportion(ranking.n - wrong, ranking.n, confidence),
+        "accuracy": share(called == positive, np.ones(ranking.n, np.bool_)),
         "balanced_accuracy": weighted_sum((0.5, 0.5), (recall, specificity)),
-        "precision": proportion(cells.true_positive, cells.true_positive + cells.false_positive, confidence),
+        "precision": share(positive, called),
         "recall": recall,
-        "false_positive_rate": proportion(cells.false_positive, negatives, confidence),
-        "f1": estimate(values["f1"], *f1_interval(cells.true_positive, wrong, confidence)),
+        "false_positive_rate": share(called, ~positive),
+        "f1": estimate(values["f1"], *f1_interval(share(called & positive, called | positive))),
     }
+    drawn = [_measure(ranking, counts) for counts in resample(ranking.n, resamples, seed, groups)]
+    positives, negatives = (
+        float(rows.sum()) if groups is None else effective_number(groups[rows]) for rows in (positive, ~positive)
+    )
     estimates = {}
     for name, value in values.items():
         if name in by_formula:
@@ -133,7 +149,10 @@ def evaluate(
         elif low == high and name == "average_precision":
             low, high = wilson_interval(float(value) * positives, positives, confidence)
         estimates[name] = estimate(value, low, high)
-    return Evaluation(ranking.n, positives, threshold, estimates, cells, resamples, confidence, seed)
+    return Evaluation(
+        ranking.n, int(positive.sum()), threshold, estimates, cells, resamples, confidence, seed,
+        None if groups is None else int(groups.max(initial=-1)) + 1,
+    )  # fmt: skip
 
 
 def evaluate_repeats(
@@ -190,16 +209,18 @@ def compare(
     resamples: int = 2000,
     confidence: float = 0.95,
     seed: int = 0,
+    clusters: NDArray[np.int64] | None = None,
 ) -> dict[str, Estimate]:
     """Compute every metric's difference, after minus before, of two models on the same photos, by a paired bootstrap.
 
-    `labels`, `before` and `after` (n,) are of the same photos in the same order. Both models are scored on the same
+    `labels`, `before` and `after` (n,) are of the same photos in the same order, and `clusters` (n,) number the groups
+    that are drawn whole. Both models are scored on the same
     resamples: what makes a resample easy for both cancels out. Raises ValueError as `evaluate` does.
     """
     first, second = rank(labels, before, thresholds[0]), rank(labels, after, thresholds[1])
     whole = np.ones((1, first.n), np.int64)
     drawn: dict[str, list[NDArray[np.float64]]] = {name: [] for name in METRICS}
-    for counts in resample(first.n, resamples, seed):
+    for counts in resample(first.n, resamples, seed, clusters):
         old, new = _measure(first, counts[:, first.order]), _measure(second, counts[:, second.order])
         for name in METRICS:
             drawn[name].append(new[name] - old[name])
@@ -210,6 +231,14 @@ def compare(
         )
         for name in METRICS
     }
+
+
+def _number(clusters: ArrayLike, ranking: Ranking) -> NDArray[np.int64]:
+    """Return the number of each photo's cluster, from 0, in the ranking's order."""
+    names = np.asarray(clusters)
+    if names.shape != (ranking.n,):
+        raise ValueError(f"clusters {names.shape} must be ({ranking.n},), one for each photo")
+    return np.unique(names, return_inverse=True)[1][ranking.order].astype(np.int64)
 
 
 def _count(ranking: Ranking) -> Confusion:

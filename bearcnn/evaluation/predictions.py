@@ -38,11 +38,15 @@ class LabelledPrediction:
     digest: str
     probability: float
     grey: bool  # without colour, as infrared photos are
+    site: str | None = None
+    seen: bool | None = None  # whether the model was trained on photos of the site; None if that isn't known
     area: Box | None = None  # the part of the photo whose answer it is; None for the whole frame
+    group: str | None = None  # the photos that hang together with it, as those of one site or burst
+    taken: str | None = None  # ISO 8601, on the camera's clock
 
     def to_json(self) -> dict[str, Any]:
-        """Return a dictionary that `json.dumps` takes; a whole frame's area isn't in it."""
-        return {name: value for name, value in asdict(self).items() if name != "area" or value is not None}
+        """Return a dictionary that `json.dumps` takes, without what isn't known."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 def write_predictions(run: Run, predictions: Iterable[LabelledPrediction]) -> None:
@@ -116,3 +120,13 @@ def as_arrays(predictions: Sequence[LabelledPrediction]) -> tuple[NDArray[np.int
     """Return labels and probabilities, each (photos,)."""
     labels = np.array([prediction.label for prediction in predictions], np.int64)
     return labels, np.array([prediction.probability for prediction in predictions], np.float64)
+
+
+def as_clusters(predictions: Sequence[LabelledPrediction]) -> NDArray[np.int64] | None:
+    """Return the number of each photo's group, (photos,); None where no two photos are of one.
+
+    Photos of a group are right or wrong together: an interval counts them as one, as far as they are.
+    """
+    names = [prediction.group or row for row, prediction in enumerate(predictions)]
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    return np.array([numbers[name] for name in names], np.int64) if len(numbers) < len(names) else None

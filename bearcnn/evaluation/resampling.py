@@ -51,15 +51,22 @@ def rank(labels: ArrayLike, probabilities: ArrayLike, threshold: float) -> Ranki
     return Ranking(order, truth, ends, above, (scores - truth) ** 2, -np.log(certainty))
 
 
-def resample(n: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
-    """Yield the number of times that each of n photos is drawn in each resample, in chunks of (resamples, n)."""
+def resample(
+    n: int, resamples: int, seed: int, clusters: NDArray[np.int64] | None = None
+) -> Iterator[NDArray[np.int64]]:
+    """Yield the number of times that each of n photos is drawn in each resample, in chunks of (resamples, n).
+
+    With `clusters` (n,), from 0, whole clusters are drawn, as many as there are (Davison & Hinkley 1997, 3.8).
+    """
+    units = n if clusters is None else int(clusters.max(initial=-1)) + 1
     generator = np.random.default_rng(seed)
     rows = max(1, _CELLS_AT_ONCE // max(1, n))
     for start in range(0, resamples, rows):
         size = min(rows, resamples - start)
         # Counting uniform draws is a multinomial draw, and faster than n binomial ones.
-        drawn = generator.integers(max(1, n), size=(size, n)) + n * np.arange(size)[:, None]
-        yield np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n)
+        drawn = generator.integers(max(1, units), size=(size, units)) + units * np.arange(size)[:, None]
+        counts = np.bincount(drawn.ravel(), minlength=size * units).reshape(size, units)
+        yield counts if clusters is None else counts[:, clusters]
 
 
 def accumulate(ranking: Ranking, counts: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -10,7 +10,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bearcnn.evaluation.formats import percent, target_percent
-from bearcnn.evaluation.intervals import UNDEFINED, Estimate, photos_to_prove, proportion, weighted_sum
+from bearcnn.evaluation.intervals import (
+    UNDEFINED,
+    Estimate,
+    clustered_proportion,
+    photos_to_prove,
+    proportion,
+    weighted_sum,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,18 +106,22 @@ def operating_point(
     prevalence: float | None = None,
     photos_per_day: float = 1000,
     confidence: float = 0.95,
+    clusters: NDArray[np.int64] | None = None,
 ) -> OperatingPoint:
     """Compute a threshold's recall and costs where the share `prevalence` of the photos has a bear.
 
-    None stands for the share among these photos. Recall and false-positive rate have Wilson intervals and don't depend
-    on the share of bears. Sums of both combine their distances (`weighted_sum`). The precision's low end is computed
-    from the worse ends of both, its high end from the better ends: this interval is wider than 95%, never narrower.
+    None stands for the share among these photos. Recall and false-positive rate don't depend on it. They have Wilson
+    intervals, and with `clusters` (n,) those of `clustered_proportion`. Sums of both combine their distances
+    (`weighted_sum`). The precision's low end is computed from the worse ends of both, its high end from the better
+    ends: this interval is wider than 95%, never narrower.
     """
     truth, scores = as_scores(labels, probabilities)
     called = scores >= threshold
     bears, others = int(truth.sum()), int(len(truth) - truth.sum())
-    recall = proportion(int((called & (truth == 1)).sum()), bears, confidence)
-    alarms = proportion(int((called & (truth == 0)).sum()), others, confidence)
+    recall, alarms = (
+        clustered_proportion(called[rows], None if clusters is None else clusters[rows], confidence)
+        for rows in (truth == 1, truth == 0)
+    )
     if prevalence is None:
         prevalence = bears / len(truth) if len(truth) else 0.0
     looked_at = weighted_sum((prevalence, 1 - prevalence), (recall, alarms))
@@ -129,9 +140,14 @@ def operating_point(
     )
 
 
-def explain_proof(target: float, found: int, bears: int, confidence: float = 0.95) -> str | None:
-    """Explain why these bears don't show a recall of `target`; None if they do show it."""
-    recall = proportion(found, bears, confidence)
+def explain_proof(
+    target: float, found: int, bears: int, confidence: float = 0.95, recall: Estimate | None = None
+) -> str | None:
+    """Explain why these bears don't show a recall of `target`; None if they do show it.
+
+    `recall` is the estimate where the bears aren't independent.
+    """
+    recall = recall or proportion(found, bears, confidence)
     if recall.low is not None and recall.low >= target:
         return None
     if target >= 1:

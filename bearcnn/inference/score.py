@@ -1,6 +1,6 @@
 """Scoring of a model: predictions of a data set's labelled photos, and the pointing game on drawn bears."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,9 +32,15 @@ _COLOURLESS = 6
 
 
 def predict_split(
-    predictor: Predictor, dataset: Dataset, split: Split, on_progress: OnProgress | None = None
+    predictor: Predictor,
+    dataset: Dataset,
+    split: Split,
+    on_progress: OnProgress | None = None,
+    trained_sites: Collection[str] | None = None,
 ) -> list[LabelledPrediction]:
     """Predict each photo of a split, in the order of the paths, by the pictures that the data set's regions say.
+
+    `trained_sites` are the sites that the model was trained on, if not those of the data set's training photos.
 
     Raises:
         DataError: a photo of several pictures can't be read any more.
@@ -51,7 +57,7 @@ def predict_split(
             return predictor.predict_pixels(pixels)[0]
 
         probabilities, areas = answer_best(answer, dataset, examples, manifest.resize, on_progress)
-    return label_predictions(dataset, examples, split, probabilities.tolist(), areas)
+    return label_predictions(dataset, examples, split, probabilities.tolist(), areas, trained_sites)
 
 
 def answer_best(
@@ -95,8 +101,14 @@ def label_predictions(
     split: str,
     probabilities: Sequence[float],
     areas: Sequence[Box | None] | None = None,
+    trained_sites: Collection[str] | None = None,
 ) -> list[LabelledPrediction]:
-    """Put a model's answers, of these areas or else of whole frames, beside the examples that they belong to."""
+    """Put a model's answers, of these areas or else of whole frames, beside the examples that they belong to.
+
+    `trained_sites` is as in `predict_split`.
+    """
+    if trained_sites is None:
+        trained_sites = {example.site for example in dataset.select("train") if example.site}
     return [
         LabelledPrediction(
             path=example.path.relative_to(dataset.root).as_posix(),
@@ -107,6 +119,10 @@ def label_predictions(
             probability=probability,
             grey=is_grey(np.asarray(dataset.pixels[example.row])),
             area=area,
+            site=example.site,
+            seen=example.site in trained_sites if example.site and trained_sites else None,
+            group=example.group,
+            taken=example.taken.isoformat() if example.taken else None,
         )
         for example, probability, area in zip(examples, probabilities, areas or [None] * len(examples), strict=True)
     ]

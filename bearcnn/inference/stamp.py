@@ -7,9 +7,9 @@ from typing import Any
 
 from safetensors.numpy import load, save
 
-from bearcnn.evaluation.assessment import Assessment, group_errors
-from bearcnn.evaluation.metrics import evaluate
-from bearcnn.evaluation.predictions import SCORED, as_arrays, in_split, read_predictions
+from bearcnn.evaluation.assessment import Assessment, evaluate_predictions, group_errors
+from bearcnn.evaluation.predictions import SCORED, in_split, read_predictions
+from bearcnn.evaluation.sites import site_errors
 from bearcnn.files import write_atomically
 from bearcnn.manifest import Manifest, read_manifest, safetensors_metadata, stamp_onnx
 from bearcnn.runs import Run
@@ -26,8 +26,10 @@ def save_threshold(run: Run, assessment: Assessment) -> None:
     for split in SCORED:
         photos = in_split(predictions, split)
         if photos:
-            metrics["evaluations"][split] = evaluate(*as_arrays(photos), threshold=threshold).to_json()
+            metrics["evaluations"][split] = evaluate_predictions(photos, threshold).to_json()
             metrics.setdefault("groups", {})[split] = [asdict(row) for row in group_errors(photos, threshold)]
+            if sites := site_errors(photos, threshold):
+                metrics.setdefault("sites", {})[split] = [asdict(row) for row in sites]
     metrics["choice"] = assessment.choice.to_json()
     metrics.pop("unsure", None)  # two thresholds don't outlive the one that they were chosen with
     unsure = None
@@ -43,8 +45,8 @@ def save_threshold(run: Run, assessment: Assessment) -> None:
 
 
 def manifest_metrics(metrics: dict[str, Any]) -> dict[str, Any]:
-    """Return the part of metrics.json for the model file: all but groups of photos, layers and the body."""
-    return {name: value for name, value in metrics.items() if name not in ("layers", "groups", "body")}
+    """Return the part of metrics.json for the model file: all but groups of photos, sites, layers and body."""
+    return {name: value for name, value in metrics.items() if name not in ("layers", "groups", "sites", "body")}
 
 
 def stamp_safetensors(file: Path, manifest: Manifest) -> bytes:

@@ -12,7 +12,14 @@ from markupsafe import Markup
 from bearcnn.errors import BearcnnError
 from bearcnn.evaluation.intervals import Estimate
 from bearcnn.evaluation.metrics import METRICS, compare, score
-from bearcnn.evaluation.predictions import LabelledPrediction, as_arrays, for_threshold, in_split, read_predictions
+from bearcnn.evaluation.predictions import (
+    LabelledPrediction,
+    as_arrays,
+    as_clusters,
+    for_threshold,
+    in_split,
+    read_predictions,
+)
 from bearcnn.files import write_atomically
 from bearcnn.report.charts import precision_recall_curve
 from bearcnn.report.page import ReportData, gather, template
@@ -63,6 +70,7 @@ def compare_runs(runs: Sequence[Run]) -> Comparison:
         raise BearcnnError(f"{names} share no {split} photos of both classes: compare runs on the same data")
     predictions = [[photos[photo] for photo in shared] for photos in by_photo]
     labels, first = as_arrays(predictions[0])
+    clusters = as_clusters(predictions[0])
     thresholds = [data.manifest.threshold for data in gathered]
     return Comparison(
         runs=gathered,
@@ -74,7 +82,7 @@ def compare_runs(runs: Sequence[Run]) -> Comparison:
             for each, threshold in zip(predictions, thresholds, strict=True)
         ],
         differences=[
-            compare(labels, first, as_arrays(each)[1], thresholds=(thresholds[0], threshold))
+            compare(labels, first, as_arrays(each)[1], thresholds=(thresholds[0], threshold), clusters=clusters)
             for each, threshold in zip(predictions[1:], thresholds[1:], strict=True)
         ],
         changed=find_changes([data.manifest.config for data in gathered]),

@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from bearcnn.bodies import warn_of_licence
+from bearcnn.data.groups import describe_grouping
 from bearcnn.data.splits import FOLDS
 from bearcnn.errors import RunError
 from bearcnn.evaluation.assessment import (
@@ -127,6 +128,7 @@ def render(data: ReportData) -> str:
         histogram=draw_scores(data.predictions, manifest.classes, assessment.choice.threshold),
         slider=slider_steps(data.predictions, assessment.choice.threshold),
         counts=_count(data.record),
+        grouping=_describe_grouping(data.metrics),
         reasons=_reasons(data.record["skipped"]),
         command=shlex.quote(data.place),
         whisker=_whisker,
@@ -183,6 +185,11 @@ def _count(record: dict[str, Any]) -> list[tuple[str, int, int]]:
         if labels:
             rows.append((split, sum(labels), len(labels) - sum(labels)))
     return rows
+
+
+def _describe_grouping(metrics: dict[str, Any]) -> str | None:
+    found = metrics.get("grouping")
+    return describe_grouping(found["by"], found) if found else None
 
 
 def _reasons(skipped: list[dict[str, str]]) -> dict[str, list[str]]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from bearcnn.evaluation.formats import percent
 from bearcnn.evaluation.metrics import Evaluation
-from bearcnn.evaluation.predictions import LabelledPrediction, as_arrays
+from bearcnn.evaluation.predictions import LabelledPrediction, as_arrays, as_clusters
 from bearcnn.evaluation.thresholds import Choice, OperatingPoint, choose_for_recall, operating_point
 from bearcnn.evaluation.wording import interval
 
@@ -75,4 +75,4 @@ def suggest_threshold(
     better = choose_for_recall(labels, probabilities, SUGGESTED_RECALL)
     if better.threshold >= choice.threshold:
         return None
-    return better, operating_point(*as_arrays(predictions), better.threshold)
+    return better, operating_point(*as_arrays(predictions), better.threshold, clusters=as_clusters(predictions))

@@ -30,7 +30,7 @@ DEFAULT_RATES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 
 _OTHER_PHOTOS = {
     *("data.path", "data.positive", "data.columns", "data.valid_share", "data.test_share", "data.split_seed"),
-    *("data.detections", "data.detection_threshold"),
+    *("data.group", "data.detections", "data.detection_threshold"),
 }
 _NOT_A_SETTING = {
     "train.seed": "every setting runs with several seeds anyway; use `seeds`",
@@ -264,6 +264,8 @@ def digest_config(config: Config) -> str:
         del data["detections"], data["detection_threshold"], data["crop_padding"]
     if not data["tiles"]:
         del data["tiles"]
+    if data["group"] == "auto":
+        del data["group"]
     # 0 or nothing is off: sweeps before these keys existed
     for section, key in (("data", "columns"), ("data", "photos"), ("train", "min_steps"), ("train", "folds")):
         if not content[section][key]:

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from PIL import Image
 from bearcnn.cli.display.dataset import show_dataset
 from bearcnn.cli.options import ConfigOptions
 from bearcnn.data.dataset import Dataset
+from bearcnn.data.synthetic.scene import draw_scene
 from bearcnn.runs import Run
 from tests.helpers.commands import bearcnn_command, some_photos
 
@@ -152,3 +154,32 @@ def test_the_options_win_over_set_and_the_data_folder_becomes_absolute(tmp_path,
     assert options.set_keys == [
         "train.epochs", "train.lr", "model.widths", "data.path", "model.kernel_size", "train.epochs",
     ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_split_by_site_is_told_from_the_first_line_to_the_report(tmp_path):
+    for index in range(96):  # twelve sites with bears and others at each
+        path = tmp_path / "photos" / f"site{index % 12:02}" / ("fox", "bear")[index // 12 % 2] / f"{index}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draw_scene(0, index, size=48, is_bear=index // 12 % 2 == 1).image.save(path, quality=90)
+    ended = bearcnn_command(
+        "train", "--data", "photos", "--set", "data.group=1", "--image-size", 32, "--epochs", 1, "--out", "run",
+        "--set", "model.widths=[8]", "--batch-size", 8, cwd=tmp_path,
+    )  # fmt: skip
+    assert "split by data.group = 1: 12 groups, " in ended.stderr
+    run = Run(tmp_path / "run")
+    grouping = run.metrics()["grouping"]
+    assert (grouping["by"], grouping["total"], grouping["sites"]) == ("data.group = 1", 12, 12)
+    assert run.dataset_record()["grouping"] == {"by": "data.group = 1", "warnings": []}
+    page = " ".join(run.report_file.read_text().split())
+    assert "Split by data.group = 1: 12 groups, " in page and "<h3>By site</h3>" in page
+    shown = bearcnn_command("evaluate", "run", cwd=tmp_path)
+    assert "errors by site" in shown.stdout and "hang together in" in shown.stderr
+    assert all(len(line) <= 80 for line in shown.stdout.splitlines() if "/" not in line and "threshold" not in line)
+    content = json.loads(bearcnn_command("evaluate", "run", "--json", cwd=tmp_path).stdout)
+    assert {row["seen"] for row in content["sites"]} == {False}
+    assert content["estimates"] == run.metrics()["evaluations"]["test"]["estimates"]
+    assert len(content["sites"]) == grouping["test"] == content["clusters"]
+    again = json.loads(bearcnn_command("evaluate", "run", "--data", "photos", "--json", cwd=tmp_path).stdout)
+    assert Counter(row["seen"] for row in again["sites"]) == {True: grouping["train"], False: 12 - grouping["train"]}
+    assert {row["name"] for row in again["groups"]} >= {"at unseen sites", "at sites trained on"}

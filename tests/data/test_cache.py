@@ -17,7 +17,7 @@ from PIL import Image
 from bearcnn.data import cache as cache_module
 from bearcnn.data.cache import PixelCache, build_cache
 from bearcnn.data.cache_folder import cache_root, clear_caches, list_caches
-from bearcnn.data.photos import load_pixels
+from bearcnn.data.photos import load_photo, load_pixels, take_look
 from bearcnn.data.regions import Crop
 from bearcnn.errors import DataError
 
@@ -54,8 +54,10 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def check_pixels(cache: PixelCache, photos: list[Path], size: int = 8) -> None:
     assert cache.pixels.shape == (len(photos), size, size, 3)
+    assert cache.looks.shape == (len(photos), 16, 17)
     for row, path in enumerate(photos):
         assert (cache.pixels[row] == load_pixels(path, size, "squish")).all()
+        assert (cache.looks[row] == take_look(path.read_bytes(), load_photo(path))).all()
 
 
 def test_pixels_come_in_the_order_of_the_photos(photos: list[Path], root: Path) -> None:
@@ -147,7 +149,9 @@ def test_a_photo_that_can_be_read_again_is_noticed(photos: list[Path], root: Pat
     assert len(list_caches(root)) == 1
 
 
-@pytest.mark.parametrize("damage", ["cut pixels", "no pixels", "other pixels", "cut index", "other index", "no index"])
+@pytest.mark.parametrize(
+    "damage", ["cut pixels", "no pixels", "other pixels", "cut index", "other index", "no index", "no looks"]
+)
 def test_a_damaged_entry_is_built_again(photos: list[Path], root: Path, damage: str) -> None:
     directory = build_cache(photos, 8, "squish", root=root).directory
     pixels, index = directory / "pixels.npy", directory / "index.json"
@@ -160,7 +164,7 @@ def test_a_damaged_entry_is_built_again(photos: list[Path], root: Path, damage: 
     elif damage == "other index":
         index.write_text(json.dumps({"version": 1, "photos": [1, 2]}))
     else:
-        (pixels if damage == "no pixels" else index).unlink()
+        {"no pixels": pixels, "no index": index, "no looks": directory / "looks.npy"}[damage].unlink()
     cache = build_cache(photos, 8, "squish", root=root)
     check_pixels(cache, photos)
     assert cache.directory == directory
@@ -286,13 +290,14 @@ def test_clearing_deletes_the_cache_and_nothing_else(photos: list[Path], root: P
     outside = paint(tmp_path / "elsewhere" / "pixels.npy", 5)
     link = root / "pixels" / ("f" * 32)
     link.symlink_to(outside.parent, target_is_directory=True)
+    (cache.directory / "related.json").write_text("{}")
     stranger = cache.directory / "mine.txt"
     stranger.write_text("a file that somebody put there")
     entries = list_caches(root)
     assert [entry.directory for entry in entries] == [cache.directory]
     assert clear_caches(root) == (1, entries[0].bytes)
     assert all(path.exists() for path in (kept, other, outside, stranger, link))
-    assert not (cache.directory / "pixels.npy").exists()
+    assert [path.name for path in cache.directory.iterdir()] == ["mine.txt"]
 
 
 def test_clearing_removes_the_damaged_and_the_abandoned(photos: list[Path], root: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import ExifTags, Image, ImageFile
 
-from bearcnn.data.photos import find_photos, load_photo, load_pixels, resize_photo
+from bearcnn.data.photos import find_photos, load_photo, load_pixels, resize_photo, take_look
 from bearcnn.errors import PhotoError
 from tests.helpers.deep_folders import nest_folders
 from tests.helpers.places import SHARED
@@ -143,6 +143,18 @@ def test_a_large_jpeg_is_decoded_smaller() -> None:
     data = encode(draw_scene(1600, 1200), "JPEG")
     assert load_photo(BytesIO(data)).size == (1600, 1200)
     assert load_photo(BytesIO(data), 128).size == (200, 150)
+
+
+@pytest.mark.parametrize("size", [(1100, 800), (513, 1400), (300, 220), (70, 40), (9, 9)])
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG"])
+def test_a_photos_look_is_the_same_at_every_size_that_it_is_decoded_at(size: tuple[int, int], file_format: str) -> None:
+    for options in ({}, {"progressive": True}) if file_format == "JPEG" else ({},):
+        data = encode(draw_scene(*size), file_format, **options)
+        looks = [take_look(data, load_photo(BytesIO(data), at_least)) for at_least in (None, 8, 32, 64, 128, 224, 700)]
+        assert looks[0].shape == (16, 17)
+        assert all((look == looks[0]).all() for look in looks)
+    left, right = looks[0][:6, :8], looks[0][:6, 9:]
+    assert left.mean() > right.mean() + 30, "it shows the photo"
 
 
 def test_cmyk_becomes_the_colours_it_prints() -> None:

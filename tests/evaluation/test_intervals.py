@@ -12,6 +12,8 @@ from bearcnn.evaluation.intervals import (
     UNDEFINED,
     Estimate,
     auc_interval,
+    clustered_proportion,
+    effective_number,
     f1_interval,
     photos_to_prove,
     proportion,
@@ -52,14 +54,14 @@ def test_intervals_of_auc_and_f1_hold_the_truth_about_95_times_in_100() -> None:
         found = int((called & (labels == 1)).sum())
         low, high = auc_interval(roc_auc_score(labels, scores), positives, n - positives)
         held[0] += low <= auc <= high
-        low, high = f1_interval(found, int((called != (labels == 1)).sum()))
+        low, high = f1_interval(proportion(found, found + int((called != (labels == 1)).sum())))
         held[1] += low <= f1 <= high
     assert min(held) >= 368 and max(held) <= 396, held
 
 
 @given(st.integers(0, 40), st.integers(0, 40))
 def test_the_interval_of_f1_holds_f1(found: int, wrong: int) -> None:
-    low, high = f1_interval(found, wrong)
+    low, high = f1_interval(proportion(found, found + wrong))
     if found + wrong == 0:
         assert math.isnan(low)
     else:
@@ -93,3 +95,41 @@ def test_the_photos_to_prove_a_recall_are_the_fewest_that_luck_cant_pass(target:
 def test_no_number_proves_certainty() -> None:
     with pytest.raises(ValueError, match="between 0 and 1"):
         photos_to_prove(1.0)
+
+
+def test_a_share_of_clusters_is_wilsons_where_each_is_one_trial_and_wider_where_they_are_alike() -> None:
+    hits = np.array([True] * 30 + [False] * 10)
+    assert clustered_proportion(hits, None) == proportion(30, 40)
+    alone = clustered_proportion(hits, np.arange(40))
+    assert (alone.low, alone.high) == pytest.approx(wilson_interval(30, 40), rel=0.02)
+    alike = clustered_proportion(hits, np.arange(40) // 5)
+    assert (alike.low, alike.high) == pytest.approx(wilson_interval(6, 8), rel=0.05)
+    assert clustered_proportion(hits[:0], np.arange(0)) == UNDEFINED
+    one, none = clustered_proportion(np.arange(40) > 0, np.arange(40) // 5), clustered_proportion(hits[:0], None)
+    whole = clustered_proportion(np.ones(40, np.bool_), np.arange(40) // 5)
+    assert none == UNDEFINED
+    assert one.low is not None and whole.low is not None and one.low < whole.low < wilson_interval(40, 40)[0]
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 5)), min_size=1, max_size=60))
+def test_the_interval_of_clusters_holds_the_share_and_is_never_narrower(trials: list[tuple[bool, int]]) -> None:
+    hits, clusters = np.array([hit for hit, _ in trials]), np.array([cluster for _, cluster in trials])
+    found, plain = clustered_proportion(hits, clusters), proportion(int(hits.sum()), len(hits))
+    assert found.value == plain.value
+    assert found.low is not None and found.high is not None and plain.low is not None and plain.high is not None
+    assert 0 <= found.low <= found.value <= found.high <= 1  # type: ignore[operator]
+    assert found.low <= plain.low + 1e-9 and found.high >= plain.high - 1e-9
+    assert effective_number(clusters) <= len(clusters)
+
+
+def test_intervals_of_clusters_hold_the_truth_where_those_of_photos_do_not() -> None:
+    generator = np.random.default_rng(5)
+    held = [0, 0]
+    for _ in range(300):
+        shares = generator.beta(4, 1, 30)  # each site has its own recall; their mean is 0.8
+        hits = (generator.random((30, 10)) < shares[:, None]).ravel()
+        sites = np.repeat(np.arange(30), 10)
+        for place, found in enumerate((clustered_proportion(hits, sites), clustered_proportion(hits, None))):
+            assert found.low is not None and found.high is not None
+            held[place] += found.low <= 0.8 <= found.high
+    assert held[0] >= 273 and held[1] <= 262, held

@@ -337,3 +337,40 @@ class TestRepeats:
             found = evaluate_repeats(labels, scores, resamples=200)["roc_auc"]
             hits += found.low <= truth <= found.high
         assert hits / 120 > 0.88
+
+
+def test_clusters_of_one_photo_give_the_scores_of_photos_and_whole_clusters_wider_intervals() -> None:
+    generator = np.random.default_rng(2)
+    labels, probabilities = simulate(generator, 60)
+    alone = evaluate(labels, probabilities, clusters=np.arange(60))
+    photos = evaluate(labels, probabilities)
+    for name in BOOTSTRAPPED:  # the same draws, of photos in another order
+        low, high = photos.estimates[name].low, photos.estimates[name].high
+        assert (alone.estimates[name].low, alone.estimates[name].high) == pytest.approx((low, high), abs=0.03)
+    assert alone.confusion == photos.confusion and (alone.clusters, photos.clusters) == (60, None)
+    # Each photo five times is no more to learn from: with clusters, the intervals stay; without, they shrink.
+    many = evaluate(np.repeat(labels, 5), np.repeat(probabilities, 5), clusters=np.repeat(np.arange(60), 5))
+    naive = evaluate(np.repeat(labels, 5), np.repeat(probabilities, 5))
+    for name in ("roc_auc", "average_precision", "recall", "accuracy", "f1"):
+        width, narrow, true = (
+            (each.estimates[name].high or 0) - (each.estimates[name].low or 0) for each in (many, naive, photos)
+        )
+        assert narrow < 0.7 * true < width < 1.2 * true
+    names = evaluate(labels, probabilities, clusters=[f"site {number}" for number in range(60)])
+    assert names.clusters == 60
+    with pytest.raises(ValueError, match="one for each photo"):
+        evaluate(labels, probabilities, clusters=[1, 2])
+
+
+def test_clusters_drawn_whole_are_those_of_a_plain_loop() -> None:
+    clusters = np.array([0, 0, 1, 2, 2, 2])
+    chunks = np.concatenate(list(resampling.resample(6, 500, 3, clusters)))
+    assert (chunks[:, 0] == chunks[:, 1]).all() and (chunks[:, 3] == chunks[:, 5]).all()
+    assert (chunks[:, [0, 2, 3]].sum(axis=1) == 3).all()
+    assert chunks[:, [0, 2, 3]].mean(axis=0) == pytest.approx([1, 1, 1], abs=0.15)
+    labels, before, after = np.array([1, 0, 1, 0, 1, 0]), np.linspace(0.2, 0.7, 6), np.linspace(0.9, 0.1, 6)
+    found = compare(labels, before, after, clusters=clusters, resamples=200)["brier"]
+    drawn = np.concatenate(list(resampling.resample(6, 200, 0, clusters)))
+    losses = (after - labels) ** 2 - (before - labels) ** 2
+    plain = np.quantile((drawn * losses).sum(axis=1) / drawn.sum(axis=1), [0.025, 0.975])
+    assert (found.low, found.high) == pytest.approx(tuple(plain))

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from bearcnn.config import load_config
+from bearcnn.config import Config, load_config
 from bearcnn.errors import ConfigError, SweepError
 from bearcnn.sweep.plan import (
     digest_config,
@@ -89,6 +89,12 @@ class TestPlan:
         assert digest_config(load_config()) == "4678fd39a69c9395"  # as of sweeps before these keys
         settings = ["data.tiles=2"], ["data.detections=a.json"], ["data.detections=a.json", "data.crop_padding=0.3"]
         assert len({digest_config(load_config(None, setting)) for setting in ([], *settings)}) == 4
+
+    def test_a_grouping_is_part_of_the_digest_only_where_it_is_set(self, photos):
+        assert digest_config(tiny_config(photos, "data.group=1")) != digest_config(tiny_config(photos))
+        assert digest_config(Config()) == "4678fd39a69c9395", "sweeps of before can be extended"
+        with pytest.raises(SweepError, match=r"data\.group can't be varied: settings are compared on the same photos"):
+            plan_grid(tiny_config(photos), {"data.group": ["auto", 1]}, 1)
 
     def test_ids_stay_when_the_sweep_grows(self, photos):
         config = tiny_config(photos)

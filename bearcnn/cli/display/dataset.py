@@ -29,6 +29,10 @@ def show_dataset(dataset: "Dataset", builtin: bool = False) -> None:
             counts = (sum(labels), len(labels) - sum(labels), len(labels))
             table.add_row(split, *(f"{count:,}" for count in counts))
     err.print(table)
+    if groups := dataset.describe_groups():
+        note(escape(groups))
+    for warning in dataset.grouping.warnings if dataset.grouping else ():
+        note(f"[yellow]{escape(warning)}[/]")
     if dataset.skipped:
         note(f"[yellow]skipped: {len(dataset.skipped):,} photos[/]")
         unread = Counter(skipped.reason for skipped in dataset.skipped if skipped.unread)

@@ -12,6 +12,9 @@ from bearcnn.evaluation.wording import interval, metric_words, threshold_origin,
 Classes = tuple[str, str]
 """Names of the negative and the positive class."""
 
+MOST_SITES = 12
+"""Sites that are shown, the worst first."""
+
 
 def show_assessment(assessment: Assessment, title: str, classes: Classes) -> None:
     """Show the scores, the threshold's costs, the errors by group of photos, and the worst mistakes."""
@@ -20,6 +23,7 @@ def show_assessment(assessment: Assessment, title: str, classes: Classes) -> Non
     if assessment.unsure is not None:
         _show_unsure(assessment.unsure, classes[1])
     _show_groups(assessment, classes)
+    _show_sites(assessment, classes[1])
     _show_mistakes(assessment, classes[1])
     for remark in assessment.notes:
         note(f"[yellow]{escape(remark)}[/]")
@@ -110,6 +114,25 @@ def _show_groups(assessment: Assessment, classes: Classes) -> None:
         )
     out.print()
     out.print(table)
+
+
+def _show_sites(assessment: Assessment, positive: str) -> None:
+    """Show the errors by site, those of the worst ones."""
+    if not assessment.sites:
+        return
+    table = make_table(
+        "errors by site", "trained on", "photos", f"{positive}s missed", "false alarms", "wrong", numbers=4
+    )
+    for row in assessment.sites[:MOST_SITES]:
+        seen = "" if row.seen is None else "yes" if row.seen else "no"
+        table.add_row(
+            escape(row.site), seen, f"{row.photos:,}", f"{row.missed:,} of {row.bears:,}",
+            f"{row.false_alarms:,} of {row.photos - row.bears:,}", percent(row.rate.value),
+        )  # fmt: skip
+    out.print()
+    out.print(table)
+    if len(assessment.sites) > MOST_SITES:
+        out.print(f"and {len(assessment.sites) - MOST_SITES:,} more sites; all are in --json and the report")
 
 
 def _show_mistakes(assessment: Assessment, positive: str) -> None:

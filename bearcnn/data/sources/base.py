@@ -45,3 +45,4 @@ class Listing:
     skipped: tuple[SkippedPhoto, ...] = ()
     splits: frozenset[Split] = frozenset()  # of the source, even empty ones; none: they are made
     file: Path | None = None  # the file that lists the photos, for messages; None: the root's folders do
+    independent: bool = False  # no photo has anything to do with another, as in drawn scenes

@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bearcnn.data import OnProgress
+from bearcnn.data.groups import name_group_folder
 from bearcnn.data.names import readable
 from bearcnn.data.photos import find_photos
 from bearcnn.data.sources.base import SPLIT_NAMES, LabelledPhoto, Listing, SkippedPhoto
@@ -46,6 +48,24 @@ def list_folders(root: Path, positive: Sequence[str], on_progress: OnProgress | 
             labelled.append(LabelledPhoto(path, label, readable(subclass), top if given else None))
     _check_labels(root, {photo.label for photo in labelled}, places, words)
     return Listing(root, tuple(labelled), tuple(skipped), given)
+
+
+def drop_group_folders(listing: Listing, group: int | str, positive: Sequence[str]) -> Listing:
+    """Return a listing in which no subclass is the name of a folder that `data.group` takes for a group's, as a site's.
+
+    The subclass is then that of the photo without this folder: of site01/wolf/a.jpg, it is wolf.
+    """
+    paths = [photo.path.relative_to(listing.root) for photo in listing.labelled]
+    names = [name_group_folder(path, group) for path in paths]
+    words = {word.casefold(): word for word in positive}
+    labelled = []
+    places = _drop_shared_folders([path.parts[:-1] for path in paths], words) if any(names) else [()] * len(paths)
+    for photo, name, place in zip(listing.labelled, names, places, strict=True):
+        folders = tuple(folder for folder in place[photo.split is not None :] if readable(folder) != name)
+        if photo.subclass == name and folders:
+            photo = replace(photo, subclass=readable(_label(folders, words)[1]))
+        labelled.append(photo)
+    return replace(listing, labelled=tuple(labelled))
 
 
 def _find_photos(root: Path) -> list[Path]:

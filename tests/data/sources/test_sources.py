@@ -46,7 +46,7 @@ def lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def test_a_source_from_outside_goes_through_every_shared_check(lines: Path) -> None:
-    config = DataConfig(path=str(lines), image_size=8)
+    config = DataConfig(path=str(lines), image_size=8, group="none")
     dataset = Dataset.from_config(config)
     assert {photo.path.name: photo.reason for photo in dataset.skipped} == {
         "0.png": "its exact copy south/copy.png has the other label",
@@ -65,7 +65,7 @@ def test_a_source_from_outside_goes_through_every_shared_check(lines: Path) -> N
 
 
 def test_the_order_of_a_sources_rows_makes_no_difference(lines: Path) -> None:
-    config = DataConfig(path=str(lines), image_size=8)
+    config = DataConfig(path=str(lines), image_size=8, group="none")
     first = Dataset.from_config(config)
     lines.write_text("\n".join(reversed(lines.read_text().splitlines())))
     assert Dataset.from_config(config) == first
