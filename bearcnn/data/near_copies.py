@@ -1,17 +1,21 @@
 """Near copies: photos that look the same although their files differ, found by perceptual hashes (ImageHash)."""
 
-from collections import defaultdict
-from collections.abc import Iterator
-
 import imagehash
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 HASH_SIDE = 16  # a difference hash of 256 bits: 64 are too few for pale or dark pictures, which would all be alike
-_BYTES = HASH_SIDE * HASH_SIDE // 8
+HASH_BITS = HASH_SIDE * HASH_SIDE
+
+NEAR_COPY_DISTANCE = 40
+"""The most bits of 256 by which a photo and a copy of it differ, as a check of a data set looks for them.
+
+Of 2,458 web photos all 12 pairs up to 52 bits apart were copies to the eye, and the first two that weren't had 53; of
+3,140 pictures of CIFAR-100 all 11 pairs up to 49 were. 308 photos resized to half or to 64 px and saved again, darkened
+to half, or cut by 1% on each side, were all within 40 bits of the original; of those cut by 2% it was 93%; of those cut
+by 5%, 1%. A mirrored copy isn't found.
+"""
 
 
 def hash_picture(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -21,29 +25,32 @@ def hash_picture(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def find_near_copies(hashes: NDArray[np.uint8], distance: int) -> NDArray[np.int64]:
-    """Return the number of each picture's group, (n,): pictures at most `distance` bits apart are in one group.
+    """Return the number of each picture's group, (n,), from 0 in the order of the groups' first pictures.
 
-    A group is a chain: its first and its last picture may be further apart. Two hashes so near are equal in at least
-    one of `distance` + 1 parts, so that only pictures with an equal part are compared.
+    Pictures at most `distance` bits apart are in one group. A group is a chain: its first and its last picture may be
+    further apart. Time grows with the square of the number of groups, and memory with the number of pictures: ten
+    thousand frames of one scene are no pairs to be listed.
 
     Args:
         hashes: from `hash_picture`, (n, 32).
         distance: of 256 bits.
     """
-    different, numbers = np.unique(hashes, axis=0, return_inverse=True)  # a thousand black pictures are one
-    pairs = np.array(list(_find_pairs(different, distance)), np.int64).reshape(-1, 2)
-    graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(different), len(different)))
-    return np.asarray(connected_components(graph, directed=False)[1][numbers], np.int64)
-
-
-def _find_pairs(hashes: NDArray[np.uint8], distance: int) -> Iterator[tuple[int, int]]:
-    bits = np.unpackbits(hashes, axis=1)
-    for part in np.array_split(np.arange(bits.shape[1]), distance + 1):
-        same: dict[bytes, list[int]] = defaultdict(list)
-        for row, key in enumerate(np.packbits(bits[:, part], axis=1)):
-            same[key.tobytes()].append(row)
-        for rows in same.values():
-            for place, row in enumerate(rows[:-1]):
-                others = np.array(rows[place + 1 :])
-                apart = np.bitwise_count(hashes[others] ^ hashes[row]).sum(axis=1)
-                yield from ((row, int(other)) for other in others[apart <= distance])
+    words = np.ascontiguousarray(np.ascontiguousarray(hashes).view(np.uint64).T)  # (4, n): each a row, for speed
+    groups = np.full(len(hashes), -1, np.int64)
+    number = 0
+    for first in range(len(hashes)):
+        if groups[first] >= 0:
+            continue
+        groups[first] = number
+        waiting = [first]
+        while waiting:
+            row = waiting.pop()
+            apart = np.zeros(len(hashes) - first - 1, np.uint16)
+            for word in words:  # those before `first` are far from all that are left
+                apart += np.bitwise_count(word[first + 1 :] ^ word[row])
+            near = np.flatnonzero(apart <= distance) + first + 1
+            near = near[groups[near] < 0]
+            groups[near] = number
+            waiting += near.tolist()
+        number += 1
+    return groups

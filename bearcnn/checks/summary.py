@@ -1,0 +1,60 @@
+"""The numbers of a collection: photos by split and class, sites, cameras, times, sizes, day and night."""
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from bearcnn.checks.collection import Collection
+from bearcnn.data.splits import SPLITS
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The numbers; None where the photos don't say."""
+
+    photos: int
+    readable: int
+    counts: dict[str, dict[str, int]]  # split -> class -> photos that training would use
+    grey: dict[str, int]  # class -> readable photos without colour: infrared, or black-and-white
+    sites: int
+    cameras: int
+    timed: int  # readable photos of which the time is known
+    first: datetime | None
+    last: datetime | None
+    smallest: tuple[int, int] | None  # width and height, px, by area
+    largest: tuple[int, int] | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a dictionary that `json.dumps` takes."""
+        times = {name: time.isoformat() if time else None for name, time in (("first", self.first), ("last", self.last))}
+        return asdict(self) | times
+
+
+def summarize(collection: Collection) -> Summary:
+    """Count a collection's photos."""
+    readable, classes = collection.readable, collection.classes
+    counts = Counter((photo.split, photo.label) for photo in collection.photos)
+    grey = Counter(photo.label for photo in readable if collection.measures.grey[photo.row])
+    times = sorted(photo.taken for photo in readable if photo.taken is not None)
+    sizes = sorted(
+        ((photo.details.width, photo.details.height) for photo in readable if photo.details.width),
+        key=lambda size: (size[0] or 0) * (size[1] or 0),
+    )
+    return Summary(
+        photos=len(collection.photos),
+        readable=len(readable),
+        counts={
+            split: {classes[label]: counts[split, label] for label in (1, 0)}
+            for split in SPLITS
+            if counts[split, 0] + counts[split, 1]
+        },
+        grey={classes[label] if label is not None else "unlabelled": grey[label] for label in (1, 0, None) if grey[label]},
+        sites=len({photo.site for photo in collection.photos if photo.site is not None}),
+        cameras=len({photo.details.metadata.camera for photo in readable if photo.details.metadata.camera}),
+        timed=len(times),
+        first=times[0] if times else None,
+        last=times[-1] if times else None,
+        smallest=sizes[0] if sizes else None,
+        largest=sizes[-1] if sizes else None,
+    )
