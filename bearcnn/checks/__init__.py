@@ -33,17 +33,17 @@ CHECKS: Registry[Check] = Registry(
         ),
         Check(
             "suspicious-labels", "warning", "labels that may be wrong",
-            "Look at each: a model that never saw the photo is sure of the other class. Unusual photos are here too.",
+            "Look at each: a model that was trained without the photo says otherwise. Some are right but unusual.",
             f"{_HERE}.labels:find_suspicious_labels",
             of_labels=True,
         ),
         Check(
-            "near-copies-of-other-label", "warning", "photos that look the same, with different labels",
+            "near-copies-of-other-label", "warning", "near copies with different labels",
             "Look at each pair: one label is probably wrong, unless an animal is small or just gone.",
             f"{_HERE}.copies:find_near_copies_of_other_label",
         ),
         Check(
-            "near-copies-across-splits", "warning", "photos that look the same, in two splits",
+            "near-copies-across-splits", "warning", "near copies in two splits",
             "Scores on them are too good: the model has seen them in training. Keep each pair in one split.",
             f"{_HERE}.copies:find_near_copies_across_splits",
         ),
@@ -115,7 +115,7 @@ CHECKS: Registry[Check] = Registry(
             f"{_HERE}.copies:find_copies",
         ),
         Check(
-            "near-copies", "note", "photos that look the same: bursts, or copies saved again",
+            "near-copies", "note", "near copies: bursts, or photos saved again",
             "They are worth less than as many different photos, and must stay in one split.",
             f"{_HERE}.copies:find_near_copies_within",
         ),

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:  # a collection is made of nothing that a check is
-    from bearcnn.checks.collection import Collection, CollectedPhoto
+    from bearcnn.checks.collection import CollectedPhoto, Collection
 
 Severity = Literal["error", "warning", "note"]
 """error: training can't use these photos, or none; warning: look at these first; note: good to know."""

@@ -4,21 +4,19 @@ It is read through the source and the pixel cache of training, and through the d
 What can't be trained on is still a collection.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from bearcnn.checks.measures import Measures, measure
+from bearcnn.checks.looks import open_looks
+from bearcnn.checks.measures import Measures
 from bearcnn.config import Config
 from bearcnn.data import OnProgress
 from bearcnn.data.cache import build_cache
 from bearcnn.data.dataset import Dataset
-from bearcnn.data.details import FileDetails, read_all_details
+from bearcnn.data.details import FileDetails
 from bearcnn.data.names import readable
 from bearcnn.data.near_copies import NEAR_COPY_DISTANCE, find_near_copies
 from bearcnn.data.photos import find_photos
@@ -44,7 +42,7 @@ class CollectedPhoto:
 
     path: Path
     name: str  # below the collection's root, as text with forward slashes
-    row: int  # in the pixels
+    row: int  # in the measures, and in the order of their paths
     label: int | None  # 1 for the positive class; None where the source has no label for it
     subclass: str  # such as "wolf"; the folder where there is no label
     split: Split | None  # as training would split it; None where it can't be used
@@ -68,7 +66,7 @@ class Collection:
     config: Config
     root: Path
     photos: tuple[CollectedPhoto, ...]
-    pixels: NDArray[np.uint8] = field(repr=False)  # (n, size, size, 3), in the order of the photos
+    measures: Measures = field(repr=False)  # how each looks, in the order of the photos
     dataset: Dataset | None = field(repr=False)  # that training would use; None with a problem
     problem: str | None
     track: Track = field(repr=False)
@@ -89,11 +87,6 @@ class Collection:
     def readable(self) -> tuple[CollectedPhoto, ...]:
         """The photos that can be read."""
         return tuple(photo for photo in self.photos if photo.unreadable is None)
-
-    @cached_property
-    def measures(self) -> Measures:
-        """How each photo looks, measured on first use."""
-        return measure(self.pixels, [photo.row for photo in self.readable], self.track("looking at photos"))
 
     def is_blank(self, photo: CollectedPhoto) -> bool:
         """Check whether nothing is on a picture: it is black, or all one colour."""
@@ -145,7 +138,7 @@ def read_collection(config: Config, track: Track = _silent, now: datetime | None
     paths = [photo.path for photo in found]
     size, resize = config.data.image_size, config.data.resize
     cache = build_cache(paths, size, resize, on_progress=track("decoding photos"))
-    details = read_all_details(paths, track("reading the files' details"))
+    details, measures = open_looks(paths, cache, track)
     dataset = None
     if problem is None:
         try:
@@ -158,7 +151,7 @@ def read_collection(config: Config, track: Track = _silent, now: datetime | None
         for row, photo in enumerate(found)
     )
     return Collection(
-        config, listing.root, photos, cache.pixels, dataset, problem, track, now or datetime.now()
+        config, listing.root, photos, measures, dataset, problem, track, now or datetime.now()
     )  # fmt: skip
 
 
@@ -176,26 +169,30 @@ def _list(config: Config, track: Track) -> tuple[Listing, str | None]:
 
 
 def _collect(
-    photo: LabelledPhoto | SkippedPhoto, row: int, root: Path, split: Split | None, details: FileDetails, digest: str,
+    photo: LabelledPhoto | SkippedPhoto,
+    row: int,
+    root: Path,
+    split: Split | None,
+    details: FileDetails,
+    digest: str,
     unreadable: str | None,
-) -> CollectedPhoto:  # fmt: skip
+) -> CollectedPhoto:
     place = photo.path.relative_to(root)
-    name = readable(place.as_posix())
-    shared = {
-        "path": photo.path, "name": name, "row": row, "split": split, "digest": digest, "unreadable": unreadable,
-        "details": details,
-    }  # fmt: skip
-    if isinstance(photo, SkippedPhoto):
-        return CollectedPhoto(
-            label=None, subclass=readable(place.parent.as_posix()).removeprefix("."), given_split=None, site=None,
-            sequence=None, taken=details.metadata.taken, unused=photo.reason or None, **shared,
-        )  # fmt: skip
+    labelled = photo if isinstance(photo, LabelledPhoto) else None
+    folder = "" if place.parent == Path() else readable(place.parent.as_posix())
     return CollectedPhoto(
-        label=photo.label, subclass=photo.subclass, given_split=photo.split, site=photo.site, sequence=photo.sequence,
-        taken=photo.taken or details.metadata.taken, unused=None, **shared,
-    )  # fmt: skip
-
-
-def spread(values: Sequence[str], most: int = 3) -> str:
-    """Return the first few of some names, and how many more there are."""
-    return ", ".join(values[:most]) + (f" and {len(values) - most:,} more" if len(values) > most else "")
+        path=photo.path,
+        name=readable(place.as_posix()),
+        row=row,
+        label=labelled.label if labelled else None,
+        subclass=labelled.subclass if labelled else folder,
+        split=split,
+        given_split=labelled.split if labelled else None,
+        site=labelled.site if labelled else None,
+        sequence=labelled.sequence if labelled else None,
+        taken=(labelled.taken if labelled else None) or details.metadata.taken,
+        digest=digest,
+        unreadable=unreadable,
+        unused=photo.reason or None if isinstance(photo, SkippedPhoto) else None,
+        details=details,
+    )

@@ -28,8 +28,8 @@ LEAST = 10
 REGULARIZATION = 0.01
 """LogisticRegression's C on standardized features.
 
-Of 10 labels swapped at random in 2,458 web photos, five times, 8.6 were among the 15 photos found; of 100, 91 among 109.
-With C = 0.1 it was 9 of 21, and 90 of 122.
+Of 10 labels swapped at random in 2,458 web photos, five times, 8.6 were among the 15 photos found; of 100, 91 were
+among 109. With C = 0.1 it was 9 of 21, and 90 of 122.
 """
 
 
@@ -61,7 +61,7 @@ def find_suspicious_labels(collection: Collection) -> Iterator[Finding]:
     rows = np.array([example.row for example in dataset.examples])
     features = np.stack([_pool(maps, row) for row in rows])  # (n, channels)
     probabilities = np.zeros(len(labels))
-    models = {}
+    models: dict[int, _Linear] = {}
     for train, held_out in StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0).split(features, labels, groups):
         model = _Linear(features[train], labels[train])
         probabilities[held_out] = model.probability(features[held_out])
@@ -76,7 +76,7 @@ def find_suspicious_labels(collection: Collection) -> Iterator[Finding]:
         photo, probability = photos[place], float(probabilities[place])
         windows = models[place].probability(np.asarray(maps[rows[place], 0], np.float32))
         name = collection.classes[labels[place]]
-        reason = f"labelled {name}; a model of other photos says {percent(probability)} {collection.classes[1]}"
+        reason = f"labelled {name}; the model says {percent(probability)} {collection.classes[1]}"
         yield Finding(reason, photo, probability=probability, windows=windows.astype(np.float32))
 
 
@@ -95,11 +95,12 @@ class _Linear:
 
 
 def _pool(maps: Maps, row: int) -> NDArray[np.float32]:
-    return np.asarray(maps[row], np.float32).mean(axis=(0, 1, 2))
+    means: NDArray[np.float32] = np.asarray(maps[row], np.float32).mean(axis=(0, 1, 2))
+    return means
 
 
 def _keep_together(collection: Collection, photos: list[CollectedPhoto]) -> NDArray[np.int64]:
-    """Number the photos that must be in one fold: near copies, and frames of one sequence."""
+    """Return a number for each photo, equal for those that must be in one fold: near copies, and frames of one sequence."""
     group = {photo.row: number for number, alike in enumerate(collection.look_alikes) for photo in alike}
     first = {alike[0].digest: alike[0].row for alike in collection.copies}
     keys = [

@@ -32,9 +32,8 @@ class Measures:
 def measure(pixels: NDArray[np.uint8], rows: Sequence[int], on_progress: OnProgress | None = None) -> Measures:
     """Measure some rows of the pixels (n, size, size, 3), in threads; `on_progress` counts photos."""
     count = len(pixels)
-    measures = Measures(
-        np.zeros((count, 32), np.uint8), *(np.zeros(count, np.float32) for _ in range(3)), np.zeros(count, bool)
-    )
+    low, dim, bright = (np.zeros(count, np.float32) for _ in range(3))
+    measures = Measures(np.zeros((count, 32), np.uint8), low, dim, bright, np.zeros(count, bool))
     step = max(1, pixels.shape[1] // _SAMPLES)
 
     def fill(chunk: Sequence[int]) -> int:
@@ -42,8 +41,7 @@ def measure(pixels: NDArray[np.uint8], rows: Sequence[int], on_progress: OnProgr
             picture = np.asarray(pixels[row])
             measures.hashes[row] = hash_picture(picture)
             sampled = picture[step // 2 :: step, step // 2 :: step]
-            low, dim, bright = np.percentile(sampled @ _GREY, (1, 5, 99))
-            measures.low[row], measures.dim[row], measures.bright[row] = low, dim, bright
+            low[row], dim[row], bright[row] = np.percentile(sampled @ _GREY, (1, 5, 99))
             measures.grey[row] = is_grey(sampled)
         return len(chunk)
 

@@ -30,7 +30,9 @@ def quarantine(result: CheckResult, directory: Path) -> Quarantined:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         if next(directory.iterdir(), None) is not None:
-            raise DataError(f"`quarantine` {directory} isn't empty, and nothing in it is overwritten: name a new folder")
+            raise DataError(
+                f"`quarantine` {directory} isn't empty, and nothing in it is overwritten: name a new folder"
+            )
     except OSError as error:
         raise DataError(f"`quarantine` {directory} can't be used: {error.strerror or error}") from error
     copied, failed = 0, []

@@ -48,6 +48,13 @@ class CheckResult:
         """What to look at first: errors and warnings."""
         return tuple(each for each in self.found if each.check.severity != "note")
 
+    def unchecked_by_reason(self) -> dict[str, list[str]]:
+        """Return the checks that couldn't work, for each reason."""
+        reasons: dict[str, list[str]] = {}
+        for name, reason in self.unchecked.items():
+            reasons.setdefault(reason, []).append(name)
+        return reasons
+
     def verdict(self) -> str:
         """Say in one sentence whether the collection can be used."""
         photos = f"{len(self.collection.photos):,} photos"
@@ -69,9 +76,7 @@ class CheckResult:
             "problem": self.collection.problem,
             "summary": summarize(self.collection).to_json(),
             "findings": [
-                _finding_json(self.collection, each.check, finding)
-                for each in self.found
-                for finding in each.findings
+                _finding_json(self.collection, each.check, finding) for each in self.found for finding in each.findings
             ],
             "unchecked": self.unchecked,
         }

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 Source = Annotated[
     str,
-    typer.Argument(metavar="DIR|FILE", help="Photos: anything that `bearcnn train --data` takes, or any folder of them."),
+    typer.Argument(
+        metavar="DIR|FILE", help="Photos: anything that `bearcnn train --data` takes, or any folder of them."
+    ),
 ]
 
 
@@ -47,5 +49,3 @@ class CollectionOptions:
 def report_file(file: Path) -> None:
     """Say that a page was written."""
     console.note(f"{console.plain(str(file))}: open it in a browser ({file.stat().st_size / 1e6:.1f} MB)")
-
-

@@ -3,7 +3,7 @@
 import stat
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from PIL import Image
@@ -35,7 +35,7 @@ class FileDetails:
     format: str | None = None  # as Pillow names it: JPEG, PNG, ...
     width: int | None = None  # px, as stored: an EXIF orientation may turn it
     height: int | None = None
-    metadata: Metadata = Metadata()
+    metadata: Metadata = field(default_factory=Metadata)
 
 
 def read_details(path: Path) -> FileDetails:

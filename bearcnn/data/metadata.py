@@ -49,7 +49,9 @@ def metadata_of(image: Image.Image, name: str) -> Metadata:
         details = exif.get_ifd(ExifTags.IFD.Exif)
     except Exception:  # broken metadata
         return Metadata(time_in_name(name))
-    stamps = [stamp for stamp in (details.get(ExifTags.Base.DateTimeOriginal), exif.get(ExifTags.Base.DateTime)) if stamp]
+    stamps = [
+        stamp for stamp in (details.get(ExifTags.Base.DateTimeOriginal), exif.get(ExifTags.Base.DateTime)) if stamp
+    ]
     taken = next((time for stamp in stamps if (time := _parse_time(stamp))), None)
     serial = _clean(details.get(ExifTags.Base.BodySerialNumber))
     model = " ".join(filter(None, (_clean(exif.get(tag)) for tag in (ExifTags.Base.Make, ExifTags.Base.Model))))
