@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:  # the table of checks is read for every `--help`
+    import numpy as np
+    from numpy.typing import NDArray
 
-if TYPE_CHECKING:  # a collection is made of nothing that a check is
     from bearcnn.checks.collection import CollectedPhoto, Collection
 
 Severity = Literal["error", "warning", "note"]
@@ -22,7 +22,7 @@ class Finding:
     photo: "CollectedPhoto | None" = None
     related: "CollectedPhoto | None" = None  # such as the other copy
     probability: float | None = None  # of the positive class, from a model that never saw the photo
-    windows: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
+    windows: "NDArray[np.float32] | None" = field(default=None, repr=False, compare=False)
     """The same for each part of the picture, (rows, columns)."""
 
 

@@ -17,8 +17,8 @@ from bearcnn.data import OnProgress
 from bearcnn.data.cache import build_cache
 from bearcnn.data.dataset import Dataset
 from bearcnn.data.details import FileDetails
-from bearcnn.data.names import readable
-from bearcnn.data.near_copies import NEAR_COPY_DISTANCE, find_near_copies
+from bearcnn.data.names import on_one_line
+from bearcnn.data.near_copies import SAME_EVENT, find_near_copies
 from bearcnn.data.photos import find_photos
 from bearcnn.data.sources import list_source
 from bearcnn.data.sources.base import LabelledPhoto, Listing, SkippedPhoto
@@ -41,7 +41,7 @@ class CollectedPhoto:
     """One photo of a collection."""
 
     path: Path
-    name: str  # below the collection's root, as text with forward slashes
+    name: str  # the path below the collection's root, as text in one line
     row: int  # in the measures, and in the order of their paths
     label: int | None  # 1 for the positive class; None where the source has no label for it
     subclass: str  # such as "wolf"; the folder where there is no label
@@ -106,11 +106,11 @@ class Collection:
     def look_alikes(self) -> list[tuple[CollectedPhoto, ...]]:
         """Groups of near copies, at least two in a tuple; of exact copies the first alone.
 
-        Pictures with nothing on them, which are all alike, are in none.
+        Pictures with little on them, which are all alike, are in none.
         """
         repeated = {photo.row for photos in self.copies for photo in photos[1:]}
-        chosen = [photo for photo in self.readable if photo.row not in repeated and not self.is_blank(photo)]
-        numbers = find_near_copies(self.measures.hashes[[photo.row for photo in chosen]], NEAR_COPY_DISTANCE)
+        chosen = [photo for photo in self.readable if photo.row not in repeated and self.measures.detailed[photo.row]]
+        numbers = find_near_copies(self.measures.hashes[[photo.row for photo in chosen]], SAME_EVENT)
         groups: dict[int, list[CollectedPhoto]] = {}
         for photo, number in zip(chosen, numbers.tolist(), strict=True):
             groups.setdefault(number, []).append(photo)
@@ -179,10 +179,10 @@ def _collect(
 ) -> CollectedPhoto:
     place = photo.path.relative_to(root)
     labelled = photo if isinstance(photo, LabelledPhoto) else None
-    folder = "" if place.parent == Path() else readable(place.parent.as_posix())
+    folder = "" if place.parent == Path() else on_one_line(place.parent.as_posix())
     return CollectedPhoto(
         path=photo.path,
-        name=readable(place.as_posix()),
+        name=on_one_line(place.as_posix()),
         row=row,
         label=labelled.label if labelled else None,
         subclass=labelled.subclass if labelled else folder,

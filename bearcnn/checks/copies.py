@@ -11,7 +11,7 @@ import numpy as np
 
 from bearcnn.checks.base import Finding
 from bearcnn.checks.collection import CollectedPhoto, Collection
-from bearcnn.data.near_copies import HASH_BITS, NEAR_COPY_DISTANCE
+from bearcnn.data.near_copies import HASH_SIDE, SAME_EVENT
 from bearcnn.data.splits import SPLITS, Split
 
 _MOST_COMPARED = 500
@@ -105,7 +105,7 @@ def _differ_in_label(collection: Collection, photos: Photos) -> Iterator[Finding
         if photo.label is None:
             continue
         found = others[photo.label].nearest(photo)
-        if found.bits <= NEAR_COPY_DISTANCE and not _were_taken_apart(photo, found.photo):
+        if found.bits <= SAME_EVENT and not _were_taken_apart(photo, found.photo):
             reason = f"{_name_labels(collection, photo, found.photo)}; {_explain(photo, found)}"
             yield Finding(reason, photo, found.photo)
 
@@ -126,7 +126,7 @@ def _differ_in_split(collection: Collection, photos: Photos) -> Iterator[Finding
         if _place(photo.split) not in later:
             continue
         found = later[_place(photo.split)].nearest(photo)
-        if found.bits <= NEAR_COPY_DISTANCE:
+        if found.bits <= SAME_EVENT:
             reason = f"in {photo.split}, the other in {found.photo.split}; {_explain(photo, found)}"
             yield Finding(reason, photo, found.photo)
 
@@ -152,7 +152,7 @@ def _explain(photo: CollectedPhoto, found: _Nearest) -> str:
     if _were_taken_apart(photo, found.photo):
         assert photo.taken is not None and found.photo.taken is not None
         return f"taken {_words(abs((photo.taken - found.photo.taken).total_seconds()))} apart"
-    return f"{found.bits} of {HASH_BITS} bits differ"
+    return f"{found.bits} of {HASH_SIDE**2} bits differ"
 
 
 def _words(seconds: float) -> str:

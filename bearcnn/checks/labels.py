@@ -100,7 +100,7 @@ def _pool(maps: Maps, row: int) -> NDArray[np.float32]:
 
 
 def _keep_together(collection: Collection, photos: list[CollectedPhoto]) -> NDArray[np.int64]:
-    """Return a number for each photo, equal for those that must be in one fold: near copies, and frames of one sequence."""
+    """Return a number for each photo, equal for near copies and for frames of one sequence: they stay in one fold."""
     group = {photo.row: number for number, alike in enumerate(collection.look_alikes) for photo in alike}
     first = {alike[0].digest: alike[0].row for alike in collection.copies}
     keys = [

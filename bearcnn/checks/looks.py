@@ -46,12 +46,12 @@ def open_looks(paths: Sequence[Path], cache: PixelCache, track: Callable[[str], 
 def _encode(details: list[FileDetails], measures: Measures) -> bytes:
     rows = [
         [
-            hashed.tobytes().hex(), low, dim, bright, grey, each.format, each.width, each.height,
+            hashed.tobytes().hex(), low, dim, bright, detailed, grey, each.format, each.width, each.height,
             each.metadata.taken.isoformat() if each.metadata.taken else None, each.metadata.camera, each.metadata.unset,
         ]
-        for each, hashed, low, dim, bright, grey in zip(
+        for each, hashed, low, dim, bright, detailed, grey in zip(
             details, measures.hashes, measures.low.tolist(), measures.dim.tolist(), measures.bright.tolist(),
-            measures.grey.tolist(), strict=True,
+            measures.detailed.tolist(), measures.grey.tolist(), strict=True,
         )
     ]  # fmt: skip
     return json.dumps({"version": _VERSION, "rows": rows}).encode()
@@ -63,7 +63,7 @@ def _read(file: Path, count: int) -> Looks | None:
         record: dict[str, Any] = json.loads(file.read_bytes())
         if record["version"] != _VERSION or len(record["rows"]) != count:
             return None
-        hashes, low, dim, bright, grey, formats, widths, heights, times, cameras, unset = zip(
+        hashes, low, dim, bright, detailed, grey, formats, widths, heights, times, cameras, unset = zip(
             *record["rows"], strict=True
         )
         measures = Measures(
@@ -71,6 +71,7 @@ def _read(file: Path, count: int) -> Looks | None:
             np.array(low, np.float32),
             np.array(dim, np.float32),
             np.array(bright, np.float32),
+            np.array(detailed, bool),
             np.array(grey, bool),
         )
         taken = [None if time is None else datetime.fromisoformat(time) for time in times]

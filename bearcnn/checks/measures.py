@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bearcnn.data import OnProgress
-from bearcnn.data.near_copies import hash_picture
+from bearcnn.data.near_copies import hash_picture, tells_apart
 from bearcnn.inference.score import is_grey
 from bearcnn.machine import usable_cpus
 
@@ -26,6 +26,7 @@ class Measures:
     low: NDArray[np.float32]  # (n,), the brightness, 0 to 255, that 1% of the picture is below
     dim: NDArray[np.float32]  # 5% is below
     bright: NDArray[np.float32]  # 99% is below
+    detailed: NDArray[np.bool_]  # there is enough on it for its hash to tell it from others
     grey: NDArray[np.bool_]  # no colour: infrared, or a black-and-white photo
 
 
@@ -33,7 +34,7 @@ def measure(pixels: NDArray[np.uint8], rows: Sequence[int], on_progress: OnProgr
     """Measure some rows of the pixels (n, size, size, 3), in threads; `on_progress` counts photos."""
     count = len(pixels)
     low, dim, bright = (np.zeros(count, np.float32) for _ in range(3))
-    measures = Measures(np.zeros((count, 32), np.uint8), low, dim, bright, np.zeros(count, bool))
+    measures = Measures(np.zeros((count, 32), np.uint8), low, dim, bright, np.zeros(count, bool), np.zeros(count, bool))
     step = max(1, pixels.shape[1] // _SAMPLES)
 
     def fill(chunk: Sequence[int]) -> int:
@@ -42,6 +43,7 @@ def measure(pixels: NDArray[np.uint8], rows: Sequence[int], on_progress: OnProgr
             measures.hashes[row] = hash_picture(picture)
             sampled = picture[step // 2 :: step, step // 2 :: step]
             low[row], dim[row], bright[row] = np.percentile(sampled @ _GREY, (1, 5, 99))
+            measures.detailed[row] = tells_apart(picture)
             measures.grey[row] = is_grey(sampled)
         return len(chunk)
 

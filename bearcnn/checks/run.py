@@ -7,7 +7,7 @@ from typing import Any
 
 from bearcnn.checks import CHECKS
 from bearcnn.checks.base import Check, Finder, Finding
-from bearcnn.checks.collection import Collection
+from bearcnn.checks.collection import CollectedPhoto, Collection
 from bearcnn.checks.summary import summarize
 from bearcnn.errors import BearcnnError
 from bearcnn.registry import load
@@ -114,16 +114,18 @@ def run_checks(collection: Collection, names: Names[str] | None = None, without:
 
 
 def _finding_json(collection: Collection, check: Check, finding: Finding) -> dict[str, Any]:
-    photo, related = finding.photo, finding.related
+    def path(photo: CollectedPhoto | None) -> str | None:
+        return photo.path.relative_to(collection.root).as_posix() if photo else None
+
     row: dict[str, Any] = {
         "check": check.name,
         "severity": check.severity,
-        "path": photo.name if photo else None,
+        "path": path(finding.photo),
         "reason": finding.reason,
-        "related": related.name if related else None,
+        "related": path(finding.related),
     }
-    if photo is not None and photo.label is not None:
-        row["label"] = collection.classes[photo.label]
+    if finding.photo is not None and finding.photo.label is not None:
+        row["label"] = collection.classes[finding.photo.label]
     if finding.probability is not None:
         row["probability"] = finding.probability
     return row

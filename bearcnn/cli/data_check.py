@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from bearcnn.checks import CHECKS
 from bearcnn.cli.collection_options import CollectionOptions, Source, report_file
 from bearcnn.cli.display import console
 from bearcnn.cli.options import AsJson, with_options
@@ -15,13 +16,25 @@ _LABELS = "suspicious-labels"
 _PANEL = "Results"
 
 
+def _known_checks(names: list[str] | None) -> list[str] | None:
+    for name in names or ():
+        CHECKS[name]  # raises, and names the nearest
+    return names
+
+
 @dataclass(frozen=True, slots=True)
 class CheckOptions:
     """What to check, and what becomes of the findings."""
 
-    only: Annotated[list[str] | None, typer.Option(metavar="CHECK", help="Run this check alone; can be repeated.")] = (
-        None
-    )
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CHECK",
+            callback=_known_checks,
+            autocompletion=CHECKS.names,
+            help=f"Run this check alone; can be repeated: {', '.join(CHECKS.names())}.",
+        ),
+    ] = None
     labels: Annotated[
         bool, typer.Option("--labels/--no-labels", metavar="", help="Judge the labels, by cross-validation.")
     ] = True
@@ -62,9 +75,8 @@ def check_data(source: Source, reading: CollectionOptions, options: CheckOptions
     from bearcnn.report.contact_sheet import write_check
 
     without = set() if options.labels else {_LABELS}
-    judged = options.labels and (not options.only or _LABELS in options.only)
     with console.tracking() as track:
-        collection = reading.read(source, track, _BODY if judged else None)
+        collection = reading.read(source, track, _BODY if options.labels else None)
         result = run_checks(collection, options.only, without)
         summary = summarize(collection)
         if options.html is not None:
