@@ -46,6 +46,12 @@ class CollectionOptions:
         return read_collection(config, track)
 
 
+def refuse_existing(file: Path | None) -> None:
+    """Refuse a file that exists, before any work is done for it."""
+    if file is not None and file.exists():
+        raise BearcnnError(f"{file} exists already; choose another name or move it away")
+
+
 def report_file(file: Path) -> None:
     """Say that a page was written."""
     console.note(f"{console.plain(str(file))}: open it in a browser ({file.stat().st_size / 1e6:.1f} MB)")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from bearcnn.checks import CHECKS
-from bearcnn.cli.collection_options import CollectionOptions, Source, report_file
+from bearcnn.cli.collection_options import CollectionOptions, Source, refuse_existing, report_file
 from bearcnn.cli.display import console
 from bearcnn.cli.options import AsJson, with_options
 
@@ -68,12 +68,15 @@ def check_data(source: Source, reading: CollectionOptions, options: CheckOptions
 
         bearcnn data check photos --only unreadable --quarantine sort-out
     """
-    from bearcnn.checks.quarantine import quarantine
+    from bearcnn.checks.quarantine import check_quarantine, quarantine
     from bearcnn.checks.run import run_checks
     from bearcnn.checks.summary import summarize
     from bearcnn.cli.display.checks import note_quarantined, show_checks
     from bearcnn.report.contact_sheet import write_check
 
+    refuse_existing(options.html)
+    if options.quarantine is not None:
+        check_quarantine(options.quarantine, Path(source).expanduser())
     without = set() if options.labels else {_LABELS}
     with console.tracking() as track:
         collection = reading.read(source, track, _BODY if options.labels else None)

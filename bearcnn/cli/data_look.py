@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bearcnn.cli.collection_options import CollectionOptions, Source, report_file
+from bearcnn.cli.collection_options import CollectionOptions, Source, refuse_existing, report_file
 from bearcnn.cli.display import console
 from bearcnn.cli.options import AsJson, with_options
 
@@ -33,6 +33,7 @@ def look_at_data(source: Source, reading: CollectionOptions, options: LookOption
     from bearcnn.cli.display.checks import show_counts
     from bearcnn.report.contact_sheet import write_look
 
+    refuse_existing(options.out)
     with console.tracking() as track:
         collection = reading.read(source, track)
         counts = count_groups(collection)

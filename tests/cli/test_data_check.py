@@ -6,7 +6,6 @@ import pytest
 from PIL import Image
 
 from bearcnn.checks import CHECKS
-from tests.helpers.commands import bearcnn_command
 
 
 @pytest.fixture
@@ -87,7 +86,18 @@ def test_look_takes_the_configurations_positive_names(command, folder):
 
 
 @pytest.mark.slow
-def test_the_real_command_judges_labels_with_the_body_or_says_why_not(folder):
-    said = bearcnn_command("data", "check", folder, "--only", "suspicious-labels", "--json")
+def test_labels_are_judged_with_the_body_or_it_says_why_not(command, folder):
+    said = command(
+        "data", "check", folder, "--only", "suspicious-labels", "--json", "--set", "data.image_size=64"
+    )  # fmt: skip
     content = json.loads(said.stdout)
     assert content["unchecked"] == {} or "bearcnn[pretrained]" in content["unchecked"]["suspicious-labels"]
+
+
+def test_a_page_or_folder_in_the_way_is_refused_before_anything_is_read(command, folder, tmp_path):
+    (tmp_path / "page.html").write_text("mine")
+    for arguments in (["check", folder, "--html"], ["look", folder, "--out"]):
+        said = command("data", *arguments, tmp_path / "page.html", code=1)
+        assert said.stderr.replace("\n", "").endswith("exists already; choose another name or move it away")
+    assert "is among the photos" in command("data", "check", folder, "--quarantine", folder / "x", code=1).stderr
+    assert (tmp_path / "page.html").read_text() == "mine"
