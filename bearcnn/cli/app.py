@@ -14,6 +14,8 @@ import typer
 import bearcnn
 from bearcnn.cli.config import check, show
 from bearcnn.cli.data import cache, fetch, synth
+from bearcnn.cli.data_check import check_data
+from bearcnn.cli.data_look import look_at_data
 from bearcnn.cli.display import console
 from bearcnn.cli.evaluate import evaluate
 from bearcnn.cli.explain import explain
@@ -34,7 +36,9 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,  # our bugs keep their plain traceback
 )
-data_app = typer.Typer(no_args_is_help=True, help="Draw, fetch and keep data sets.", rich_markup_mode="rich")
+data_app = typer.Typer(
+    no_args_is_help=True, help="Check, look at, draw, fetch and keep data sets.", rich_markup_mode="rich"
+)
 config_app = typer.Typer(no_args_is_help=True, help="Look at a configuration.", rich_markup_mode="rich")
 app.add_typer(data_app, name="data", rich_help_panel="Photos and configuration")
 app.add_typer(config_app, name="config", rich_help_panel="Photos and configuration")
@@ -48,6 +52,8 @@ app.command(rich_help_panel="Main")(explain)
 app.command("learning-curve", rich_help_panel="Experiments")(learning_curve)
 app.command("sweep-dropout", rich_help_panel="Experiments")(sweep_dropout)
 app.command(rich_help_panel="Experiments")(sweep)
+data_app.command("check")(check_data)
+data_app.command("look")(look_at_data)
 data_app.command()(synth)
 data_app.command()(fetch)
 data_app.command()(cache)

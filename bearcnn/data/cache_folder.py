@@ -2,6 +2,7 @@
 
 <cache root>/pixels/<key>/    pixels.npy  (n, size, size, 3) uint8                index.json  the photo of each row
                               looks.npy   (n, 16, 17) uint8, in grey              related.json  see related.py
+                                                                                  checks.json  see checks/kept.py
 <cache root>/maps/<key>/      maps.npy    (n, views, side, side, channels) float16  index.json  the photo of each row
 """
 
@@ -27,8 +28,8 @@ ENTRY_NAME = re.compile(r"[0-9a-f]{32}")
 BUILDING_NAME = re.compile(r"building-([0-9a-f]{32})-\w+")
 KINDS = ("pixels", "maps")
 """What is cached: a folder for each, whose entries hold a file of that name."""
-LOOKS_FILE, RELATED_FILE = "looks.npy", "related.json"
-"""What lies beside the pixels; an entry can lack the second."""
+LOOKS_FILE, RELATED_FILE, CHECKS_FILE = "looks.npy", "related.json", "checks.json"
+"""What lies beside the pixels; an entry can lack all but the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,7 @@ def find_common_folder(photos: Sequence[Photo]) -> str:
 
 def _describe(directory: Path, kind: str) -> CacheEntry:
     index = read_index(directory)
-    ours = (f"{kind}.npy", "index.json", LOOKS_FILE, RELATED_FILE)
+    ours = (f"{kind}.npy", "index.json", LOOKS_FILE, RELATED_FILE, CHECKS_FILE)
     files = {file.name: file.stat() for file in directory.iterdir() if file.name in ours}
     used = files.get("index.json", directory.stat()).st_mtime  # opening an entry touches it
     return CacheEntry(
@@ -223,7 +224,7 @@ def remove(directory: Path) -> int:
         directory.unlink()
         return 0
     freed = 0
-    for name in (*(f"{kind}.npy" for kind in KINDS), "index.json", LOOKS_FILE, RELATED_FILE):
+    for name in (*(f"{kind}.npy" for kind in KINDS), "index.json", LOOKS_FILE, RELATED_FILE, CHECKS_FILE):
         file = directory / name
         with contextlib.suppress(FileNotFoundError):
             freed += file.lstat().st_size

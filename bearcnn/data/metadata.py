@@ -21,6 +21,7 @@ class Metadata:
 
     taken: datetime | None = None  # on the camera's clock, without a time zone
     camera: str | None = None  # its serial number if the file has one, else maker and model
+    unset: bool = False  # the time is there, but all zeros: the camera's clock was never set
 
 
 def read_metadata(photo: Path | BinaryIO, name: str | None = None) -> Metadata:
@@ -36,15 +37,29 @@ def read_metadata(photo: Path | BinaryIO, name: str | None = None) -> Metadata:
     prepare_pillow()
     try:
         with Image.open(photo, formats=FORMATS) as image:
-            exif = image.getexif()
-            details = exif.get_ifd(ExifTags.IFD.Exif)
-    except Exception:  # broken metadata, on which Pillow raises nearly any exception
+            return metadata_of(image, name)
+    except Exception:  # broken files, on which Pillow raises nearly any exception
         return Metadata(time_in_name(name))
-    stamps = (details.get(ExifTags.Base.DateTimeOriginal), exif.get(ExifTags.Base.DateTime))
+
+
+def metadata_of(image: Image.Image, name: str) -> Metadata:
+    """Read the EXIF time and camera of an opened photo, whose file has this name; as `read_metadata`."""
+    try:
+        exif = image.getexif()
+        details = exif.get_ifd(ExifTags.IFD.Exif)
+    except Exception:  # broken metadata
+        return Metadata(time_in_name(name))
+    stamps = [
+        stamp for stamp in (details.get(ExifTags.Base.DateTimeOriginal), exif.get(ExifTags.Base.DateTime)) if stamp
+    ]
     taken = next((time for stamp in stamps if (time := _parse_time(stamp))), None)
     serial = _clean(details.get(ExifTags.Base.BodySerialNumber))
     model = " ".join(filter(None, (_clean(exif.get(tag)) for tag in (ExifTags.Base.Make, ExifTags.Base.Model))))
-    return Metadata(taken or time_in_name(name), " ".join(filter(None, (model, serial))) or None)
+    return Metadata(
+        taken or time_in_name(name),
+        " ".join(filter(None, (model, serial))) or None,
+        taken is None and any(_clean(stamp).strip("0: ") == "" for stamp in stamps),
+    )
 
 
 def time_in_name(name: str) -> datetime | None:

@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from bearcnn.data.photos import load_pixels, load_regions
+from bearcnn.data import OnProgress
+from bearcnn.data.photos import load_photo, load_pixels, load_regions
 from bearcnn.data.regions import Box, Region
 from bearcnn.errors import ModelFileError, PhotoError
 from bearcnn.evaluation.predictions import LabelledPrediction
 from bearcnn.geometry import ResizeMode
 from bearcnn.inference.predictor import Predictor
+from bearcnn.machine import usable_cpus
 
 SIDE = 192
 
@@ -62,6 +65,35 @@ def _load(path: Path, area: Box | None, size: int, resize: ResizeMode) -> NDArra
         return load_pixels(path, size, resize)
     ((_, pixels),) = load_regions(path, lambda width, height: [Region(area, None)], size, resize)
     return pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A small picture of a photo in its own shape; the data URI is empty where the photo can't be read."""
+
+    uri: str
+    width: int = 1
+    height: int = 1
+
+
+def draw_pictures(paths: Sequence[Path], on_progress: OnProgress | None = None) -> list[Picture]:
+    """Draw small pictures of photos in their own shapes, in threads; `on_progress` counts photos."""
+    drawn = []
+    with ThreadPoolExecutor(usable_cpus(), thread_name_prefix="draw") as executor:
+        for picture in executor.map(_draw_picture, paths):
+            drawn.append(picture)
+            if on_progress is not None:
+                on_progress(len(drawn), len(paths))
+    return drawn
+
+
+def _draw_picture(path: Path) -> Picture:
+    try:
+        image = load_photo(path, at_least=SIDE)
+    except PhotoError:
+        return Picture("")
+    image.thumbnail((2 * SIDE, SIDE), reducing_gap=3.0)
+    return Picture(_jpeg(np.asarray(image)), *image.size)
 
 
 def draw_windows(scores: NDArray[np.float32]) -> str:

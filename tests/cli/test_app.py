@@ -14,7 +14,7 @@ from tests.helpers.places import ROOT
 COMMANDS = [
     [], ["train"], ["predict"], ["evaluate"], ["report"], ["export"], ["explain"], ["learning-curve"],
     ["sweep-dropout"], ["sweep"],
-    ["data"], ["data", "synth"], ["data", "fetch"],
+    ["data"], ["data", "check"], ["data", "look"], ["data", "synth"], ["data", "fetch"],
     ["data", "cache"], ["config"], ["config", "show"], ["config", "check"],
 ]  # fmt: skip
 HEAVY = {"torch", "torchvision", "fastai", "fastcore", "matplotlib", "pandas", "sklearn", "scipy", "onnx", "onnxscript"}

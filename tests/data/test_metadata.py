@@ -32,6 +32,13 @@ class TestReadMetadata:
         file = save_with_exif(tmp_path / "IMG_20240131_235958.jpg", original="0000:00:00 00:00:00")
         assert read_metadata(file).taken == datetime(2024, 1, 31, 23, 59, 58)
 
+    @pytest.mark.parametrize(
+        ("original", "unset"),
+        [("0000:00:00 00:00:00", True), ("    :  :     :  :  ", True), ("2024:01:31 23:59:58", False), (None, False)],
+    )
+    def test_a_clock_that_was_never_set_is_told_from_no_clock(self, tmp_path, original, unset):
+        assert read_metadata(save_with_exif(tmp_path / "a.jpg", original=original)).unset is unset
+
     def test_the_camera_is_its_maker_model_and_serial_number(self, tmp_path):
         file = save_with_exif(tmp_path / "a.jpg", make="RECONYX\0", model=" HF2  PRO ", serial="H2UX1")
         assert read_metadata(file).camera == "RECONYX HF2 PRO H2UX1"

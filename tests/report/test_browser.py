@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
+from bearcnn.checks.collection import read_collection
+from bearcnn.checks.run import run_checks
 from bearcnn.report.comparison import write_comparison
+from bearcnn.report.contact_sheet import write_check, write_look
 
 playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -58,10 +61,15 @@ class Opened:
 def pages(trained, tmp_path_factory) -> dict[str, Path]:
     run = trained[0]
     out = tmp_path_factory.mktemp("pages") / "compare.html"
-    return {"report": run.report_file.absolute(), "comparison": write_comparison([run, run], out)}
+    collection = read_collection(run.config())
+    check, look = out.with_name("check.html"), out.with_name("look.html")
+    write_check(run_checks(collection), check, 10)
+    write_look(collection, look, 4, 0)
+    comparison = write_comparison([run, run], out)
+    return {"report": run.report_file.absolute(), "comparison": comparison, "check": check, "look": look}
 
 
-@pytest.mark.parametrize("name", ["report", "comparison"])
+@pytest.mark.parametrize("name", ["report", "comparison", "check", "look"])
 @pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1280, "dark"), (390, "dark"), (1280, "light")])
 def test_a_page_fits_is_silent_asks_nobody_and_can_be_read(browser, pages, name: str, width: int, scheme: str) -> None:
     opened = Opened(browser, pages[name], width, scheme)
