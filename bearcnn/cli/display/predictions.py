@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.markup import escape
 
 from bearcnn.cli.display.console import note, out
+from bearcnn.inference.engines import Choice
 from bearcnn.inference.prediction import Prediction
 from bearcnn.inference.predictor import Predictor
 
@@ -18,12 +19,17 @@ UNREADABLE = "unreadable"
 
 
 def show_model(file: Path, predictor: Predictor) -> None:
-    """Show which model answers, at which threshold, and which engine computes if it isn't the first choice."""
-    manifest, engine = predictor.manifest, predictor.engine
-    if engine.passed_over:
-        note(f"[yellow]note:[/] {escape(engine.passed_over)}; {engine.row.title} computes instead")
+    """Show which model answers, at which threshold."""
+    show_engine(predictor.engine)
+    manifest = predictor.manifest
     body = f" (with the body {manifest.body['name']}, {manifest.body['licence']})" if manifest.body else ""
     note(f"[dim]model {escape(str(file) + body)}, threshold {manifest.threshold:.4g}[/]")
+
+
+def show_engine(engine: Choice) -> None:
+    """Show which engine computes, and why, if it isn't the first choice."""
+    if engine.passed_over:
+        note(f"[yellow]note:[/] {escape(engine.passed_over)}; {engine.row.title} computes instead")
 
 
 def print_predictions(predictions: Iterable[Prediction], style: str, classes: tuple[str, str]) -> dict[str, int]:
