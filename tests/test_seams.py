@@ -1,4 +1,4 @@
-"""A pooling mode and an export format that are registered from outside work everywhere."""
+"""A pooling mode, an export format and an engine that are registered from outside work everywhere."""
 
 import numpy as np
 import onnxruntime
@@ -10,6 +10,7 @@ import bearcnn
 from bearcnn.errors import BearcnnError, ConfigError
 from bearcnn.export.base import Exported, ExportSource, run_torch
 from bearcnn.formats import EXPORT_FORMATS, ExportFormat
+from bearcnn.inference.engines import ENGINES, EngineRow
 from bearcnn.pooling import POOLING_MODES, PoolingMode
 from bearcnn.registry import Registry
 from tests.helpers.training import small_config, train_small
@@ -88,6 +89,29 @@ def test_a_registered_format_is_exported_with_its_parity(raw, trained, tmp_path)
 def test_a_format_that_nobody_registered_is_refused_with_those_there_are(trained, tmp_path):
     with pytest.raises(BearcnnError, match=r"no export format 'onx': expected onnx, .* did you mean onnx\?"):
         bearcnn.export(trained[0], "onx", tmp_path / "x", dataset=trained[1])
+
+
+class GuessingEngine:
+    """Answers the mean brightness, whatever the model."""
+
+    def __init__(self, file, manifest) -> None:
+        self.file = file
+
+    def run(self, pixels):
+        return pixels.mean((1, 2, 3), np.float32) / 255, np.zeros((len(pixels), 2, 2), np.float32)
+
+
+@pytest.fixture
+def guessing():
+    ENGINES.register(EngineRow("guessing", "Guessing", "json", "none", GuessingEngine))
+    yield
+    ENGINES.unregister("guessing")
+
+
+def test_a_registered_engine_answers_photos(guessing, trained):
+    run, dataset, _ = trained
+    (answer,) = bearcnn.Predictor(run.onnx_file, "guessing").predict([dataset.examples[0].path])
+    assert answer.probability == pytest.approx(dataset.pixels[dataset.examples[0].row].mean() / 255, abs=1e-5)
 
 
 def test_a_name_is_registered_once():

@@ -217,11 +217,13 @@ def _assess(
     exclude: list[str],
 ) -> "Assessment":
     """Assess the model file on a split, at a threshold chosen on the validation photos of the run."""
+    from bearcnn.cli.display.predictions import show_engine
     from bearcnn.evaluation.assessment import assess, choose_threshold, choose_unsure
     from bearcnn.evaluation.predictions import validation_predictions
     from bearcnn.inference.predictor import Predictor
 
     predictor = Predictor(file)
+    show_engine(predictor.engine)
     predictions = _predict(predictor, run, dataset, split, own)
     validation = validation_predictions(run) if run is not None and policy.chooses else []
     choice = choose_threshold(policy, validation, predictor.manifest.threshold)

@@ -140,7 +140,9 @@ class Watch:
     def follow(self, predictions: "Iterator[Prediction]", positive: str) -> "Iterator[Prediction]":
         """Pass predictions of `photos` on, and start the command for each alarm before it is printed."""
         for prediction in predictions:
-            arrival, now = self._under_way.popleft(), time.monotonic()
+            now, arrival = time.monotonic(), self._under_way.popleft()
+            while str(arrival.path) != prediction.path:  # photos that lie in the folder of heat maps are passed over
+                arrival = self._under_way.popleft()
             if prediction.label is not None:
                 self.counts.answered.add(now - arrival.seen)
                 is_bear = prediction.label == positive

@@ -1,1 +1,1 @@
-"""A model file and photos to answers and heat maps, by onnxruntime."""
+"""A model file and photos to answers and heat maps, by one of several engines."""

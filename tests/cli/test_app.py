@@ -52,6 +52,10 @@ class TestLight:
             assert "onnxruntime" in loaded
             assert not loaded & HEAVY
 
+    def test_a_plain_prediction_loads_only_what_it_uses(self, work, photos):
+        loaded = loaded_by("predict", some_photos(photos)[0], cwd=work)
+        assert not loaded & {"cv2", "jinja2", "safetensors", "filelock", "platformdirs"}
+
 
 class TestHelp:
     """A newcomer finds the way."""

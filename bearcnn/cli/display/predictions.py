@@ -11,6 +11,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from bearcnn.cli.display.console import err, make_table, name_options, note, out
 from bearcnn.data.names import readable
+from bearcnn.inference.engines import Choice
 from bearcnn.inference.labels import UNSURE, Labelling
 from bearcnn.inference.prediction import Prediction
 from bearcnn.inference.predictor import Predictor
@@ -26,11 +27,16 @@ MOST_SITES = 12
 """Rows of the table of camera sites; the others are summed up in one."""
 
 
-def show_model(file: Path, predictor: Predictor, labelling: Labelling) -> None:
-    """Show which model answers, at which threshold, and which engine computes if it isn't the first choice."""
-    manifest, engine = predictor.manifest, predictor.engine
+def show_engine(engine: Choice) -> None:
+    """Show which engine computes, and why, if it isn't the first choice."""
     if engine.passed_over:
         note(f"[yellow]note:[/] {escape(engine.passed_over)}; {engine.row.title} computes instead")
+
+
+def show_model(file: Path, predictor: Predictor, labelling: Labelling) -> None:
+    """Show which model answers, at which threshold."""
+    show_engine(predictor.engine)
+    manifest = predictor.manifest
     body = f" (with the body {manifest.body['name']}, {manifest.body['licence']})" if manifest.body else ""
     threshold = f"threshold {labelling.upper:.4g}"
     if labelling.lower != labelling.upper:

@@ -104,7 +104,7 @@ def _photos(number: int) -> str:
 def _seconds(seconds: float) -> str:
     """Return a time as `14 ms`, `1.3 s`, `5 min`, `2.5 h`."""
     if seconds < 0.995:
-        return f"{1000 * seconds:.2g} ms"
+        return f"{float(f'{1000 * seconds:.2g}'):g} ms"
     if seconds < 99.5:
         return f"{seconds:.3g} s" if seconds > 9.95 else f"{seconds:.2g} s"
     return f"{seconds / 60:.3g} min" if seconds < 99.5 * 60 else f"{seconds / 3600:.3g} h"
