@@ -69,8 +69,9 @@ def find_photos(root: Path, every_link: bool = False) -> Iterator[Path]:
         listing = open_folders[-1]
         if listing.failed:
             yield listing.folder
-        for name, is_folder in listing.entries:
-            if is_folder:
+        while listing.names:
+            name = listing.names.pop()
+            if name in listing.folders:
                 open_folders.append(_Listing(listing.folder / name, seen))
                 break
             if os.path.splitext(name)[1].lower() in PHOTO_SUFFIXES:  # noqa: PTH122 - a Path for each of a million names is slow
@@ -86,7 +87,8 @@ class _Listing:
 
     def __init__(self, folder: Path, seen: set[tuple[int, int]]) -> None:
         self.folder = folder
-        self.entries: Iterator[tuple[str, bool]] = iter(())
+        self.names: list[str] = []  # backwards: the next one is the last, and what was taken is no longer in memory
+        self.folders: set[str] = set()
         self.failed = False
         self.identity: tuple[int, int] | None = None  # once it is in `seen`
         try:
@@ -95,9 +97,9 @@ class _Listing:
             if identity in seen:
                 return
             with os.scandir(folder) as found:
-                self.entries = iter(
-                    sorted((entry.name, _is_folder(entry)) for entry in found if not entry.name.startswith("."))
-                )
+                entries = [entry for entry in found if not entry.name.startswith(".")]
+                self.folders = {entry.name for entry in entries if _is_folder(entry)}
+                self.names = sorted((entry.name for entry in entries), reverse=True)
         except (OSError, ValueError):  # ValueError: a zero byte in the name
             self.failed = True
         else:

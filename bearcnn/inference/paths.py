@@ -84,11 +84,16 @@ def _expand(argument: str) -> Iterator[Path]:
 
 def _match(pattern: Path) -> Iterator[Path]:
     """Yield the photos of a pattern, each once: `**/*` matches both a folder and its photos."""
-    given: set[Path] = set()
-    for place in _glob(pattern):
-        for photo in _open(place):
-            if photo not in given:
-                given.add(photo)
+    given: set[str] = set()  # the photos of folders, which are sorted before their photos
+    matches = _glob(pattern)
+    matches.reverse()
+    while matches:  # what was taken is no longer in memory
+        place = matches.pop()
+        is_folder = _is_folder(place)
+        for photo in find_photos(place) if is_folder else (place,):
+            if str(photo) not in given:
+                if is_folder:
+                    given.add(str(photo))
                 yield photo
 
 

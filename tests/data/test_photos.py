@@ -1,5 +1,6 @@
 import os
 import struct
+import tracemalloc
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
@@ -424,6 +425,22 @@ def test_links_that_double_at_each_level_give_each_photo_once(tmp_path: Path) ->
             (tmp_path / f"{level}" / link).symlink_to(tmp_path / f"{level + 1}", target_is_directory=True)
     photo = touch(tmp_path / "14" / "1.jpg")
     assert [path.resolve() for path in find_photos(tmp_path / "0")] == [photo]
+
+
+def test_names_that_were_taken_leave_the_memory(tmp_path: Path) -> None:
+    for number in range(2_000):
+        (tmp_path / f"{number}.jpg").touch()
+    photos = find_photos(tmp_path)
+    tracemalloc.start()
+    try:
+        next(photos)
+        whole = tracemalloc.get_traced_memory()[0]
+        for _ in range(1_900):
+            next(photos)
+        rest = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert rest < 0.5 * whole
 
 
 def test_folders_may_be_nested_deeper_than_python_recurses(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
+import gc
 import itertools
 import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -226,6 +228,25 @@ def test_paths_are_read_only_a_few_batches_ahead(predictor: Predictor, tmp_path:
         assert time.monotonic() < deadline, "the reading thread goes on after its reader has left"
         time.sleep(0.01)
     assert read <= 100 + 3 * 8 + 2
+
+
+def test_ten_times_the_photos_need_no_more_memory(predictor: Predictor, tmp_path: Path) -> None:
+    save_photo(tmp_path / "photo.png")
+    names = ("photo.png" if number % 2 else f"{number}.png" for number in itertools.count())  # half of them missing
+    predictions = predict_photos(predictor, (tmp_path / name for name in names))
+    tracemalloc.start()
+    try:
+        owned = []
+        for rows in (100, 900):
+            for _ in range(rows):
+                next(predictions)
+            gc.collect()
+            owned.append(tracemalloc.get_traced_memory()[0])
+    finally:
+        tracemalloc.stop()
+        predictions.close()
+    early, late = owned
+    assert late - early < 900 * 100  # bytes: less than any answer takes
 
 
 def test_a_path_that_comes_alone_is_answered_at_once(predictor: Predictor, tmp_path: Path) -> None:
