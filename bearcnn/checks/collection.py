@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
-from bearcnn.checks.looks import open_looks
+from bearcnn.checks.kept import open_measures
 from bearcnn.checks.measures import Measures
 from bearcnn.config import Config
 from bearcnn.data import OnProgress
@@ -135,7 +135,7 @@ def read_collection(config: Config, track: Track = _silent, now: datetime | None
     paths = [photo.path for photo in found]
     size, resize = config.data.image_size, config.data.resize
     cache = build_cache(paths, size, resize, on_progress=track("decoding photos"))
-    details, measures = open_looks(paths, cache, track)
+    details, measures = open_measures(paths, cache, track)
     dataset = None
     if problem is None:
         try:

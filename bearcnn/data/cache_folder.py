@@ -1,7 +1,7 @@
 """The cache folder: its place, its entries, and how to empty it.
 
 <cache root>/pixels/<key>/    pixels.npy  (n, size, size, 3) uint8                index.json  the photo of each row
-                             looks.json  what a check of the photos has measured
+                             checked.json  what a check of the photos has measured
 <cache root>/maps/<key>/      maps.npy    (n, views, side, side, channels) float16  index.json  the photo of each row
 """
 
@@ -26,8 +26,8 @@ ENTRY_NAME = re.compile(r"[0-9a-f]{32}")
 BUILDING_NAME = re.compile(r"building-([0-9a-f]{32})-\w+")
 KINDS = ("pixels", "maps")
 """What is cached: a folder for each, whose entries hold a file of that name."""
-LOOKS_FILE = "looks.json"
-"""In an entry of pixels, what a check of its photos has measured (`checks.looks`)."""
+CHECKED_FILE = "checked.json"
+"""In an entry of pixels, what a check of its photos has measured (`checks.kept`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,9 @@ def find_common_folder(photos: Sequence[Photo]) -> str:
 def _describe(directory: Path, kind: str) -> CacheEntry:
     index = read_index(directory)
     files = {
-        file.name: file.stat() for file in directory.iterdir() if file.name in (f"{kind}.npy", "index.json", LOOKS_FILE)
+        file.name: file.stat()
+        for file in directory.iterdir()
+        if file.name in (f"{kind}.npy", "index.json", CHECKED_FILE)
     }
     used = files.get("index.json", directory.stat()).st_mtime  # opening an entry touches it
     return CacheEntry(
@@ -215,7 +217,7 @@ def remove(directory: Path) -> int:
         directory.unlink()
         return 0
     freed = 0
-    for file in (*(directory / f"{kind}.npy" for kind in KINDS), directory / "index.json", directory / LOOKS_FILE):
+    for file in (*(directory / f"{kind}.npy" for kind in KINDS), directory / "index.json", directory / CHECKED_FILE):
         with contextlib.suppress(FileNotFoundError):
             freed += file.lstat().st_size
             file.unlink()

@@ -5,8 +5,8 @@ import json
 import numpy as np
 from PIL import Image
 
-import bearcnn.checks.looks
-from bearcnn.data.cache_folder import LOOKS_FILE, cache_root, clear_caches
+import bearcnn.checks.kept
+from bearcnn.data.cache_folder import CHECKED_FILE, cache_root, clear_caches
 from tests.checks.conftest import fill
 
 
@@ -22,8 +22,8 @@ def test_a_second_check_measures_nothing_and_finds_the_same(messy, collect, monk
     def fail(*_):
         raise AssertionError("read again")
 
-    monkeypatch.setattr(bearcnn.checks.looks, "read_all_details", fail)
-    monkeypatch.setattr(bearcnn.checks.looks, "measure", fail)
+    monkeypatch.setattr(bearcnn.checks.kept, "read_all_details", fail)
+    monkeypatch.setattr(bearcnn.checks.kept, "measure", fail)
     assert equal(collect(messy), first)
 
 
@@ -31,7 +31,7 @@ def test_what_is_damaged_or_old_is_measured_again(tmp_path, collect, monkeypatch
     monkeypatch.setenv("BEARCNN_CACHE", str(tmp_path / "cache"))
     fill(tmp_path / "photos", 6)
     first = collect(tmp_path / "photos")
-    (file,) = cache_root().rglob(LOOKS_FILE)
+    (file,) = cache_root().rglob(CHECKED_FILE)
     whole = json.loads(file.read_bytes())
     short = {**whole, "rows": whole["rows"][:-1]}
     bad_hash = {**whole, "rows": [["zz", *row[1:]] for row in whole["rows"]]}
@@ -51,5 +51,5 @@ def test_a_changed_photo_is_measured_again_and_clearing_the_cache_forgets_all(tm
     changed = collect(tmp_path / "photos")
     assert changed.measures.bright[[photo.path for photo in changed.photos].index(paths[0])] == 0
     clear_caches()
-    assert list(cache_root().rglob(LOOKS_FILE)) == []
+    assert list(cache_root().rglob(CHECKED_FILE)) == []
     assert [path.name for path in (cache_root() / "pixels").iterdir() if path.is_dir()] == []

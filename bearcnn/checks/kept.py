@@ -12,7 +12,7 @@ import numpy as np
 from bearcnn.checks.measures import Measures, measure
 from bearcnn.data import OnProgress
 from bearcnn.data.cache import PixelCache
-from bearcnn.data.cache_folder import LOOKS_FILE
+from bearcnn.data.cache_folder import CHECKED_FILE
 from bearcnn.data.details import FileDetails, read_all_details
 from bearcnn.data.metadata import Metadata
 from bearcnn.errors import BearcnnError
@@ -20,10 +20,10 @@ from bearcnn.files import write_atomically
 
 _VERSION = 1  # raised when a measure or a detail changes
 
-Looks = tuple[list[FileDetails], Measures]
+Kept = tuple[list[FileDetails], Measures]
 
 
-def open_looks(paths: Sequence[Path], cache: PixelCache, track: Callable[[str], OnProgress]) -> Looks:
+def open_measures(paths: Sequence[Path], cache: PixelCache, track: Callable[[str], OnProgress]) -> Kept:
     """Return the details and measures of the photos of a pixel cache, read or measured where they aren't kept yet.
 
     Args:
@@ -31,7 +31,7 @@ def open_looks(paths: Sequence[Path], cache: PixelCache, track: Callable[[str], 
         cache: their pixels, beside which the answers are kept for as long as no photo changes.
         track: gives the callback for the progress of each step.
     """
-    file = cache.directory / LOOKS_FILE
+    file = cache.directory / CHECKED_FILE
     kept = _read(file, len(paths))
     if kept is not None:
         return kept
@@ -57,7 +57,7 @@ def _encode(details: list[FileDetails], measures: Measures) -> bytes:
     return json.dumps({"version": _VERSION, "rows": rows}).encode()
 
 
-def _read(file: Path, count: int) -> Looks | None:
+def _read(file: Path, count: int) -> Kept | None:
     """Read what is kept; None if there is nothing, or nothing whole."""
     try:
         record: dict[str, Any] = json.loads(file.read_bytes())
