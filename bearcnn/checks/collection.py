@@ -58,10 +58,7 @@ class CollectedPhoto:
 
 @dataclass(frozen=True)
 class Collection:
-    """All photos of a path, whether or not they can be used.
-
-    Raises nothing where a photo or the whole can't be used: `problem` is the reason why it can't be trained on.
-    """
+    """All photos of a path, whether or not they can be used; `problem` is why none of them can be trained on."""
 
     config: Config
     root: Path
@@ -162,7 +159,7 @@ def _list(config: Config, track: Track) -> tuple[Listing, str | None]:
         return list_source(path, positive, track("drawing scenes")), None
     except DataError as error:
         root = Path(path)
-        paths = list(find_photos(root, every_link=True)) if root.is_dir() else []
+        paths = list(find_photos(root, every_link=True)) if path and root.is_dir() else []
         if not paths or paths == [root]:
             raise
         return Listing(root, (), tuple(SkippedPhoto(each, "") for each in paths)), str(error)

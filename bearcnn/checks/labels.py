@@ -16,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 from bearcnn.checks.base import Finding
 from bearcnn.checks.collection import CollectedPhoto, Collection
+from bearcnn.data import OnProgress
 from bearcnn.errors import DataError
 from bearcnn.evaluation.formats import decimal, percent
 from bearcnn.evaluation.metrics import score
@@ -61,8 +62,10 @@ def find_suspicious_labels(collection: Collection) -> Iterator[Finding]:
     if body is None:
         raise DataError("a model needs a pretrained body, and model.body is none")
 
+    bars: dict[str, OnProgress] = {}
+
     def on_maps(what: str, done: int, total: int) -> None:
-        collection.track(what)(done, total)
+        bars.setdefault(what, collection.track(what))(done, total)
 
     maps = open_maps(body, dataset, collection.config.data, on_maps)
     rows = np.array([example.row for example in dataset.examples])

@@ -57,7 +57,8 @@ class CheckResult:
 
     def verdict(self) -> str:
         """Say in one sentence whether the collection can be used."""
-        photos = f"{len(self.collection.photos):,} photos"
+        count = len(self.collection.photos)
+        photos = f"{count:,} photo{'s' if count > 1 else ''}"
         if self.collection.problem is None:
             start = f"{photos}: usable"
         elif self.collection.labelled:

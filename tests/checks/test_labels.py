@@ -1,5 +1,6 @@
 """Suspicious labels, by the real pretrained body on drawn scenes."""
 
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, distribution
 
 import numpy as np
@@ -41,8 +42,16 @@ def test_swapped_labels_are_found_with_what_the_model_sees(tmp_path, collect):
         target = tmp_path / "photos/train/bear" / f"swapped_{path.name}"
         path.rename(target)
         swapped.add(f"train/bear/{target.name}")
-    collection = collect(tmp_path / "photos", BODY, "data.image_size=96")
+    bars: list[set[int]] = []
+
+    def track(what):
+        dones: set[int] = set()
+        bars.append(dones)
+        return lambda done, total: dones.add(done)
+
+    collection = replace(collect(tmp_path / "photos", BODY, "data.image_size=96"), track=track)
     findings = list(find_suspicious_labels(collection))
+    assert [len(dones) for dones in bars if dones] == [91]  # one bar, from 0 to 90
     names = [finding.photo.name for finding in findings if finding.photo]
     assert len(swapped & set(names)) >= 2
     assert len(names) <= 20

@@ -96,7 +96,9 @@ def test_photos_without_labels_are_checked_for_all_but_labels(messy, collect, tm
 def test_one_class_alone_is_checked_too(tmp_path, collect):
     fill(tmp_path / "photos", 6)
     result = run_checks(collect(tmp_path / "photos/train/fox"))
-    assert "1 photo" not in result.verdict() and "checked without labels" in result.verdict()
+    assert result.verdict() == "2 photos, checked without labels; nothing to fix"
+    (tmp_path / "photos/train/fox/005.png").unlink()
+    assert run_checks(collect(tmp_path / "photos/train/fox")).verdict().startswith("1 photo, checked")
 
 
 def test_a_collection_that_training_refuses_is_checked_with_its_reason(tmp_path, collect):
