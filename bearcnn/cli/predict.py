@@ -60,7 +60,6 @@ def predict(
     file = find_model(model)
     predictor = Predictor(file, engine)
     photos, on_windows = watch.photos() if watch else expand_paths(paths or [], sys.stdin.buffer), None
-    show_model(file, predictor)
     with ExitStack() as opened:
         if heatmaps is not None:
             from bearcnn.inference.heatmaps import HeatmapFolder, keep_outside
@@ -68,6 +67,7 @@ def predict(
             root = common_folder([str(watching.watch)] if watch else paths or [])
             on_windows = opened.enter_context(HeatmapFolder(heatmaps, predictor.manifest, root))
             photos = keep_outside(photos, heatmaps)
+        show_model(file, predictor)
         predictions = predict_photos(predictor, photos, on_windows=on_windows)
         if watch:
             opened.enter_context(watch)
