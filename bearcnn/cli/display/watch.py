@@ -88,7 +88,7 @@ def summarize_watch(counts: WatchCounts) -> None:
         f"{number:,} {how}" for number, how in ((counts.ended, "ended well"), (counts.failed, "failed")) if number
     ]
     alarms = f"{counts.alarms:,} {'alarm' if counts.alarms == 1 else 'alarms'}"
-    vanished = f"; {counts.vanished:,} {_photos(counts.vanished)} vanished half written" if counts.vanished else ""
+    vanished = f"; {counts.vanished:,} half written {_photos(counts.vanished)} vanished" if counts.vanished else ""
     watched = f"watched for {_seconds(time.monotonic() - counts.begun)}"
     note(f"[dim]{watched}: {alarms}{' (commands: ' + ', '.join(commands) + ')' if commands else ''}{vanished}[/]")
     if counts.answered.counts:
