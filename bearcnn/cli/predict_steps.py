@@ -116,12 +116,12 @@ def answer_photos(paths: list[str], model: Path | None, options: PredictOptions)
     placing = _open_sorted(sorting, context, bursts)
     counter = CropCounter(seen) if isinstance(seen, Crops) else None
     tally, started = Tally(labelling.names), perf_counter()
-    display.show_model(file, predictor, labelling)
     with (
         _open_heatmaps(output, predictor, folder) as on_windows,
         watch or nullcontext(),
         _open_journal(output, context) as journal,
     ):
+        display.show_model(file, predictor, labelling)
         answer = partial(options.engine.predict, predictor, regions=seen, on_windows=on_windows)
         photos = counter.count(listing.photos) if counter else listing.photos
         predictions = journal.complete(photos, answer) if journal else answer(photos)

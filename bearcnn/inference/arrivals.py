@@ -126,7 +126,7 @@ class Arrivals:
         self._listed = time.monotonic()
         if present and len(self._known) > self._limit:  # not while a card is out
             self._forget_vanished()
-        return self._settle(now)
+        return [] if trouble else self._settle(now)
 
     def _settle(self, now: float) -> list[Arrival]:
         """Take what is whole from the waiting files."""

@@ -69,7 +69,7 @@ class BackgroundCommands:
     def __init__(self, words: list[str], timeout: float, on_ended: Callable[[Ended], None]) -> None:
         self._words, self._timeout, self._on_ended = words, timeout, on_ended
         self._pool = ThreadPoolExecutor(_RUNNING, thread_name_prefix="command")
-        self._waiting: dict[Future[None], str] = {}
+        self._waiting: dict[Future[None], str] = {}  # and running
         self._running: set[subprocess.Popen[bytes]] = set()
         self._lock = Lock()
 
@@ -94,7 +94,7 @@ class BackgroundCommands:
                 self._on_ended(Ended(photo, "not started: the watch ended", False, 0.0))
         for seconds, number in ((_FAREWELL, signal.SIGTERM), (_GRACE, _KILL)):
             deadline = time.monotonic() + seconds
-            while self._running and time.monotonic() < deadline:
+            while self._waiting and time.monotonic() < deadline:
                 time.sleep(0.02)
             for process in list(self._running):
                 _send(process, number)

@@ -155,12 +155,16 @@ def test_a_photo_that_vanishes_half_written_is_counted_and_forgotten(folder):
 def test_a_card_that_is_pulled_out_and_put_back_is_not_answered_again(folder, tmp_path):
     folder.put("old.jpg")
     assert folder.poll(2) == ["old.jpg"]
+    folder.put("under way.jpg", JPEG[:50])
+    folder.poll()
     folder.root.rename(tmp_path / "away")
     assert folder.poll(3) == []
+    assert folder.arrivals.vanished == 0
     assert folder.said == [f"{folder.root} can't be listed (No such file or directory); waiting for it to come back"]
-    (tmp_path / "away" / "new.jpg").write_bytes(JPEG)
+    for name in ("new.jpg", "under way.jpg"):
+        (tmp_path / "away" / name).write_bytes(JPEG)
     (tmp_path / "away").rename(folder.root)
-    assert folder.poll(3) == ["new.jpg"]
+    assert sorted(folder.poll(3)) == ["new.jpg", "under way.jpg"]
     assert folder.said[1:] == [f"{folder.root} is back"]
 
 

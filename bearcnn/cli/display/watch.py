@@ -53,7 +53,7 @@ def show_watch(folder: Path, skipped: int, rule: AlarmRule) -> None:
     )
     when = "each bear" if rule.needed == 1 else f"{rule.needed} bears in the last {rule.frames} frames of a folder"
     pause = f", at most one per folder in {_seconds(rule.pause)}" if rule.pause else ""
-    note(f"[dim]watching {escape(str(folder))}{there}; alarm for {when}{pause}; Ctrl-C ends[/]")
+    note(f"[dim]watching {_name(str(folder))}{there}; alarm for {when}{pause}; Ctrl-C ends[/]")
 
 
 def warn_missing(program: str) -> None:
@@ -70,7 +70,7 @@ def show_alarm(prediction: Prediction, waited: float, started: float | None) -> 
     """Show an alarm, how long after the photo was seen it was answered, and then how soon the command started."""
     command = "" if started is None else f"; command started {_seconds(started)} later"
     note(
-        f"[bold red]alarm[/] {escape(prediction.path)}: {prediction.label} {prediction.probability:.3f}, "
+        f"[bold red]alarm[/] {_name(prediction.path)}: {_name(prediction.label or '')} {prediction.probability:.3f}, "
         f"answered {_seconds(waited)} after it was seen{command}"
     )
 
@@ -79,7 +79,7 @@ def show_end(ended: Ended) -> None:
     """Show how a command ended."""
     color = "dim" if ended.ok else "yellow"
     after = f" after {_seconds(ended.seconds)}" if ended.seconds else ""
-    note(f"[{color}]command for {escape(ended.photo)}: {escape(ended.outcome)}{after}[/]")
+    note(f"[{color}]command for {_name(ended.photo)}: {escape(ended.outcome)}{after}[/]")
 
 
 def summarize_watch(counts: WatchCounts) -> None:
@@ -88,13 +88,18 @@ def summarize_watch(counts: WatchCounts) -> None:
         f"{number:,} {how}" for number, how in ((counts.ended, "ended well"), (counts.failed, "failed")) if number
     ]
     alarms = f"{counts.alarms:,} {'alarm' if counts.alarms == 1 else 'alarms'}"
-    vanished = f"; {counts.vanished:,} {_photos(counts.vanished)} vanished half written" if counts.vanished else ""
+    vanished = f"; {counts.vanished:,} half written {_photos(counts.vanished)} vanished" if counts.vanished else ""
     watched = f"watched for {_seconds(time.monotonic() - counts.begun)}"
     note(f"[dim]{watched}: {alarms}{' (commands: ' + ', '.join(commands) + ')' if commands else ''}{vanished}[/]")
     if counts.answered.counts:
         note(f"[dim]photo seen to answer: {counts.answered.describe()}[/]")
     if counts.started.counts:
         note(f"[dim]answer to command started: {counts.started.describe()}[/]")
+
+
+def _name(path: str) -> str:
+    """Return a name in one line, whatever characters it has."""
+    return escape("".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in path))
 
 
 def _photos(number: int) -> str:

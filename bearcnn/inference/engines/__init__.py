@@ -5,13 +5,14 @@ the error for an unknown name follow. A package is imported when its engine is u
 """
 
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from bearcnn.errors import MissingPackageError
+from bearcnn.errors import MissingPackageError, ModelFileError
 from bearcnn.registry import Registry, load, one_of
 
 if TYPE_CHECKING:  # the help of the command line needs the names alone
@@ -38,8 +39,8 @@ class EngineRow:
     """The name of that package for pip."""
     opener: "str | Callable[[Path, Manifest, int], Engine]"
     """Opens a model file, or the name of such a function as "package.module:name"; it raises ModelFileError."""
-    why_not: str | Callable[[str], str] = ""
-    """Takes the package and says why it must not be imported here ("" if it may), or the name of such a function."""
+    crashes_on: tuple[str, ...] = ()
+    """The beginnings of the names of processors on which importing the package has been seen to kill the process."""
 
 
 ENGINES: Registry[EngineRow] = Registry(
@@ -47,7 +48,7 @@ ENGINES: Registry[EngineRow] = Registry(
     [
         EngineRow(
             "onnxruntime", "ONNX Runtime", "onnxruntime", "onnxruntime",
-            "bearcnn.inference.engines.onnxruntime:OnnxRuntimeEngine", "bearcnn.inference.engines.probe:find_crash",
+            "bearcnn.inference.engines.onnxruntime:OnnxRuntimeEngine", crashes_on=("arm", "aarch"),
         ),
         EngineRow(
             "opencv", "OpenCV", "cv2", "opencv-python-headless", "bearcnn.inference.engines.opencv:OpenCvEngine"
@@ -71,7 +72,12 @@ class Choice(NamedTuple):
             ModelFileError: the engine can't compute this file, or the file is damaged.
         """
         opener: Callable[[Path, Manifest, int], Engine] = load(self.row.opener)
-        return opener(file, manifest, threads)
+        try:
+            return opener(file, manifest, threads)
+        except ModelFileError as error:
+            if not self.passed_over:
+                raise
+            raise ModelFileError(f"{error} ({self.passed_over})") from None
 
 
 def choose_engine(name: str = AUTO) -> Choice:
@@ -85,7 +91,7 @@ def choose_engine(name: str = AUTO) -> Choice:
     against: list[str] = []
     for row in rows:
         # Who names an engine gets it: a wrong suspicion of a crash must not be final.
-        reason = _find_reason_against(row, careful=name == AUTO)
+        reason = (name == AUTO and _find_crash(row)) or _find_failure(row)
         if not reason:
             return Choice(row, "; ".join(against))
         against.append(f"{row.title} can't be loaded here ({reason})")
@@ -93,11 +99,16 @@ def choose_engine(name: str = AUTO) -> Choice:
     raise MissingPackageError(f"{'; '.join(against)}: predictions need it; install with pip: {wanted}")
 
 
-def _find_reason_against(row: EngineRow, careful: bool) -> str:
-    if careful and row.why_not:
-        reason: str = load(row.why_not)(row.package)
-        if reason:
-            return reason
+def _find_crash(row: EngineRow) -> str:
+    """Say that importing the package would kill this process, or return ""."""
+    if sys.platform != "linux" or not os.uname().machine.startswith(row.crashes_on):
+        return ""
+    find_crash: Callable[[str], str] = load("bearcnn.inference.engines.probe:find_crash")
+    return find_crash(row.package)
+
+
+def _find_failure(row: EngineRow) -> str:
+    """Import the package; return why that fails, or ""."""
     try:
         import_module(row.package)
     except Exception as error:  # native packages fail in many ways, and each of them means the same

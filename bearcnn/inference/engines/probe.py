@@ -1,11 +1,9 @@
 """Whether importing a package kills the process, found out in a process of its own and remembered.
 
-onnxruntime 1.21 dies on a Raspberry Pi 4 with "Illegal instruction", which no program can catch. Only ARM processors
-are known for that: others import at once.
+onnxruntime 1.21 dies on a Raspberry Pi 4 with "Illegal instruction", which no program can catch.
 """
 
 import hashlib
-import platform
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -15,7 +13,6 @@ from bearcnn.data.cache_folder import cache_root
 from bearcnn.errors import BearcnnError
 from bearcnn.files import write_atomically
 
-_ARM = ("arm", "aarch")
 _BOARD = Path("/proc/device-tree/model")  # a memory card may move to another one
 
 
@@ -24,7 +21,7 @@ def find_crash(package: str) -> str:
 
     The result is kept in the cache folder until the package or the board changes.
     """
-    spec = find_spec(package) if platform.system() == "Linux" and platform.machine().startswith(_ARM) else None
+    spec = find_spec(package)
     if spec is None or spec.origin is None:
         return ""
     installed = f"{spec.origin} {Path(spec.origin).stat().st_mtime_ns} {_read(_BOARD)}"

@@ -41,14 +41,10 @@ def test_an_engine_that_is_asked_for_by_name_is_not_replaced(broken):
         choose_engine("broken")
 
 
-def test_an_engine_may_give_a_reason_of_its_own():
-    row = EngineRow("shy", "Shy", "json", "shy", "nowhere:opener", lambda package: f"{package} doesn't want to")
-    ENGINES.register(row, first=True)
-    try:
-        assert choose_engine(AUTO).passed_over == "Shy can't be loaded here (json doesn't want to)"
-        assert choose_engine("shy").row is row  # by name it is tried all the same
-    finally:
-        ENGINES.unregister("shy")
+def test_a_file_that_the_replacement_refuses_says_why_there_is_one(broken, tmp_path):
+    (tmp_path / "model.onnx").write_bytes(stamp_onnx(brightness_model(input_name="image"), make_manifest()))
+    with pytest.raises(ModelFileError, match=r"take and give.* \(Broken can't be loaded here \(No module named"):
+        Predictor(tmp_path / "model.onnx")
 
 
 @pytest.mark.parametrize("name", NAMES)

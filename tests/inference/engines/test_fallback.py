@@ -12,7 +12,10 @@ from tests.helpers.places import ROOT
 
 pytestmark = pytest.mark.slow  # starts processes
 
-AS_ON_ARM = "import platform; platform.machine = lambda: 'aarch64'; platform.system = lambda: 'Linux'\n"
+AS_ON_ARM = """
+import os, sys
+sys.platform, os.uname = "linux", lambda: os.uname_result(("Linux", "pi", "6.1", "1", "aarch64"))
+"""
 MAIN = "import sys; from bearcnn.cli.app import main; main()"
 
 
