@@ -11,6 +11,7 @@ import random
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import chdir
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -155,10 +156,11 @@ def detect(folder: Path, lost: float) -> Path:
 
 def fit(directory: Path, data: Path, seed: int, epochs: int, detections: Path | None = None) -> Path:
     """Train a network once."""
-    config = configure(data, detections=detections, seed=seed, epochs=epochs)
+    config, directory = configure(data, detections=detections, seed=seed, epochs=epochs), directory.resolve()
     if not Run(directory).metrics_file.is_file():
         start = time.perf_counter()
-        pipeline.train(config, Dataset.from_config(config.data), directory)
+        with chdir(directory.parent):  # runs/latest is the user's
+            pipeline.train(config, Dataset.from_config(config.data), directory)
         print(f"  {directory.name}: {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
     return directory
 
