@@ -11,6 +11,7 @@ import random
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import chdir
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -75,14 +76,18 @@ def main() -> None:
     rows: dict[tuple[str, str], list[Answers]] = {}
     for seed in range(options.seeds):
         whole = fit(options.work / f"tiles-whole-{seed}", train, seed, epochs)
-        cropped = fit(options.work / f"tiles-crops-{seed}", train, seed, epochs, detections=detect(train, 0.0))
+        cropped = fit(options.work / f"tiles-crops-{seed}", train, seed, epochs, detect(train, 0.0))
+        realistic = fit(options.work / f"tiles-lost-{seed}", train, seed, epochs, detect(train, LOST))
         for scale, folder in small.items():
             for count in TILES:
-                name = "whole frame" if not count else f"{count} tiles"
+                name = f"{count} tiles" if count else "whole frame"
                 rows.setdefault((scale, name), []).append(answer(whole, folder, tiles=count))
-            for lost in (0.0, LOST):
-                name = "crops" + (f", {percent(lost)} of animals undetected" if lost else ", all animals detected")
-                rows.setdefault((scale, name), []).append(answer(cropped, folder, detections=detect(folder, lost)))
+            for name, run, lost in (
+                ("crops, all animals detected", cropped, 0.0),
+                (f"crops, {percent(LOST)} of animals undetected", cropped, LOST),
+                ("crops, the same, and in training as well", realistic, LOST),
+            ):
+                rows.setdefault((scale, name), []).append(answer(run, folder, detections=detect(folder, lost)))
     costs = measure_costs(options.work / "tiles-whole-0", small[SCALES[0]])
     publish(
         options, "tiles", [explain(options.seeds), table(HEADINGS, [summarize(*key, rows[key]) for key in rows]), costs]
@@ -155,10 +160,11 @@ def detect(folder: Path, lost: float) -> Path:
 
 def fit(directory: Path, data: Path, seed: int, epochs: int, detections: Path | None = None) -> Path:
     """Train a network once."""
-    config = configure(data, detections=detections, seed=seed, epochs=epochs)
+    config, directory = configure(data, detections=detections, seed=seed, epochs=epochs), directory.resolve()
     if not Run(directory).metrics_file.is_file():
         start = time.perf_counter()
-        pipeline.train(config, Dataset.from_config(config.data), directory)
+        with chdir(directory.parent):  # runs/latest is the user's
+            pipeline.train(config, Dataset.from_config(config.data), directory)
         print(f"  {directory.name}: {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
     return directory
 

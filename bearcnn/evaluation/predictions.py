@@ -71,8 +71,11 @@ def read_predictions(run: Run) -> list[LabelledPrediction]:
 
 
 def _from_json(fields: dict[str, Any]) -> LabelledPrediction:
-    area = fields.get("area")
-    return LabelledPrediction(**{**fields, "area": None if area is None else tuple(area)})
+    prediction = LabelledPrediction(**fields)
+    if prediction.area is None:
+        return prediction
+    left, top, right, bottom = prediction.area  # a list in JSON
+    return replace(prediction, area=(left, top, right, bottom))
 
 
 def read_folds(run: Run, temperature: float = 1.0) -> list[LabelledPrediction]:

@@ -184,10 +184,10 @@ def load_ahead(
         except PhotoError as error:
             return error
 
-    workers = workers or usable_cpus()
-    if regions.most == 1:
+    workers, most = workers or usable_cpus(), regions.most
+    if most == 1:
         return read_ahead(paths, load, batch_size, workers)
-    photos = max(1, batch_size // regions.most)
+    photos = max(1, batch_size // most)
     return read_ahead(paths, load, photos, workers, ahead=max(2 * photos, workers))
 
 
