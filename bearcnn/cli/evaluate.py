@@ -194,7 +194,7 @@ def _predict(
     if not dataset.select(cast("Split", split)):
         raise BearcnnError(f"{dataset.root} has no {split} photos; omit --split, or name another one")
     with console.tracking() as track:
-        sites = None if own or run is None else _trained_sites(run)
+        sites = None if own else _trained_sites(run) if run else set()
         predictions = predict_split(predictor, dataset, cast("Split", split), track("evaluating"), sites)
         if own and run is not None and not run.predictions_file.is_file():  # a run of a version that didn't keep them
             keep_predictions(run, predictor, dataset, predictions)

@@ -224,7 +224,7 @@ class Dataset:
         dataset = self
         if config.train.folds:
             pooled = (replace(each, split="train") if each.split == "valid" else each for each in self.examples)
-            dataset = replace(self, examples=tuple(pooled))
+            dataset = replace(self, examples=tuple(pooled), grouping=self.grouping and self.grouping.without("valid"))
         dataset = dataset.limit(config.data.photos, config.train.seed)
         if config.train.folds:
             dataset.cut_folds(config.train.folds, config.data.split_seed)  # what can't be cut is an error before all
@@ -490,7 +490,7 @@ class Dataset:
                 if (each := row.get("boxes"))
             }
             kept = record.get("grouping")  # absent from older records, and from those of drawn scenes
-            grouping = Grouping(kept["by"], tuple(kept["warnings"])) if kept else None
+            grouping = Grouping(kept["by"], dict(kept["warnings"])) if kept else None
         except (KeyError, IndexError, TypeError, ValueError) as error:
             raise DataError("the list of photos in the run (dataset.json) is damaged: train again") from error
         absent = [photo.path for photo in found if photo.split in splits and not photo.path.exists()]

@@ -8,7 +8,7 @@ together by any of these.
 import re
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -44,12 +44,16 @@ class Grouping:
     """What photos are grouped by, and what to know about it."""
 
     by: str
-    warnings: tuple[str, ...] = ()
+    warnings: Mapping[str, str] = field(default_factory=dict)  # by the split that each is about, or else "split"
 
     @property
     def is_main(self) -> bool:
         """Whether groups are sites, or what `data.group` says: large, and of all sorts of photos."""
         return self.by not in (DAY, EVENT, COPY)
+
+    def without(self, split: Split) -> "Grouping":
+        """Return this grouping without the warning about a split, which is none any more."""
+        return replace(self, warnings={about: text for about, text in self.warnings.items() if about != split})
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +114,10 @@ def describe_grouping(by: str, counts: Mapping[str, int]) -> str | None:
     found = [(split, counts[split]) for split in SPLITS if split in counts]
     whole = sum(number for _, number in found) == counts["total"]
     joined = f"{counts['sites']:,} sites in " if 0 < counts["sites"] != counts["total"] else ""
-    return (
-        f"{'split' if whole else 'grouped'} by {by}: {joined}{counts['total']:,} groups, "
-        f"{' / '.join(f'{number:,} {split}' for split, number in found)}"
-    )
+    groups = f"by {by}: {joined}{counts['total']:,} groups"
+    if len(found) < 2:
+        return f"grouped {groups}"
+    return f"{'split' if whole else 'grouped'} {groups}, {' / '.join(f'{number:,} {split}' for split, number in found)}"
 
 
 def split_by_group(
@@ -155,12 +159,12 @@ def split_by_group(
         made = split_examples(train, shares, seed)  # for `check_splits` to say what is missing
     splits = {each.row: made.get(each.row, each.split) for each in examples}
     found = [replace(each, split=splits[each.row]) for each in plan.examples]
-    warnings = []
+    warnings: dict[str, str] = {}
     if plan is not strictest:
         instead = "without near copies" if plan.by == strictest.by else f"by {plan.by}"
-        warnings = [f"{_explain_briefly(strictest, shares, classes)}; split {instead} instead"]
-    warnings += _find_shared(strictest, [splits[each.row] for each in strictest.examples])
-    return found, Grouping(plan.by, tuple(warnings))
+        warnings["split"] = f"{_explain_briefly(strictest, shares, classes)}; split {instead} instead"
+    warnings |= _find_shared(strictest, [splits[each.row] for each in strictest.examples])
+    return found, Grouping(plan.by, warnings)
 
 
 def cut_by_group(
@@ -282,20 +286,20 @@ def _are_small(examples: Sequence[Example], shares: Sequence[float]) -> bool:
     return all(size <= max(2, min(shares) * totals[label] / 2) for (_, label), size in sizes.items())
 
 
-def _find_shared(plan: _Plan, splits: Sequence[Split]) -> list[str]:
+def _find_shared(plan: _Plan, splits: Sequence[Split]) -> dict[str, str]:
     """Return a warning for each held-out split with photos that are related to training photos."""
     rows: dict[Split, list[int]] = {split: [] for split in SPLITS}
     for row, split in enumerate(splits):
         rows[split].append(row)
     trained = [{relation[row] for row in rows["train"]} - {None} for relation in plan.relations]
-    warnings = []
+    warnings: dict[str, str] = {}
     for split in ("valid", "test"):
         shared = sum(
             any(relation[row] in seen for relation, seen in zip(plan.relations, trained, strict=True))
             for row in rows[split]
         )
         if shared:
-            warnings.append(
+            warnings[split] = (
                 f"{shared:,} of {len(rows[split]):,} {_WORDS[split]} photos have "
                 f"{_SHARED.get(plan.by, _SHARED_GROUP)} among the training photos: the scores flatter"
             )

@@ -50,9 +50,9 @@ def explain_sites(predictions: Sequence[LabelledPrediction]) -> list[str]:
     clusters = as_clusters(predictions)
     if clusters is None or (number := int(clusters.max()) + 1) > 0.9 * len(predictions):
         return notes
-    rough = ", so few that the intervals are rough" if number < FEW_GROUPS else ""
+    rough = ", and with so few groups are rough" if number < FEW_GROUPS else ""
     notes.append(
-        f"the {len(predictions):,} photos hang together in {number:,} groups{rough}: the intervals are of groups, and "
-        "wider than of as many separate photos"
+        f"the {len(predictions):,} photos are of {number:,} groups (sites, days or bursts), whose photos are right or "
+        f"wrong together: the intervals allow for that{rough}"
     )
     return notes

@@ -129,6 +129,7 @@ def render(data: ReportData) -> str:
         slider=slider_steps(data.predictions, assessment.choice.threshold),
         counts=_count(data.record),
         grouping=_describe_grouping(data.metrics),
+        grouping_warnings=data.record.get("grouping", {}).get("warnings", {}),
         reasons=_reasons(data.record["skipped"]),
         command=shlex.quote(data.place),
         whisker=_whisker,

@@ -170,11 +170,11 @@ def test_a_split_by_site_is_told_from_the_first_line_to_the_report(tmp_path):
     run = Run(tmp_path / "run")
     grouping = run.metrics()["grouping"]
     assert (grouping["by"], grouping["total"], grouping["sites"]) == ("data.group = 1", 12, 12)
-    assert run.dataset_record()["grouping"] == {"by": "data.group = 1", "warnings": []}
+    assert run.dataset_record()["grouping"] == {"by": "data.group = 1", "warnings": {}}
     page = " ".join(run.report_file.read_text().split())
     assert "Split by data.group = 1: 12 groups, " in page and "<h3>By site</h3>" in page
     shown = bearcnn_command("evaluate", "run", cwd=tmp_path)
-    assert "errors by site" in shown.stdout and "hang together in" in shown.stderr
+    assert "errors by site" in shown.stdout and " groups (sites, days or bursts)" in shown.stderr
     assert all(len(line) <= 80 for line in shown.stdout.splitlines() if "/" not in line and "threshold" not in line)
     content = json.loads(bearcnn_command("evaluate", "run", "--json", cwd=tmp_path).stdout)
     assert {row["seen"] for row in content["sites"]} == {False}

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from bearcnn.config import DataConfig
+from bearcnn.config import DataConfig, load_config
 from bearcnn.data.dataset import Dataset
 from bearcnn.data.groups import AUTO, NONE, name_group, split_by_group
 from bearcnn.data.related import Related
@@ -155,9 +155,13 @@ def test_given_splits_stay_and_a_near_copy_on_two_sides_is_told(tmp_path: Path, 
     draw(root / "valid/bear/seen.png", 0, shift=1)
     dataset = load(root)
     assert all(name.startswith(split) for name, split in where(dataset).items())
-    assert dataset.grouping is not None and dataset.grouping.warnings == (
-        "1 of 5 validation photos have their burst or a near copy among the training photos: the scores flatter",
-    )
+    assert dataset.grouping is not None and dataset.grouping.warnings == {
+        "valid": "1 of 5 validation photos have their burst or a near copy among the training photos: the scores "
+        "flatter"
+    }
+    config = load_config(None, ["train.folds=2"])
+    pooled = dataset.for_training(config).grouping
+    assert pooled is not None and not pooled.warnings, "with folds, they are training photos"
 
 
 def test_frames_of_one_event_and_a_cameras_day_are_kept_together(tmp_path: Path, load: Any) -> None:
@@ -213,11 +217,11 @@ def test_a_camera_that_never_moves_is_split_by_burst_with_a_warning() -> None:
     examples = [replace(each, taken=NOON + timedelta(minutes=10 * each.row)) for each in examples]
     found, grouping = divide(examples, unrelated(examples, near=(0,) * 60))
     assert {each.split for each in found} == {"train", "valid", "test"}
-    assert grouping.warnings[0] == (
+    assert grouping.warnings["split"] == (
         "all photos of bear are of one group, 0.jpg: a split by bursts and near copies leaves none for validation and "
         "test; split without near copies instead"
     )
-    assert grouping.warnings[1].endswith("near copy among the training photos: the scores flatter")
+    assert grouping.warnings["valid"].endswith("near copy among the training photos: the scores flatter")
 
 
 def test_a_camera_and_a_day_are_the_group_where_most_photos_tell_them() -> None:
@@ -283,6 +287,7 @@ def test_nothing_that_hangs_together_is_on_two_sides(
 
 def test_folds_keep_groups_whole_and_too_few_groups_are_refused(tmp_path: Path, load: Any) -> None:
     dataset = load(scatter(tmp_path / "data", 10), group=1, test_share=0, valid_share=0)
+    assert dataset.describe_groups() == "grouped by data.group = 1: 10 groups"
     parts = dataset.cut_folds(5, 0)
     for part in parts:
         assert Counter(len(splits) for splits in sides(part).values()) == {1: 10}

@@ -57,7 +57,7 @@ def test_it_says_when_only_seen_sites_were_evaluated(seen: tuple[bool | None, bo
     photos = [*site("a", 2, 0, 0, seen=seen[0]), *site("b", 2, 0, 0, seen=seen[1])]
     notes = explain_sites(photos)
     assert [note for note in notes if "new camera" in note] == ([said] if said else [])
-    assert notes[-1].startswith("the 8 photos hang together in 2 groups, so few that the intervals are rough")
+    assert notes[-1].startswith("the 8 photos are of 2 groups") and notes[-1].endswith("with so few groups are rough")
 
 
 def test_an_assessment_has_sites_notes_and_wider_intervals_and_none_of_it_without_groups() -> None:

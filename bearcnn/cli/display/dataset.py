@@ -31,7 +31,7 @@ def show_dataset(dataset: "Dataset", builtin: bool = False) -> None:
     err.print(table)
     if groups := dataset.describe_groups():
         note(escape(groups))
-    for warning in dataset.grouping.warnings if dataset.grouping else ():
+    for warning in dataset.grouping.warnings.values() if dataset.grouping else ():
         note(f"[yellow]{escape(warning)}[/]")
     if dataset.skipped:
         note(f"[yellow]skipped: {len(dataset.skipped):,} photos[/]")

@@ -123,7 +123,9 @@ def _show_sites(assessment: Assessment, positive: str) -> None:
     table = make_table(
         "errors by site", "trained on", "photos", f"{positive}s missed", "false alarms", "wrong", numbers=4
     )
-    for row in assessment.sites[:MOST_SITES]:
+    worst = [row for row in assessment.sites if row.missed or row.false_alarms]
+    shown = assessment.sites if len(assessment.sites) <= MOST_SITES else worst[:MOST_SITES] or assessment.sites[:1]
+    for row in shown:
         seen = "" if row.seen is None else "yes" if row.seen else "no"
         table.add_row(
             escape(row.site), seen, f"{row.photos:,}", f"{row.missed:,} of {row.bears:,}",
@@ -131,8 +133,10 @@ def _show_sites(assessment: Assessment, positive: str) -> None:
         )  # fmt: skip
     out.print()
     out.print(table)
-    if len(assessment.sites) > MOST_SITES:
-        out.print(f"and {len(assessment.sites) - MOST_SITES:,} more sites; all are in --json and the report")
+    if more := len(assessment.sites) - len(shown):
+        left = len(worst) - len(shown)
+        what = f"{left:,} of them with errors; --json has all" if left > 0 else "without an error"
+        out.print(f"and {more:,} more sites, {what}")
 
 
 def _show_mistakes(assessment: Assessment, positive: str) -> None:
