@@ -130,7 +130,9 @@ def read_collection(config: Config, track: Track = _silent, now: datetime | None
         DataError: there is nothing to check: no such file or folder, no photo, or a list that can't be read.
     """
     listing, problem = _list(config, track)
-    found: list[LabelledPhoto | SkippedPhoto] = [*listing.labelled, *listing.skipped]
+    # What its list says nothing about is never opened, as in training.
+    read = (photo for photo in listing.skipped if not photo.unread)
+    found: list[LabelledPhoto | SkippedPhoto] = [*listing.labelled, *read]
     found.sort(key=lambda photo: photo.path.parts)  # as for training, whose cache is used
     paths = [photo.path for photo in found]
     size, resize = config.data.image_size, config.data.resize

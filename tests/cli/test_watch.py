@@ -220,7 +220,10 @@ class TestOptions:
             (["--watch", ".", "--on-bear", ""], "--on-bear is empty: name a program"),
             (["--watch", ".", "--command-timeout", "5s"], "--command-timeout goes with --on-bear"),
             (["--watch", ".", "--heatmaps", "drawn"], "--heatmaps would be read as photos: choose a folder outside"),
-            (["x.jpg", "--engine", "opencvv"], "there is no engine 'opencvv': expected auto, onnxruntime or opencv"),
+            (
+                ["x.jpg", "--engine", "opencvv"],
+                "no engine 'opencvv': expected auto, onnxruntime, opencv or ray",
+            ),
         ],
     )
     def test_options_that_do_not_go_together_are_refused(self, command, arguments, reason, tmp_path, monkeypatch):

@@ -64,11 +64,12 @@ class TestPlan:
         config = tiny_config(photos)
         values = config.model_dump(mode="json")
         del (
-            values["data"]["photos"],
             values["train"]["min_steps"],
             values["model"]["body"],
             values["model"]["body_stage"],
         )
+        for key in ("photos", "columns", "group", "detections", "detection_threshold", "crop_padding", "tiles"):
+            del values["data"][key]
         for key in ("views", "unfreeze", "unfreeze_epochs", "unfreeze_lr", "folds"):
             del values["train"][key]
         values["data"]["fit"] = values["data"].pop("resize")

@@ -215,12 +215,12 @@ def test_the_folder_and_its_descriptor_are_the_same_data_set(
     media = [medium(n) for n in range(20)]
     observations = [seen(n, name=("Ursus arctos", "Canis lupus")[n % 2]) for n in range(19)]
     write_package(root, DEPLOYMENTS, media, observations)
-    config = DataConfig(path=str(root), image_size=8)
+    config = DataConfig(path=str(root), image_size=8, group="none")  # there are two sites alone
     dataset = Dataset.from_config(config)
     assert set(dataset.counts()) == {"train", "valid", "test"}
     for same in (root, root / "datapackage.json"):
         assert find_source(str(same)).name == "camtrap_dp"
-        assert Dataset.from_camtrap_dp(same, image_size=8) == dataset
+        assert Dataset.from_camtrap_dp(same, image_size=8, group="none") == dataset
     assert Dataset.from_record(json.loads(json.dumps(dataset.to_json())), config) == dataset
 
 

@@ -1,8 +1,8 @@
 import pytest
-from bearcnn.cli.cluster import ClusterOptions
 
+from bearcnn.cli.engine import EngineOptions
 from bearcnn.errors import BearcnnError
-from bearcnn.inference.places import PLACES, Place
+from bearcnn.inference.places import CLUSTERS, Cluster
 from bearcnn.inference.prediction import Prediction
 from bearcnn.inference.predictor import Predictor, predict_photos
 from tests.helpers.commands import bearcnn_command, some_photos
@@ -11,39 +11,43 @@ from tests.helpers.onnx_models import write_model
 
 @pytest.fixture
 def elsewhere():
-    """A place registered from outside."""
+    """A cluster registered from outside."""
 
     def predict(predictor, paths, *, address, on_remark):
         for path in paths:
             yield Prediction(f"{address}:{path}", 0.5, "bright", None)
         on_remark("[all] done")
 
-    PLACES.register(Place("elsewhere", "nowhere in particular", predict))
+    CLUSTERS.register(Cluster("elsewhere", "nowhere in particular", predict))
     yield
-    PLACES.unregister("elsewhere")
+    CLUSTERS.unregister("elsewhere")
 
 
-def test_a_registered_place_gets_the_photos_and_its_remark_is_shown_as_it_is(elsewhere, tmp_path, capsys):
+def test_a_registered_cluster_gets_the_photos_and_its_remark_is_shown_as_it_is(elsewhere, tmp_path, capsys):
     predictor = Predictor(write_model(tmp_path / "model.onnx"))
-    options = ClusterOptions(engine="elsewhere", address="there")
-    assert [row.path for row in options.predict(predictor, ["a.jpg", "b.jpg"], None)] == ["there:a.jpg", "there:b.jpg"]
-    assert list(options.predict(predictor, [], None)) == []
+    options = EngineOptions(engine="elsewhere", address="there")
+    assert [row.path for row in options.predict(predictor, ["a.jpg", "b.jpg"])] == ["there:a.jpg", "there:b.jpg"]
+    assert list(options.predict(predictor, [])) == []
     assert "[all] done" in capsys.readouterr().err
 
 
 def test_without_a_cluster_this_computer_predicts(tmp_path):
     predictor = Predictor(write_model(tmp_path / "model.onnx"))
     photos = [tmp_path / "missing.jpg"]
-    assert list(ClusterOptions().predict(predictor, photos, None)) == list(predict_photos(predictor, photos))
+    assert list(EngineOptions().predict(predictor, photos)) == list(predict_photos(predictor, photos))
 
 
 def test_options_that_do_not_go_together_are_refused(tmp_path):
     with pytest.raises(BearcnnError, match="--address names a cluster: add --engine ray"):
-        ClusterOptions(address="auto").check(None)
+        EngineOptions(address="auto").check(None, regions=False, watching=False)
     with pytest.raises(BearcnnError, match="--heatmaps are drawn on this computer alone: omit --engine ray"):
-        ClusterOptions(engine="ray").check(tmp_path)
-    ClusterOptions().check(tmp_path)
-    ClusterOptions(engine="ray", address="auto").check(None)
+        EngineOptions(engine="ray").check(tmp_path, regions=False, watching=False)
+    with pytest.raises(BearcnnError, match="--detections and --tiles are for this computer alone"):
+        EngineOptions(engine="ray").check(None, regions=True, watching=False)
+    with pytest.raises(BearcnnError, match="--watch answers photos on this computer"):
+        EngineOptions(engine="ray").check(None, regions=False, watching=True)
+    EngineOptions().check(tmp_path, regions=False, watching=False)
+    EngineOptions(engine="ray", address="auto").check(None, regions=False, watching=False)
 
 
 @pytest.mark.slow
