@@ -85,18 +85,18 @@ def test_failing_missing_and_hanging_commands_are_noted_and_harm_nobody(tmp_path
     assert four.outcome == "ended by signal 9"
 
 
-CHILD = "import sys, time; open(sys.argv[1], 'w').close(); time.sleep(3); open(sys.argv[2], 'w').close()"
+CHILD = "import sys, time; open(sys.argv[1], 'w').close(); time.sleep(2); open(sys.argv[2], 'w').close()"
 PARENT = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {CHILD!r}, *sys.argv[1:]])"
 
 
 def test_a_hanging_command_is_stopped_with_what_it_started(tmp_path, monkeypatch):
     monkeypatch.setattr(commands, "_GRACE", 0.2)
-    hanging = Commands(*python(PARENT, tmp_path / "begun", tmp_path / "survived"), timeout=1.5)
+    hanging = Commands(*python(PARENT, tmp_path / "begun", tmp_path / "survived"), timeout=1)
     hanging.start("a.jpg")
     (ended,) = hanging.wait(1)
-    assert (ended.outcome, ended.ok) == ("stopped after 1.5 s", False)
+    assert (ended.outcome, ended.ok) == ("stopped after 1 s", False)
     assert (tmp_path / "begun").exists()
-    time.sleep(2.5)
+    time.sleep(1.5)
     assert not (tmp_path / "survived").exists()
 
 
