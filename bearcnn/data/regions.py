@@ -163,8 +163,7 @@ def _spans(length: float, other: float, count: int) -> list[tuple[float, float]]
     tiles = count
     if ratio > 1:
         tiles = 1 + math.ceil((min(ratio, LONGEST) - side) / (step * side) - 1e-9)
-        if ratio > LONGEST:
-            side = ratio / (1 + (tiles - 1) * step)
+        side = max(side, ratio / (1 + (tiles - 1) * step))  # wider, beyond `LONGEST`
     share = side / ratio
     starts = [number * (1 - share) / (tiles - 1) for number in range(tiles)] if tiles > 1 else [0.0]
     return [(start, min(1.0, start + share)) for start in starts[:-1]] + [(starts[-1], 1.0)]
