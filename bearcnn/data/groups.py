@@ -114,10 +114,10 @@ def describe_grouping(by: str, counts: Mapping[str, int]) -> str | None:
     found = [(split, counts[split]) for split in SPLITS if split in counts]
     whole = sum(number for _, number in found) == counts["total"]
     joined = f"{counts['sites']:,} sites in " if 0 < counts["sites"] != counts["total"] else ""
-    groups = f"by {by}: {joined}{counts['total']:,} groups"
+    line = f"by {by}: {joined}{counts['total']:,} groups"
     if len(found) < 2:
-        return f"grouped {groups}"
-    return f"{'split' if whole else 'grouped'} {groups}, {' / '.join(f'{number:,} {split}' for split, number in found)}"
+        return f"grouped {line}"
+    return f"{'split' if whole else 'grouped'} {line}, {' / '.join(f'{number:,} {split}' for split, number in found)}"
 
 
 def split_by_group(
@@ -321,7 +321,8 @@ def _explain_briefly(plan: _Plan, shares: Mapping[Split, float], classes: tuple[
     group = "site" if plan.by == SITE else "group"
     splits = [_WORDS[split] for split in ("valid", "test") if split in shares]
     for label in (1, 0):
-        names = sorted({each.unit for each in plan.examples if each.split == "train" and each.label == label})
+        of_class = [each for each in plan.examples if each.split == "train" and each.label == label]
+        names = list({each.unit: each.group or readable(each.path.name) for each in of_class}.values())
         if len(names) == 1:
             return (
                 f"all photos of {classes[label]} are of one {group}, {names[0]}: a split by {plan.by} leaves none for "

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from bearcnn.config import DataConfig, load_config
+from bearcnn.config import DataConfig, dump_config, load_config
 from bearcnn.data.dataset import Dataset
 from bearcnn.data.groups import AUTO, NONE, name_group, split_by_group
 from bearcnn.data.related import Related
@@ -339,4 +339,11 @@ def test_drawn_scenes_are_not_looked_at(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_setting_that_can_mean_nothing_is_refused(value: Any) -> None:
     with pytest.raises(ValueError, match=r"data\.group|group"):
         DataConfig(group=value)
-    assert DataConfig(group="-1").group == -1
+
+
+@pytest.mark.parametrize(("text", "value"), [("-1", -1), ("2", 2), ("none", "none"), (r"CAM\d+_(\w)", r"CAM\d+_(\w)")])
+def test_a_setting_survives_the_command_line_and_the_file_of_a_run(tmp_path: Path, text: str, value: Any) -> None:
+    config = load_config(None, [f"data.group={text}"])
+    assert config.data.group == value
+    (tmp_path / "config.toml").write_text(dump_config(config, explained=True))
+    assert load_config(tmp_path / "config.toml") == config

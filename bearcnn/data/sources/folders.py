@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bearcnn.data import OnProgress
-from bearcnn.data.groups import name_group_folder
+from bearcnn.data.groups import AUTO, NONE, name_group_folder
 from bearcnn.data.names import readable
 from bearcnn.data.photos import find_photos
 from bearcnn.data.sources.base import SPLIT_NAMES, LabelledPhoto, Listing, SkippedPhoto
@@ -55,6 +55,8 @@ def drop_group_folders(listing: Listing, group: int | str, positive: Sequence[st
 
     The subclass is then that of the photo without this folder: of site01/wolf/a.jpg, it is wolf.
     """
+    if group in (AUTO, NONE):
+        return listing
     paths = [photo.path.relative_to(listing.root) for photo in listing.labelled]
     names = [name_group_folder(path, group) for path in paths]
     words = {word.casefold(): word for word in positive}
