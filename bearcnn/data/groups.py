@@ -109,8 +109,8 @@ def describe_grouping(by: str, counts: Mapping[str, int]) -> str | None:
     if not counts["of_several"] or by == COPY:
         return None
     if by == EVENT:
-        photos, groups = counts["photos_of_several"], counts["of_several"]
-        return f"kept together: {photos:,} photos in {groups:,} bursts or sets of near copies"
+        photos, several = counts["photos_of_several"], counts["of_several"]
+        return f"kept together: {photos:,} photos in {several:,} bursts or sets of near copies"
     found = [(split, counts[split]) for split in SPLITS if split in counts]
     whole = sum(number for _, number in found) == counts["total"]
     joined = f"{counts['sites']:,} sites in " if 0 < counts["sites"] != counts["total"] else ""
