@@ -94,7 +94,7 @@ def test_a_format_that_nobody_registered_is_refused_with_those_there_are(trained
 class GuessingEngine:
     """Answers the mean brightness, whatever the model."""
 
-    def __init__(self, file, manifest) -> None:
+    def __init__(self, file, manifest, threads) -> None:
         self.file = file
 
     def run(self, pixels):

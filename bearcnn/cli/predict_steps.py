@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -116,12 +116,11 @@ def answer_photos(paths: list[str], model: Path | None, options: PredictOptions)
     placing = _open_sorted(sorting, context, bursts)
     counter = CropCounter(seen) if isinstance(seen, Crops) else None
     tally, started = Tally(labelling.names), perf_counter()
-    with (
-        _open_heatmaps(output, predictor, folder) as on_windows,
-        watch or nullcontext(),
-        _open_journal(output, context) as journal,
-    ):
+    with ExitStack() as opened:
+        on_windows = opened.enter_context(_open_heatmaps(output, predictor, folder))
         display.show_model(file, predictor, labelling)
+        opened.enter_context(watch or nullcontext())
+        journal = opened.enter_context(_open_journal(output, context))
         answer = partial(options.engine.predict, predictor, regions=seen, on_windows=on_windows)
         photos = counter.count(listing.photos) if counter else listing.photos
         predictions = journal.complete(photos, answer) if journal else answer(photos)
@@ -136,7 +135,7 @@ def answer_photos(paths: list[str], model: Path | None, options: PredictOptions)
         if output.order is not None:
             predictions = iter(sort_predictions(predictions, output.order, labelling))
         content = _render(predictions, context, output)
-        seconds = perf_counter() - started
+        seconds = 0.0 if watch else perf_counter() - started  # a watch mostly waits: it has no speed
         if not tally.photos and not watch and not (listing.answered and listing.answered.skipped):
             display.summarize_predictions(tally, folder, seconds)
             raise BearcnnError("no photo was given: the list or pattern is empty")

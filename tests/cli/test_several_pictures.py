@@ -143,10 +143,10 @@ class TestCommandLine:
         assert all(set(row) == {"path", "probability", "label", "error"} for row in plain)
         said = command(*asked, "--json", "--detections", detections)
         rows = json.loads(said.stdout)
-        boxes = [row["box"] for row in rows]
+        boxes = [row["bbox"] for row in rows]
         assert {str(box) for box in boxes} == {"None", "[0.2, 0.3, 0.5, 0.4]", "[0.6, 0.6, 0.3, 0.2]"}
         cells = list(csv.DictReader(io.StringIO(command(*asked, "--format", "csv", "--detections", detections).stdout)))
-        assert [cell["box"] for cell in cells] == [" ".join(map(str, box or [])) for box in boxes]
+        assert [cell["bbox"] for cell in cells] == [" ".join(map(str, box or [])) for box in boxes]
         table = command(*asked, "--detections", detections)
         assert len(table.stdout.splitlines()) == len(rows)
         assert "photos seen as crops of animals" in table.stderr
