@@ -22,7 +22,6 @@ from bearcnn.bodies import find_body
 from bearcnn.config import Config
 from bearcnn.data.dataset import Dataset
 from bearcnn.evaluation.calibration import fit_temperature
-from bearcnn.inference.predictor import BATCH_SIZE
 from bearcnn.manifest import Manifest
 from bearcnn.model.bodies import PretrainedBody
 from bearcnn.model.network import BearCNN, bear_logit
@@ -30,6 +29,7 @@ from bearcnn.model.predict import predict_logits
 from bearcnn.training.maps import network_inputs
 
 CALIBRATION_PHOTOS = 128
+_BATCH_SIZE = 16
 
 INPUT = "pixels"
 OUTPUTS = ("probability", "window_probability")
@@ -119,7 +119,7 @@ def calibrate(network: BearCNN, dataset: Dataset, config: Config) -> float:
 
 def batches(photos: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
     """Divide the photos into batches that fit into memory."""
-    return np.array_split(photos, max(1, len(photos) // BATCH_SIZE))
+    return np.array_split(photos, max(1, len(photos) // _BATCH_SIZE))
 
 
 def run_onnx(model: bytes) -> Runner:
