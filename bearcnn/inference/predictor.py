@@ -23,8 +23,8 @@ from bearcnn.inference.stream import batch_stream
 from bearcnn.machine import usable_cpus
 from bearcnn.manifest import Manifest, open_onnx
 
-# What a few pictures need stays in the processor's cache. With EfficientNet-Lite0 at 224 px on two cores a picture takes
-# 2.6 ms in batches of 4 and 3.6 ms in batches of 16; without a body, 0.33 and 0.34 ms. The answers are the same bits.
+# What a few pictures need stays in the processor's cache. With EfficientNet-Lite0 at 224 px on two cores a picture
+# takes 2.6 ms in batches of 4, and 3.6 ms in batches of 16; without a body 0.33 and 0.34 ms. The bits are the same.
 BATCH_SIZE = 4
 
 Pixels = NDArray[np.uint8]
@@ -138,10 +138,9 @@ def predict_photos(
 ) -> Iterator[Prediction]:
     """Yield one prediction for each path, in order; a photo that can't be read gives one with the reason.
 
-    `workers` threads (one per core unless given) decode photos ahead of the network: beyond the predictions taken, at
-    most two batches or two photos for each thread, whichever is more, and the batch in the network. A thread reads `paths` as well: a single path is answered at once, without waiting for a full
-    batch. An exception of `paths` is raised here. `on_windows` is called for each photo before its prediction is
-    yielded.
+    `workers` threads (one per core unless given) decode photos ahead of the network, as `read_ahead` describes. A
+    thread reads `paths` as well: a single path is answered at once, without waiting for a full batch. An exception of
+    `paths` is raised here. `on_windows` is called for each photo before its prediction is yielded.
     """
     manifest = predictor.manifest
     empty = np.empty((0, manifest.image_size, manifest.image_size, 3), np.uint8)
@@ -175,7 +174,8 @@ def read_ahead(
 ) -> Iterator[list[tuple[Path, Loaded]]]:
     """Load photos in threads while the caller works, and yield them in order, in batches.
 
-    At most two batches, or two photos for each thread if that is more, are loaded in advance. A batch is full unless the paths come more slowly than the caller takes the photos. An exception of `load` or
+    Beyond the batch that the caller has, at most two batches are loaded, or two photos for each thread if that is more.
+    A batch is full unless the paths come more slowly than the caller takes the photos. An exception of `load` or
     `paths` is raised here.
     """
 
