@@ -1,11 +1,12 @@
-"""A folder of photos: `bearcnn predict`, plain fastai's `load_learner` + `get_preds`, and JPEG decoding alone.
+"""A folder of photos: `bearcnn predict`, plain fastai's `load_learner` + `get_preds`, and each half of the work alone.
 
     python benchmarks/folder_predict.py [--small 1000] [--large 200] [--data SMALL_PHOTOS] [--large-data LARGE_PHOTOS]
-        [--body efficientnet_lite0]
+        [--body efficientnet_lite0] [--busy 1] [--without-fastai] [--before OTHER_CHECKOUT]
 
 Each runs in a fresh process, timed from start to end. Decoding alone is bearcnn's decoder (scaled decoding and resizing
-to the network's size) with one thread per core: the lower bound for any program that reads these photos. Memory is that
-of the largest process; plain fastai has one worker per core beside it.
+to the network's size) with one thread per core: the lower bound for any program that reads these photos. The network
+alone answers pictures that are decoded already, one batch again and again. Perfect overlap takes the sum of both times,
+because each keeps all cores busy. Memory is that of the largest process; plain fastai has a worker per core beside it.
 """
 
 import sys
@@ -19,6 +20,7 @@ from measure import (
     Sample,
     alternate,
     arguments,
+    busy,
     cores,
     finish,
     in_own_process,
@@ -29,6 +31,8 @@ from measure import (
     time_process,
 )
 from pictures import camera_photos, class_folders, multiply, small_photos
+
+OURS, FASTAI = "bearcnn predict", "plain fastai get_preds"
 
 FASTAI_FOLDER = """
 import bearcnn._torch
@@ -53,6 +57,22 @@ with ThreadPoolExecutor(int(threads)) as pool:
         pass
 """
 
+NETWORK = """
+import sys
+from itertools import islice
+from pathlib import Path
+import numpy as np
+from bearcnn.data.photos import find_photos, load_pixels
+from bearcnn.inference.predictor import BATCH_SIZE, Predictor
+folder, model = sys.argv[1:]
+predictor = Predictor(model)
+photos = list(find_photos(Path(folder)))
+size, resize = predictor.manifest.image_size, predictor.manifest.resize
+batch = np.stack([load_pixels(photo, size, resize) for photo in photos[:BATCH_SIZE]])
+for _ in range(0, len(photos), len(batch)):
+    predictor.predict_pixels(batch)
+"""
+
 
 def main() -> None:
     """Measure, print and save."""
@@ -61,14 +81,18 @@ def main() -> None:
     parser.add_argument("--large", type=int, default=200, help="photos of 8 megapixels and more; 0 for none")
     add_body(parser)
     parser.add_argument("--large-data", type=Path, help="folder of them (default: drawn)")
+    parser.add_argument("--busy", type=int, default=0, metavar="N", help="measure beside N processes that only count")
+    parser.add_argument("--without-fastai", action="store_true", help="leave plain fastai out")
+    parser.add_argument("--before", type=Path, metavar="DIR", help="a checkout of another version to compare with")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         model, learner = folder / "fresh.onnx", folder / "learner.pkl"
         drawn = in_own_process(small_photos, folder, options.data)
         time_process([sys.executable, "-c", FRESH_MODEL, str(model), options.body])
-        two_classes = class_folders(drawn, folder / "classes", 8, 8)
-        time_process([sys.executable, "-c", FASTAI_MODEL, str(two_classes), str(learner), options.body])
+        if not options.without_fastai:
+            two_classes = class_folders(drawn, folder / "classes", 8, 8)
+            time_process([sys.executable, "-c", FASTAI_MODEL, str(two_classes), str(learner), options.body])
         if options.small:
             multiply(drawn, options.small, folder / "small")
             _measure("small", options.small, folder, options)
@@ -80,29 +104,37 @@ def main() -> None:
 
 def _measure(kind: str, count: int, folder: Path, options: Namespace) -> None:
     say(f"{count} {kind} photos")
-    photos, model, learner = folder / kind, folder / "fresh.onnx", folder / "learner.pkl"
-    command = [sys.executable, "-m", "bearcnn", "predict", str(photos), "--model", str(model), "--format", "csv"]
+    photos, model, learner = str(folder / kind), str(folder / "fresh.onnx"), str(folder / "learner.pkl")
+    command = [sys.executable, "-m", "bearcnn", "predict", photos, "--model", model, "--format", "csv"]
     size = "128" if options.body == "none" else "224"
-    samples: dict[str, list[Sample]] = alternate(
-        {
-            "bearcnn predict": partial(time_process, command),
-            "plain fastai get_preds": partial(
-                time_process, [sys.executable, "-c", FASTAI_FOLDER, str(learner), str(photos)]
-            ),
-            "decoding alone": partial(time_process, [sys.executable, "-c", DECODE, str(photos), str(cores()), size]),
-        },
-        options.rounds,
-    )
+    sides = {OURS: partial(time_process, command)}
+    if options.before:
+        # Without PYTHONSAFEPATH the bearcnn in the current folder would come first.
+        before = {"PYTHONPATH": str(options.before.resolve()), "PYTHONSAFEPATH": "1"}
+        sides["before"] = partial(time_process, command, **before)
+    if not options.without_fastai:
+        sides[FASTAI] = partial(time_process, [sys.executable, "-c", FASTAI_FOLDER, learner, photos])
+    sides["decoding alone"] = partial(time_process, [sys.executable, "-c", DECODE, photos, str(cores()), size])
+    sides["the network alone"] = partial(time_process, [sys.executable, "-c", NETWORK, photos, model])
+    with busy(options.busy):
+        samples: dict[str, list[Sample]] = alternate(sides, options.rounds)
     speeds = {side: [count / sample.seconds for sample in found] for side, found in samples.items()}
     memory = {side: [sample.peak_mb for sample in found] for side, found in samples.items()}
-    ours, theirs, ceiling = samples
     lines = [
         f"{side:23} {middle(speeds[side], 'photos/s', 1)}, peak {middle(memory[side], 'MB', 0)}" for side in samples
     ]
-    lines.append(f"bearcnn is {ratios(speeds[ours], speeds[theirs])} as fast as plain fastai")
-    lines.append(f"bearcnn reaches {share(speeds[ours], speeds[ceiling])} of decoding alone")
-    lines.append(f"plain fastai takes {ratios(memory[theirs], memory[ours])} the memory")
+    if options.before:
+        lines.append(f"bearcnn is {ratios(speeds[OURS], speeds['before'], 2)} as fast as before")
+    if not options.without_fastai:
+        lines.append(f"bearcnn is {ratios(speeds[OURS], speeds[FASTAI])} as fast as plain fastai")
+        lines.append(f"plain fastai takes {ratios(memory[FASTAI], memory[OURS])} the memory")
+    lines.append(f"bearcnn reaches {share(speeds[OURS], speeds['decoding alone'])} of decoding alone")
+    halves = zip(samples["decoding alone"], samples["the network alone"], strict=True)
+    both = [count / (decoding.seconds + network.seconds) for decoding, network in halves]
+    lines.append(f"bearcnn reaches {share(speeds[OURS], both)} of one after the other")
     name, words = name_body(f"folder_predict-{kind}", options.body)
+    if options.busy:
+        name, words = f"{name}-busy{options.busy}", f"{words}, beside {options.busy} busy processes"
     finish(f"a folder of {count} {kind} photos{words}", options.out / f"{name}.json", lines, samples)
 
 

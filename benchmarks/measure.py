@@ -7,8 +7,9 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from multiprocessing import get_context
@@ -100,6 +101,16 @@ def alternate(sides: dict[str, Callable[[], Sample]], rounds: int, warm_up: bool
     return samples
 
 
+@contextmanager
+def busy(processes: int) -> Iterator[None]:
+    """Keep so many cores busy, each by a process that counts, as far as the system lets them."""
+    with ExitStack() as started:
+        for _ in range(processes):
+            spinning = started.enter_context(Popen([sys.executable, "-c", "while True: pass"]))
+            started.callback(spinning.kill)
+        yield
+
+
 def in_own_process(function: Callable[..., Any], *arguments: Any) -> Any:
     """Call a function in another process: the memory of this one would count as that of its children."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
@@ -122,10 +133,10 @@ def share(base: Sequence[float], other: Sequence[float]) -> str:
     return f"{statistics.median(pairs):.0%} ({min(pairs):.0%} to {max(pairs):.0%})"
 
 
-def ratios(base: Sequence[float], other: Sequence[float]) -> str:
+def ratios(base: Sequence[float], other: Sequence[float], digits: int = 1) -> str:
     """Format `base` as a multiple of `other`, pair by pair: median, and the range of all pairs."""
     pairs = [one / two for one, two in zip(base, other, strict=True)]
-    return f"{statistics.median(pairs):.1f} x ({min(pairs):.1f} to {max(pairs):.1f})"
+    return f"{statistics.median(pairs):.{digits}f} x ({min(pairs):.{digits}f} to {max(pairs):.{digits}f})"
 
 
 def middle(values: Sequence[float], unit: str, digits: int = 2) -> str:

@@ -23,7 +23,6 @@ from bearcnn.config import Config
 from bearcnn.data.dataset import Dataset
 from bearcnn.data.regions import WHOLE_FRAMES
 from bearcnn.evaluation.calibration import fit_temperature
-from bearcnn.inference.predictor import BATCH_SIZE
 from bearcnn.inference.score import answer_best
 from bearcnn.manifest import Manifest
 from bearcnn.model.bodies import PretrainedBody
@@ -32,6 +31,7 @@ from bearcnn.model.predict import logits_of, predict_logits
 from bearcnn.training.maps import network_inputs
 
 CALIBRATION_PHOTOS = 128
+_BATCH_SIZE = 16
 
 INPUT = "pixels"
 OUTPUTS = ("probability", "window_probability")
@@ -127,7 +127,7 @@ def calibrate(network: BearCNN, dataset: Dataset, config: Config) -> float:
 
 def batches(photos: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
     """Divide the photos into batches that fit into memory."""
-    return np.array_split(photos, max(1, len(photos) // BATCH_SIZE))
+    return np.array_split(photos, max(1, len(photos) // _BATCH_SIZE))
 
 
 def run_onnx(model: bytes) -> Runner:

@@ -20,7 +20,7 @@ import bearcnn
 from bearcnn.data.photos import load_pixels
 from bearcnn.errors import DataError, ModelFileError
 from bearcnn.inference.prediction import Prediction
-from bearcnn.inference.predictor import Predictor, predict_photos, predict_rows
+from bearcnn.inference.predictor import BATCH_SIZE, Predictor, predict_photos, predict_rows
 from bearcnn.manifest import safetensors_metadata, stamp_onnx
 from tests.helpers.onnx_models import WINDOW, brightness, brightness_model, make_manifest, write_model
 
@@ -54,7 +54,7 @@ def run_python(code: str, *arguments: object) -> "subprocess.CompletedProcess[st
 # The network's answers
 
 
-@pytest.mark.parametrize("n", [1, 16, 37])
+@pytest.mark.parametrize("n", [1, BATCH_SIZE, 2 * BATCH_SIZE + 5])
 def test_pixels_get_the_probability_of_the_whole_and_of_each_window(predictor: Predictor, n: int) -> None:
     pixels = random_pixels(n)
     probability, window_probability = predictor.predict_pixels(pixels)
@@ -97,7 +97,7 @@ def test_rows_of_a_cache_are_answered_in_the_order_asked_for(tmp_path: Path) -> 
     expected, expected_windows = predictor.predict_pixels(pixels[rows])
     assert probability.tolist() == expected.tolist()
     assert windows.tolist() == expected_windows.tolist()
-    assert seen == [(16, 30), (30, 30)]
+    assert seen == [(min(start + BATCH_SIZE, 30), 30) for start in range(0, 30, BATCH_SIZE)]
 
 
 def test_no_rows_get_no_answers(predictor: Predictor) -> None:
@@ -217,7 +217,7 @@ def test_paths_are_read_only_a_few_batches_ahead(predictor: Predictor, tmp_path:
             read += 1
             yield photo
 
-    predictions = predict_photos(predictor, endless(), batch_size=8)
+    predictions = predict_photos(predictor, endless(), batch_size=8, workers=2)
     for answered in range(1, 101):
         assert next(predictions).error is None
         time.sleep(0.001)  # the chance to read on without end
@@ -237,7 +237,7 @@ def test_ten_times_the_photos_need_no_more_memory(predictor: Predictor, tmp_path
     tracemalloc.start()
     try:
         owned = []
-        for rows in (100, 900):
+        for rows in (300, 3000):  # what waits in the queue differs from moment to moment, by up to 150 kB
             for _ in range(rows):
                 next(predictions)
             gc.collect()
@@ -246,7 +246,7 @@ def test_ten_times_the_photos_need_no_more_memory(predictor: Predictor, tmp_path
         tracemalloc.stop()
         predictions.close()
     early, late = owned
-    assert late - early < 900 * 100  # bytes: less than any answer takes
+    assert late - early < 3000 * 100  # bytes: less than any answer takes
 
 
 def test_a_path_that_comes_alone_is_answered_at_once(predictor: Predictor, tmp_path: Path) -> None:
