@@ -81,7 +81,7 @@ def make_listing(file: Path, rows: Iterable[Row], splits: Iterable[Split] = ()) 
         raise DataError(f"{file} lists no photo")
     base = base_folder(file)
     if not any(path.exists() for path in photos):
-        missing = quote(readable(min(photos)))
+        missing = repr(readable(min(photos)))  # whole: its end is what the user must find
         raise DataError(
             f"none of the {len(photos):,} photos that {file} lists is there, such as {missing}: its paths start from "
             f"{base}; move the file to the folder that they start from, or correct them"
