@@ -29,13 +29,15 @@ def divide(examples: Sequence[Example], shares: Sequence[float], seed: int) -> N
     is no such division.
     """
     groups, strata, labels = _code(examples)
-    number = int(groups.max()) + 1
-    if number <= len(shares) or len(set(labels)) < 2:
+    number, most = int(groups.max()) + 1, int(np.bincount(labels).max())
+    if min(number, most) <= len(shares) or len(set(labels)) < 2:
         return None
     wanted = np.array([1 - sum(shares), *shares])
     best: tuple[float, NDArray[np.int64]] | None = None
     # Fewer, even folds fit best where there are many groups, more folds where groups are few and uneven.
-    for folds in sorted({_count_folds(shares, number), min(number, _MOST_DIVIDED)}):
+    choices = {_count_folds(shares, number), min(number, _MOST_DIVIDED)}
+    # Unless a group is a fold, photos are spread over folds: at most as many as there are of the larger class.
+    for folds in sorted({folds if number <= folds else min(folds, most) for folds in choices}):
         assignments = _list_assignments(folds, shares)
         for trial in range(_count_trials(number, folds)):
             random = np.random.default_rng([seed, folds, trial])
@@ -55,7 +57,7 @@ def deal(examples: Sequence[Example], folds: int, seed: int) -> NDArray[np.int64
     """
     groups, strata, labels = _code(examples)
     number = int(groups.max()) + 1
-    if number < folds or len(set(labels)) < 2:
+    if number < folds or np.bincount(labels, minlength=2).min() < folds:
         return None
     best: tuple[float, NDArray[np.int64]] | None = None
     for trial in range(_count_trials(number, folds)):

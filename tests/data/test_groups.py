@@ -5,11 +5,12 @@ from collections import Counter
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -246,6 +247,7 @@ def test_sites_of_the_source_give_way_to_data_group_and_none_switches_all_off() 
 
 
 @settings(deadline=None, max_examples=20)
+@example([(0, 0), (2, 3), (3, 4)], [(3, 2), (75, 4)], False, 1, Random(0))  # fewer of each class than folds
 @given(
     st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=3, max_size=12),
     st.lists(st.tuples(st.integers(0, 119), st.integers(0, 119)), max_size=4),
