@@ -138,10 +138,10 @@ def predict_photos(
     """Yield one prediction for each path, in order; a photo that can't be read gives one with the reason.
 
     A photo of several `regions` (those of the predictor unless given) has the highest probability of them; one of none
-    has probability 0. `workers` threads (one per core unless given) decode photos ahead of the network, as
-    `read_ahead` describes. A thread reads `paths` as well: a single path is answered at once, without
-    waiting for a full batch. An exception of `paths` is raised here. `on_windows` is called for each photo with a
-    picture, before its prediction is yielded.
+    has probability 0. `workers` threads (one per core unless given) decode photos ahead of the network, as `read_ahead`
+    describes. A thread reads `paths` as well: a single path is answered at once, without waiting for a full batch. An
+    exception of `paths` is raised here. `on_windows` is called for each photo with a picture, before its prediction is
+    yielded.
     """
     manifest = predictor.manifest
     regions = predictor.regions if regions is None else regions
@@ -205,9 +205,8 @@ def read_ahead(
     """Load photos in threads while the caller works, and yield them in order, in batches.
 
     Beyond the batch that the caller has, `ahead` photos are loaded; unless given, two batches, or two photos for each
-    thread if that is more.
-    A batch is full unless the paths come more slowly than the caller takes the photos. An exception of `load` or
-    `paths` is raised here.
+    thread if that is more. A batch is full unless the paths come more slowly than the caller takes the photos. An
+    exception of `load` or `paths` is raised here.
     """
 
     def submit_all() -> Iterator[tuple[Path, Future[Loaded]]]:

@@ -23,7 +23,7 @@ from bearcnn.evaluation.predictions import (
 )
 from bearcnn.geometry import ResizeMode
 from bearcnn.inference.engines.base import Pixels
-from bearcnn.inference.predictor import Predictor, load_ahead, predict_rows, stack_pictures
+from bearcnn.inference.predictor import Predictor, load_ahead, predict_rows
 from bearcnn.inference.windows import window_centres
 from bearcnn.runs import Run
 
@@ -81,15 +81,15 @@ def answer_best(
     """
     size, best, areas = dataset.pixels.shape[1], [], []
     for photos in load_ahead((example.path for example in examples), dataset.regions, size, resize):
-        answers, start = answer(stack_pictures(photos, size)), 0
         for path, loaded in photos:
             if isinstance(loaded, PhotoError):
                 raise DataError(f"{readable(path)} can't be read any more: {loaded}")
-            place = int(answers[start : start + len(loaded)].argmax())
-            best.append(answers[start + place])
+            # Photo by photo: how many are loaded at a time is chance, and torch's last digits depend on it.
+            answers = answer(np.stack([pixels for _, pixels in loaded]))
+            place = int(answers.argmax())
+            best.append(answers[place])
             region, _ = loaded[place]
             areas.append(None if region == WHOLE_FRAME else region.area)
-            start += len(loaded)
         if on_progress:
             on_progress(len(best), len(examples))
     return np.array(best), areas

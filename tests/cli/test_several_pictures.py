@@ -86,6 +86,8 @@ def test_the_temperature_is_that_of_the_best_pictures_answers(several):
     run, dataset, _ = several
     model = load_model(run.weights_file)
     assert model.manifest.temperature == pytest.approx(calibrate(model.network, dataset, run.config()))
+    again = calibrate(model.network, dataset, run.config())
+    assert again == calibrate(model.network, dataset, run.config())  # however the photos come: to the bit
     labels, probabilities = as_arrays(in_split(read_predictions(run), "valid"))
     assert fit_temperature(labels, log_odds(probabilities)) == pytest.approx(1, abs=1e-3)  # it is applied already
     whole = calibrate(model.network, replace(dataset, regions=WHOLE_FRAMES), run.config())
