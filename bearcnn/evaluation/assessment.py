@@ -195,14 +195,17 @@ def assess(
         BearcnnError: there is no such subclass, or nothing is left without it.
     """
     evaluation = evaluate_predictions(predictions, choice.threshold)
+    labels, probabilities = as_arrays(predictions)
+    clusters = as_clusters(predictions)
     point = operating_point(
-        *as_arrays(predictions),
+        labels,
+        probabilities,
         choice.threshold,
         prevalence=policy.prevalence,
         photos_per_day=1000 if policy.photos_per_day is None else policy.photos_per_day,
-        clusters=as_clusters(predictions),
+        clusters=clusters,
     )
-    two = None if unsure is None else assess_unsure(*as_arrays(predictions), unsure, policy.prevalence)
+    two = None if unsure is None else assess_unsure(labels, probabilities, unsure, policy.prevalence, clusters)
     notes = _find_caveats(choice, policy, evaluation, trained_on, monitor, body)
     notes += filter(None, [explain_precision(two)] if two is not None else [])
     notes += explain_sites(predictions) if trained_on != "train" else []

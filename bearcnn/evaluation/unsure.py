@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bearcnn.evaluation.formats import percent, target_percent
-from bearcnn.evaluation.intervals import Estimate, proportion, weighted_sum
+from bearcnn.evaluation.intervals import Estimate, clustered_proportion, weighted_sum
 from bearcnn.evaluation.thresholds import as_scores, between, operating_point
 
 
@@ -75,17 +75,24 @@ def choose_for_precision(
 
 
 def assess_unsure(
-    labels: ArrayLike, probabilities: ArrayLike, chosen: UnsureRange, prevalence: float | None = None
+    labels: ArrayLike,
+    probabilities: ArrayLike,
+    chosen: UnsureRange,
+    prevalence: float | None = None,
+    clusters: NDArray[np.int64] | None = None,
 ) -> UnsureAssessment:
     """Compute what two thresholds cost where the share `prevalence` of the photos is positive.
 
-    None stands for the share among these photos. The intervals are those of `thresholds.operating_point`.
+    None stands for the share among these photos. The intervals are those of `thresholds.operating_point`, also with
+    `clusters` (n,).
     """
     truth, scores = as_scores(labels, probabilities)
-    point = operating_point(truth, scores, chosen.upper, prevalence=prevalence)
+    point = operating_point(truth, scores, chosen.upper, prevalence=prevalence, clusters=clusters)
     between_both = (scores >= chosen.lower) & (scores < chosen.upper)
-    of_bears = proportion(int((between_both & (truth == 1)).sum()), point.bears)
-    of_others = proportion(int((between_both & (truth == 0)).sum()), point.others)
+    of_bears, of_others = (
+        clustered_proportion(between_both[rows], None if clusters is None else clusters[rows])
+        for rows in (truth == 1, truth == 0)
+    )
     return UnsureAssessment(
         range=chosen,
         prevalence=point.prevalence,

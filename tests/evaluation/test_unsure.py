@@ -84,6 +84,18 @@ def test_what_is_left_to_a_person_is_that_of_the_intended_use():
     )
 
 
+def test_photos_of_few_sites_tell_less():
+    labels = np.array([1] * 40 + [0] * 40)
+    scores = np.array([0.9] * 30 + [0.5] * 10 + [0.5] * 4 + [0.1] * 36)
+    chosen = choose_for_precision(labels, scores, 0.9, 0.3, 0.5)
+    alone = assess_unsure(labels, scores, chosen)
+    together = assess_unsure(labels, scores, chosen, clusters=np.arange(80) // 10)
+    for name in ("unsure", "called", "precision", "found_alone", "bears_unsure"):
+        narrow, wide = getattr(alone, name), getattr(together, name)
+        assert wide.value == narrow.value
+        assert wide.high - wide.low > narrow.high - narrow.low
+
+
 def test_enough_photos_show_the_precision():
     labels, scores = np.array([1] * 500 + [0] * 500), np.array([0.9] * 500 + [0.1] * 500)
     assert explain_precision(assess_unsure(labels, scores, choose_for_precision(labels, scores, 0.9, 0.5, 0.5))) is None
