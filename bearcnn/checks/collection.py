@@ -141,7 +141,7 @@ def read_collection(config: Config, track: Track = _silent, now: datetime | None
     dataset = None
     if problem is None:
         try:
-            dataset = Dataset.from_config(config.data, on_progress=track("decoding photos for training"))
+            dataset = Dataset.from_listing(listing, config.data, track("decoding photos for training"))
         except DataError as error:
             problem = str(error)
     splits = {example.path: example.split for example in dataset.examples} if dataset else {}
@@ -158,7 +158,7 @@ def _list(config: Config, track: Track) -> tuple[Listing, str | None]:
     """List the photos of a path; those of a folder without labels too, with the reason why it has none."""
     path, positive = config.data.path, config.data.positive
     try:
-        return list_source(path, positive, track("drawing scenes")), None
+        return list_source(path, positive, track("drawing scenes"), columns=config.data.columns), None
     except DataError as error:
         root = Path(path)
         paths = list(find_photos(root, every_link=True)) if path and root.is_dir() else []

@@ -8,8 +8,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -30,6 +29,7 @@ from bearcnn.data.groups import (
 )
 from bearcnn.data.megadetector import read_detections
 from bearcnn.data.names import readable
+from bearcnn.data.record import DatasetRecord
 from bearcnn.data.regions import WHOLE_FRAMES, Box, Crop, Crops, Regions, Tiles, absolute
 from bearcnn.data.related import find_related
 from bearcnn.data.sources import SOURCES, find_source, list_source
@@ -154,7 +154,7 @@ class Dataset:
             DataError: the path can't be used.
         """
         listing = list_source(config.path, config.positive, on_listing, columns=config.columns)
-        return cls._from_listing(listing, config, on_progress)
+        return cls.from_listing(listing, config, on_progress)
 
     @classmethod
     def from_record(
@@ -315,52 +315,25 @@ class Dataset:
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of dataset.json, from which `from_record` loads the same photos again."""
-
-        def boxes(path: Path) -> dict[str, Any]:
-            return {"boxes": self.boxes(path)} if self.boxes(path) else {}
-
-        examples = [
-            {
-                "path": example.path.relative_to(self.root).as_posix(),
-                "label": example.label,
-                "subclass": example.subclass,
-                "split": example.split,
-                "digest": example.digest,
-                **boxes(example.path),
-                **_known(
-                    site=example.site,
-                    sequence=example.sequence,
-                    taken=example.taken and example.taken.isoformat(),
-                    group=example.group,
-                ),
-            }
-            for example in self.examples
-        ]
-        skipped = [
-            {"path": photo.path.relative_to(self.root).as_posix(), "reason": photo.reason, **boxes(photo.path)}
-            | ({"unread": True} if photo.unread else {})
-            for photo in self.skipped
-        ]
-        return {
-            "format": 1,
-            "root": str(self.root.absolute()),
-            "positive": list(self.positive),
-            "classes": list(self.classes),
-            "fingerprint": self.fingerprint,
-            **_known(grouping=self.grouping and asdict(self.grouping)),
-            "examples": examples,
-            "skipped": skipped,
-        }
+        boxes = self.regions.boxes if isinstance(self.regions, Crops) else {}
+        return DatasetRecord(
+            self.root, self.positive, self.classes, self.fingerprint, self.grouping, self.examples, self.skipped, boxes
+        ).to_json()
 
     @classmethod
     def _from_file(cls, source: str, path: Path | str, on_progress: OnProgress | None, **settings: Any) -> Self:
         """Load a file as one source's, whatever its name, with the keys of the section data as `settings`."""
         config = make_data_config({**settings, "path": str(path)})
         listing = list_source(config.path, config.positive, columns=config.columns, source=SOURCES[source])
-        return cls._from_listing(listing, config, on_progress)
+        return cls.from_listing(listing, config, on_progress)
 
     @classmethod
-    def _from_listing(cls, listing: Listing, config: DataConfig, on_progress: OnProgress | None) -> Self:
+    def from_listing(cls, listing: Listing, config: DataConfig, on_progress: OnProgress | None = None) -> Self:
+        """Load the photos that a source has listed for a configuration; as `from_config`.
+
+        Raises:
+            DataError: the photos can't be used.
+        """
         return cls._load(
             listing, config.positive, image_size=config.image_size, resize=config.resize,
             shares={"test": config.test_share, "valid": config.valid_share}, split_seed=config.split_seed,
@@ -462,54 +435,27 @@ class Dataset:
         on_progress: OnProgress | None = None,
     ) -> Self:
         """Load the examples of these splits from a record; `root` is the photos' folder if they have moved."""
-        try:
-            root = root or Path(record["root"])
-            found = [
-                Example(
-                    root / row["path"],
-                    int(row["label"]),
-                    row["subclass"],
-                    row["split"],
-                    0,
-                    row["digest"],
-                    site=row.get("site"),
-                    sequence=row.get("sequence"),
-                    group=row.get("group"),
-                    taken=datetime.fromisoformat(row["taken"]) if "taken" in row else None,
-                )
-                for row in record["examples"]
-            ]
-            skipped = tuple(
-                SkippedPhoto(root / row["path"], row["reason"], bool(row.get("unread"))) for row in record["skipped"]
-            )
-            positive, classes = tuple(record["positive"]), (record["classes"][0], record["classes"][1])
-            fingerprint = str(record["fingerprint"])
-            boxes = {
-                absolute(root / row["path"]): tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in each)
-                for row in [*record["examples"], *record["skipped"]]
-                if (each := row.get("boxes"))
-            }
-            kept = record.get("grouping")  # absent from older records, and from those of drawn scenes
-            grouping = Grouping(kept["by"], dict(kept["warnings"])) if kept else None
-        except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise DataError("the list of photos in the run (dataset.json) is damaged: train again") from error
-        absent = [photo.path for photo in found if photo.split in splits and not photo.path.exists()]
+        kept = DatasetRecord.from_json(record, root)
+        absent = [photo.path for photo in kept.examples if photo.split in splits and not photo.path.exists()]
         if absent:  # before decoding: a cache without them would be useless
-            raise _changed(root, absent, "is missing")
+            raise _changed(kept.root, absent, "is missing")
         # All photos in the order of training, not only those asked for: then the cache of training fits.
-        paths = [example.path for example in found] + [photo.path for photo in skipped if not photo.unread]
+        paths = [example.path for example in kept.examples] + [photo.path for photo in kept.skipped if not photo.unread]
         paths.sort(key=lambda path: path.parts)
         # Not the detector's file, which may have changed or moved since.
-        seen = _find_regions(root, regions, boxes)
+        seen = _find_regions(kept.root, regions, kept.boxes)
         cache = build_cache(
             paths, image_size, resize, crops=_crops(seen, paths), root=cache_root, on_progress=on_progress
         )
         rows = {path: row for row, path in enumerate(paths)}
-        examples = tuple(replace(example, row=rows[example.path]) for example in found if example.split in splits)
+        examples = tuple(replace(each, row=rows[each.path]) for each in kept.examples if each.split in splits)
         changed = [example.path for example in examples if cache.digests[example.row] != example.digest]
         if changed:
-            raise _changed(root, changed, "has changed since training")
-        return cls(root, positive, classes, examples, skipped, fingerprint, cache.pixels, seen, grouping=grouping)
+            raise _changed(kept.root, changed, "has changed since training")
+        return cls(
+            kept.root, kept.positive, kept.classes, examples, kept.skipped, kept.fingerprint, cache.pixels, seen,
+            grouping=kept.grouping,
+        )  # fmt: skip
 
 
 def _find_regions(
@@ -536,11 +482,6 @@ def _changed(root: Path, paths: list[Path], what: str) -> DataError:
         f"a photo {what} in {root}: {name}{others}; put it back as it was, or train again "
         "(`bearcnn evaluate --data FOLDER` scores other photos)"
     )
-
-
-def _known(**values: Any) -> dict[str, Any]:
-    """Return the values that are known: a record has no keys for what a data set doesn't have."""
-    return {name: value for name, value in values.items() if value is not None}
 
 
 def _check_group(root: Path, group: int | str, paths: Sequence[Path]) -> None:
