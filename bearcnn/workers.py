@@ -1,11 +1,11 @@
-"""Worker processes that run no code from the current folder and never outlive their parent."""
+"""Worker threads, and worker processes that run no code from the current folder and never outlive their parent."""
 
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
@@ -34,6 +34,22 @@ def map_in_processes(
         except BaseException:
             pool.shutdown(cancel_futures=True)  # waits: no worker writes after this
             raise
+
+
+def map_in_threads(
+    function: Callable[[Task], Result],
+    tasks: Sequence[Task],
+    workers: int,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> list[Result]:
+    """Return the results of a function in the order of the tasks, from `workers` threads; `on_progress` counts them."""
+    results = []
+    with ThreadPoolExecutor(workers, thread_name_prefix=function.__name__.lstrip("_")) as pool:
+        for result in pool.map(function, tasks):
+            results.append(result)
+            if on_progress is not None:
+                on_progress(len(results), len(tasks))
+    return results
 
 
 @contextmanager

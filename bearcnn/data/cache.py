@@ -38,7 +38,7 @@ from bearcnn.data.cache_folder import (
     remove_abandoned,
     write_index,
 )
-from bearcnn.data.photos import LOOK_SIZE, load_photo, load_regions, read_photo, resize_photo, take_look
+from bearcnn.data.photos import LOOK_SIZE, LOOK_SOURCE, load_photo, load_regions, read_photo, resize_photo, take_look
 from bearcnn.data.regions import Crop
 from bearcnn.errors import DataError, PhotoError
 from bearcnn.geometry import ResizeMode
@@ -217,7 +217,7 @@ def _read_and_decode(photo: Photo, size: int, resize: ResizeMode) -> Row:
             image = load_photo(BytesIO(data), at_least=size)
             return digest, resize_photo(image, size, resize), take_look(data, image), None
         ((_, pixels),) = load_regions(BytesIO(data), photo.crop.find, size, resize)
-        return digest, pixels, take_look(data, load_photo(BytesIO(data), at_least=LOOK_SIZE[0])), None
+        return digest, pixels, take_look(data, load_photo(BytesIO(data), at_least=LOOK_SOURCE)), None
     except PhotoError as error:
         return digest, None, None, str(error)
 

@@ -2,7 +2,6 @@
 
 import stat
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from bearcnn.data import OnProgress
 from bearcnn.data.metadata import Metadata, metadata_of
 from bearcnn.data.photos import FORMATS, prepare_pillow
 from bearcnn.machine import usable_cpus
+from bearcnn.workers import map_in_threads
 
 SUFFIXES = {
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
@@ -52,10 +52,4 @@ def read_details(path: Path) -> FileDetails:
 
 def read_all_details(paths: Sequence[Path], on_progress: OnProgress | None = None) -> list[FileDetails]:
     """Read the details of many photos, in threads; `on_progress` counts photos."""
-    found = []
-    with ThreadPoolExecutor(usable_cpus(), thread_name_prefix="details") as executor:
-        for details in executor.map(read_details, paths):
-            found.append(details)
-            if on_progress is not None:
-                on_progress(len(found), len(paths))
-    return found
+    return map_in_threads(read_details, paths, usable_cpus(), on_progress)

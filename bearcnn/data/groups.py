@@ -7,9 +7,10 @@ together by any of these.
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from itertools import chain
 from pathlib import Path
 
 from bearcnn.data.bursts import find_bursts
@@ -147,8 +148,8 @@ def split_by_group(
         DataError: a split would have no photo of a class.
     """
     plans = _plan(root, examples, related, setting)
-    strictest = plans[0]
-    for plan in plans:
+    strictest = next(plans)
+    for plan in chain([strictest], plans):
         train = [each for each in plan.examples if each.split == "train"]
         made = _split(train, plan.by, shares, seed)
         if made is not None:
@@ -191,11 +192,12 @@ def cut_by_group(
     return {each.row: int(fold) for each, fold in zip(examples, found, strict=True)}
 
 
-def _plan(root: Path, examples: Sequence[Example], related: Related | None, setting: int | str) -> list[_Plan]:
-    """Return the ways to group the examples, the strictest first; the next ones are for where it can't be split."""
+def _plan(root: Path, examples: Sequence[Example], related: Related | None, setting: int | str) -> Iterator[_Plan]:
+    """Yield the ways to group the examples, the strictest first; the next ones are for where it can't be split."""
     copies = [each.digest for each in examples]
     if related is None or setting == NONE:
-        return [_Plan(COPY, list(examples), [copies])]
+        yield _Plan(COPY, list(examples), [copies])
+        return
     names = [name_group(each.path.relative_to(root), setting) for each in examples]
     by = SITE if setting == AUTO else f"data.group = {setting}"
     if setting == AUTO:
@@ -210,18 +212,16 @@ def _plan(root: Path, examples: Sequence[Example], related: Related | None, sett
     near = [related.near[each.row] for each in examples]
     events: list[Sequence[Hashable]] = [copies, sequences, bursts]
     if any(names):
-        return [_join(root, by, examples, names, relations) for relations in ([*events, near], events)]
-    plans = [_join(root, EVENT, examples, (), relations) for relations in ([*events, near], events)]
+        yield from (_join(root, by, examples, names, relations) for relations in ([*events, near], events))
+        return
     days = [
         f"{related.camera[each.row]}, {each.taken:%Y-%m-%d}" if each.taken and related.camera[each.row] else None
         for each in examples
     ]
     if 2 * sum(day is not None for day in days) > len(examples):
-        plans = [
-            *(_join(root, DAY, examples, days, relations) for relations in ([*events, near], events)),
-            *plans,
-        ]
-    return [*plans, _Plan(COPY, list(examples), [copies])]
+        yield from (_join(root, DAY, examples, days, relations) for relations in ([*events, near], events))
+    yield from (_join(root, EVENT, examples, (), relations) for relations in ([*events, near], events))
+    yield _Plan(COPY, list(examples), [copies])
 
 
 def _join(

@@ -30,6 +30,7 @@ PHOTO_SUFFIXES = frozenset(
 )
 
 LOOK_SIZE = (17, 16)  # width, height: what a difference hash of 256 bits needs
+LOOK_SOURCE = 64  # px of the shorter side, at least, of the decoding that a look is taken from
 
 PIXEL_LIMIT = 200_000_000  # a 150-megapixel panorama is a photo; 50000 x 50000 px is an attack on the memory
 BYTE_LIMIT = 2**30
@@ -98,7 +99,7 @@ class _Listing:
                 return
             with os.scandir(folder) as found:
                 entries = [entry for entry in found if not entry.name.startswith(".")]
-                self.folders = {entry.name for entry in entries if _is_folder(entry)}
+                self.folders = {entry.name for entry in entries if is_folder(entry)}
                 self.names = sorted((entry.name for entry in entries), reverse=True)
         except (OSError, ValueError):  # ValueError: a zero byte in the name
             self.failed = True
@@ -107,10 +108,11 @@ class _Listing:
             seen.add(identity)
 
 
-def _is_folder(entry: "os.DirEntry[str]") -> bool:
+def is_folder(entry: "os.DirEntry[str]") -> bool:
+    """Check whether a name in a folder is a folder, or a link to one."""
     try:
         return entry.is_dir()
-    except OSError:  # a dead link: reading it gives the reason
+    except OSError:  # a link in a circle: reading it gives the reason
         return False
 
 
@@ -191,18 +193,18 @@ def _load(
 def take_look(data: bytes, photo: Image.Image) -> NDArray[np.uint8]:
     """Return a photo's look, by which near copies are found: in grey, `LOOK_SIZE`, (16, 17) uint8.
 
-    It is the same whatever size the photo was decoded at: it is taken from a decoding of at least 64 px.
+    It is the same whatever size the photo was decoded at: it is taken from a decoding of at least `LOOK_SOURCE`.
 
     Args:
         data: the bytes of the file.
-        photo: what `load_photo` made of them, at any size.
+        photo: what `load_photo` made of them, at any size; at `LOOK_SOURCE` it isn't decoded again.
     """
     with Image.open(BytesIO(data), formats=FORMATS) as image:
         side, drafts = min(image.size), image.format in ("JPEG", "MPO")
     if drafts:
-        scale = next((scale for scale in (8, 4, 2) if side >= 64 * scale), 1)
+        scale = next((scale for scale in (8, 4, 2) if side >= LOOK_SOURCE * scale), 1)
         if min(photo.size) != math.ceil(side / scale):
-            photo = load_photo(BytesIO(data), at_least=64)
+            photo = load_photo(BytesIO(data), at_least=LOOK_SOURCE)
     return np.array(photo.convert("L").resize(LOOK_SIZE, Image.Resampling.LANCZOS, reducing_gap=3.0))
 
 

@@ -13,7 +13,9 @@ from bearcnn.data.cache_folder import RELATED_FILE
 from bearcnn.data.metadata import read_metadata
 from bearcnn.errors import BearcnnError
 from bearcnn.files import write_atomically
+from bearcnn.machine import usable_cpus
 from bearcnn.registry import load
+from bearcnn.workers import map_in_threads
 
 _VERSION = 1  # raised when metadata.py or near_copies.py finds something else
 
@@ -41,7 +43,7 @@ def find_related(cache: PixelCache, paths: list[Path]) -> Related:
             return related
     except (OSError, ValueError, KeyError, TypeError):
         pass
-    found = [read_metadata(path) for path in paths]
+    found = map_in_threads(read_metadata, paths, usable_cpus())
     near = load("bearcnn.data.near_copies:group_near_copies")(cache.looks)  # loads imagehash
     related = Related(tuple(each.taken for each in found), tuple(each.camera for each in found), tuple(near))
     try:

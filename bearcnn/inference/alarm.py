@@ -5,10 +5,10 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from bearcnn.errors import BearcnnError
+from bearcnn.inference.durations import read_seconds
 
 _CAMERAS = 1000
 """Cameras that are remembered; the one that was quiet longest is forgotten first."""
-_UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def parse_seconds(name: str, text: str) -> float:
     Raises:
         BearcnnError: it is no time.
     """
-    found = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)\s*([a-z]*)", text.strip())
-    if not found or found[2] not in _UNITS:
+    seconds = read_seconds(text)
+    if seconds is None:
         raise BearcnnError(f"`{name}` is {text!r}: expected a time such as 30s, 5m or 1h")
-    return float(found[1]) * _UNITS[found[2]]
+    return seconds

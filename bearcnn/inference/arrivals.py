@@ -14,7 +14,7 @@ from pathlib import Path
 from stat import S_ISREG
 from threading import Event
 
-from bearcnn.data.photos import PHOTO_SUFFIXES, load_photo
+from bearcnn.data.photos import PHOTO_SUFFIXES, is_folder, load_photo
 from bearcnn.errors import DataError, PhotoError
 
 INTERVAL = 1.0  # s between two listings, at least
@@ -202,7 +202,7 @@ def _list_photos(root: Path) -> Iterator[str]:
                 for entry in entries:
                     if entry.name.startswith("."):
                         continue
-                    if _is_folder(entry):
+                    if is_folder(entry):
                         folders.append(entry.path)
                     elif os.path.splitext(entry.name)[1].lower() in PHOTO_SUFFIXES:  # noqa: PTH122 - see above
                         yield entry.path
@@ -210,13 +210,6 @@ def _list_photos(root: Path) -> Iterator[str]:
             if folder == str(root):
                 raise
         seen.add(identity)
-
-
-def _is_folder(entry: "os.DirEntry[str]") -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link in a circle
-        return False
 
 
 def _identify(folder: Path) -> tuple[int, int] | None:

@@ -1,7 +1,6 @@
 """Bursts of frames share one answer: the animal that turns away in one of them has been seen in another."""
 
 import math
-import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -10,13 +9,12 @@ from pathlib import Path
 
 from bearcnn.data.metadata import Metadata, read_metadata
 from bearcnn.errors import BearcnnError
+from bearcnn.inference.durations import read_seconds
 from bearcnn.inference.labels import Labelling, log_odds
 from bearcnn.inference.prediction import Prediction
 
 MOST_HELD = 1000
 """Predictions held until a burst ends; a longer series, such as a time lapse, is no burst and is divided."""
-
-_UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
 
 
 def parse_gap(text: str) -> timedelta:
@@ -25,13 +23,12 @@ def parse_gap(text: str) -> timedelta:
     Raises:
         BearcnnError: it is no such time.
     """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|)", text.strip().lower())
-    try:
-        if found:
-            return timedelta(seconds=float(found[1]) * _UNITS[found[2]])
-    except OverflowError:  # longer than any calendar
-        pass
-    raise BearcnnError(f"`bursts` {text}: expected the longest pause between two photos of a burst, such as 60s or 2m")
+    seconds = read_seconds(text.lower())
+    if seconds is None:
+        raise BearcnnError(
+            f"`bursts` {text}: expected the longest pause between two photos of a burst, such as 60s or 2m"
+        )
+    return timedelta(seconds=seconds)
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 
 from bearcnn.data.photos import find_photos
 from bearcnn.errors import DataError, RunError
+from bearcnn.inference.folders import common_folder
 from bearcnn.latest import MODEL_FILE, latest_directory
 
 
@@ -45,11 +46,8 @@ def argument_folder(arguments: Iterable[str]) -> Path | None:
             path = Path(*takewhile(lambda part: not _is_pattern(part), path.parts))
         elif not _is_folder(path):
             path = path.parent
-        folders.append(os.path.abspath(path))  # noqa: PTH100 - links keep their names
-    try:
-        return Path(os.path.commonpath(folders))
-    except ValueError:  # none, or on two drives
-        return None
+        folders.append(path)
+    return common_folder(folders)
 
 
 def find_model(model: Path | None) -> Path:

@@ -3,7 +3,6 @@
 import base64
 import io
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from bearcnn.evaluation.predictions import LabelledPrediction
 from bearcnn.geometry import ResizeMode
 from bearcnn.inference.predictor import Predictor
 from bearcnn.machine import usable_cpus
+from bearcnn.workers import map_in_threads
 
 SIDE = 192
 
@@ -78,13 +78,7 @@ class Picture:
 
 def draw_pictures(paths: Sequence[Path], on_progress: OnProgress | None = None) -> list[Picture]:
     """Draw small pictures of photos in their own shapes, in threads; `on_progress` counts photos."""
-    drawn = []
-    with ThreadPoolExecutor(usable_cpus(), thread_name_prefix="draw") as executor:
-        for picture in executor.map(_draw_picture, paths):
-            drawn.append(picture)
-            if on_progress is not None:
-                on_progress(len(drawn), len(paths))
-    return drawn
+    return map_in_threads(_draw_picture, paths, usable_cpus(), on_progress)
 
 
 def _draw_picture(path: Path) -> Picture:

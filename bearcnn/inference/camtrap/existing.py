@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from bearcnn.data.sources.camtrap_dp import DESCRIPTOR
 from bearcnn.errors import DataError
 from bearcnn.inference.camtrap.plan import Medium, PackagePlan
 from bearcnn.inference.camtrap.tables import OBSERVATIONS, Row, read_table, write_table
 
-DESCRIPTOR = "datapackage.json"
 _TABLES = ("deployments", "media", "observations")
 MEDIA_READ = ("mediaID", "deploymentID", "timestamp", "filePath", "fileMediatype")
 OBSERVATION_PREFIX = "bearcnn:"
