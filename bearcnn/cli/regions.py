@@ -64,33 +64,13 @@ class RegionOptions:
         Raises:
             BearcnnError: options that don't go together, or a file of detections that can't be used.
         """
-        from bearcnn.config.sections import MOST_TILES
-        from bearcnn.data.regions import WHOLE_FRAMES, Tiles
-
-        trained = trained_regions(manifest)
-        if self.detections is None:
-            if self.detection_threshold is not None or self.undetected != UNDETECTED[0]:
-                raise BearcnnError("`detection_threshold` and `undetected` are about `detections`: add it")
-            warn_without_detections(manifest)
-            if self.tiles is None:
-                return None
-            if not 0 <= self.tiles <= MOST_TILES:
-                raise BearcnnError(f"`tiles` {self.tiles}: expected 0 (none) to {MOST_TILES}")
-            if self.tiles != trained["tiles"]:
-                more = "false alarms" if self.tiles > trained["tiles"] else "missed bears"
-                console.note(
-                    f"[yellow]the model's threshold was chosen with data.tiles = {trained['tiles']}:[/] with "
-                    f"{self.tiles} expect more {more} than were measured; train with --set data.tiles={self.tiles}"
-                )
-            return Tiles(self.tiles) if self.tiles else WHOLE_FRAMES
-        if self.tiles:
-            raise BearcnnError("`tiles` cut whole frames, and `detections` are crops: give one of them")
-        if not trained["detections"]:
-            console.note(
-                "[yellow]the model was trained on whole frames:[/] on crops its threshold and scores are untested; "
-                "train with --detections as well"
-            )
-        return self._open_crops(trained, arguments)
+        if self.detections is not None:
+            return self._open_crops(trained_regions(manifest), arguments)
+        if self.detection_threshold is not None or self.undetected != UNDETECTED[0]:
+            raise BearcnnError("`detection_threshold` and `undetected` are about `detections`: add it")
+        warn_without_detections(manifest)
+        # Most predictions have no such option: they start without the configuration's models.
+        return None if self.tiles is None else self._open_tiles(self.tiles, trained_regions(manifest))
 
     @property
     def given(self) -> bool:
@@ -105,10 +85,31 @@ class RegionOptions:
         threshold = {} if self.detection_threshold is None else {"detection_threshold": self.detection_threshold}
         return {"detections": digest, "undetected": self.undetected, **threshold}
 
+    def _open_tiles(self, tiles: int, trained: dict[str, Any]) -> "Regions":
+        from bearcnn.config.sections import MOST_TILES
+        from bearcnn.data.regions import WHOLE_FRAMES, Tiles
+
+        if not 0 <= tiles <= MOST_TILES:
+            raise BearcnnError(f"`tiles` {tiles}: expected 0 (none) to {MOST_TILES}")
+        if tiles != trained["tiles"]:
+            more = "false alarms" if tiles > trained["tiles"] else "missed bears"
+            console.note(
+                f"[yellow]the model's threshold was chosen with data.tiles = {trained['tiles']}:[/] with {tiles} "
+                f"expect more {more} than were measured; train with --set data.tiles={tiles}"
+            )
+        return Tiles(tiles) if tiles else WHOLE_FRAMES
+
     def _open_crops(self, trained: dict[str, Any], arguments: Sequence[str]) -> "Crops":
         from bearcnn.data.megadetector import read_detections
         from bearcnn.data.regions import Crops
 
+        if self.tiles:
+            raise BearcnnError("`tiles` cut whole frames, and `detections` are crops: give one of them")
+        if not trained["detections"]:
+            console.note(
+                "[yellow]the model was trained on whole frames:[/] on crops its threshold and scores are untested; "
+                "train with --detections as well"
+            )
         threshold = trained["detection_threshold"] if self.detection_threshold is None else self.detection_threshold
         if threshold != "auto" and not 0 <= threshold <= 1:
             raise BearcnnError(f"`detection_threshold` {threshold:g}: expected a number between 0 and 1")
@@ -130,7 +131,7 @@ def trained_regions(manifest: "Manifest") -> dict[str, Any]:
 
 def warn_without_detections(manifest: "Manifest") -> None:
     """Say once that a model which was trained on crops is given whole frames."""
-    if trained_regions(manifest)["detections"]:
+    if manifest.config.get("data", {}).get("detections"):
         console.note(
             "[yellow]the model was trained on crops of animals, and sees whole frames here:[/] it can miss bears; "
             "run MegaDetector on the photos, and add --detections FILE"
