@@ -33,6 +33,8 @@ from bearcnn.runs import LayerRow, Run, choose_directory, create_run
 from bearcnn.training.checkpoint import last_file
 from bearcnn.training.fit import Callbacks, TrainResult, fit
 from bearcnn.training.folds import cross_validate
+from bearcnn.training.learner import choose_device
+from bearcnn.training.replicas import ReplicaPool, choose_replicas
 
 
 def train(
@@ -64,6 +66,9 @@ def train(
         KeyboardInterrupt: Ctrl-C, with `config.train.folds`.
     """
     dataset = dataset.for_training(config)
+    # Decided once: the number of slices changes the weights, and `resume` must go on with it. Others see whole batches.
+    replicas = 1 if cbs and config.train.replicas == "auto" else choose_replicas(config, choose_device())
+    config = config.model_copy(update={"train": config.train.model_copy(update={"replicas": replicas})})
     run = create_run(choose_directory(config, datetime.now(), out=Path(out) if out else None), config)
     run.write_dataset(dataset.to_json())
     return finish(run, dataset, _fit(run, dataset, False, cbs, reporter), reporter)
@@ -87,11 +92,19 @@ def resume(run: Run, dataset: Dataset, *, cbs: Callbacks = (), reporter: Reporte
 
 
 def _fit(run: Run, dataset: Dataset, resume: bool, cbs: Callbacks, reporter: Reporter) -> TrainResult:
+    with ReplicaPool() as pool:
+        return _fit_with(pool, run, dataset, resume, cbs, reporter)
+
+
+def _fit_with(
+    pool: ReplicaPool, run: Run, dataset: Dataset, resume: bool, cbs: Callbacks, reporter: Reporter
+) -> TrainResult:
     if not run.config().train.folds:
-        return fit(run, dataset, resume=resume, cbs=cbs, reporter=reporter)
+        return fit(run, dataset, resume=resume, cbs=cbs, reporter=reporter, pool=pool)
     try:
-        cross_validate(run, dataset, cbs=cbs, reporter=reporter)
-        result = fit(run, dataset, resume=resume and last_file(run).is_file(), cbs=cbs, reporter=reporter)
+        cross_validate(run, dataset, cbs=cbs, reporter=reporter, pool=pool)
+        resume = resume and last_file(run).is_file()
+        result = fit(run, dataset, resume=resume, cbs=cbs, reporter=reporter, pool=pool)
     except NoEpochError:  # finished folds are something to keep
         raise KeyboardInterrupt from None
     if result.interrupted:  # the scores of whole training runs say nothing about half a one

@@ -289,6 +289,10 @@ class TrainConfig(Section):
     """Shares of the epochs at each of train.sizes; empty for equal ones."""
     batch_size: int = Field(32, ge=2, le=8192)
     """Photos in one step."""
+    replicas: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = "auto"
+    """Slices of a step, each for one processor core: batch norm and dropout treat each as a batch of its own, and their
+    gradients are added. auto: in `bearcnn train` one for each core, of at least 8 photos; else 1. The number changes
+    the weights a little; which core computes a slice, or whether it is busy, changes nothing."""
     lr: float = Field(3e-3, gt=0, le=10)
     """Highest learning rate of the one-cycle schedule (Smith 2018); `bearcnn train --lr-find` suggests one."""
     weight_decay: float = Field(0.05, ge=0, le=1)

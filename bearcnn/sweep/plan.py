@@ -259,6 +259,8 @@ def digest_config(config: Config) -> str:
         del content["train"]["unfreeze"], content["train"]["unfreeze_epochs"], content["train"]["unfreeze_lr"]
     if content["train"]["views"] == 2:
         del content["train"]["views"]
+    if content["train"]["replicas"] == "auto":
+        del content["train"]["replicas"]
     data = content["data"]
     if not data["detections"]:
         del data["detections"], data["detection_threshold"], data["crop_padding"]

@@ -1,6 +1,7 @@
 """Random augmentation of photos, a batch at a time."""
 
 import math
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -9,13 +10,32 @@ from numpy.typing import NDArray
 from bearcnn.config import AugmentConfig
 
 
-def augment_batch(
-    photos: NDArray[np.uint8],
-    size: int,
-    config: AugmentConfig,
-    random: np.random.Generator,
-) -> NDArray[np.uint8]:
-    """Augment a batch: uint8 (batch, n, n, 3) to uint8 (batch, size, size, 3).
+@dataclass(frozen=True, slots=True)
+class Variations:
+    """The random variation of each photo of a batch.
+
+    Args:
+        affine: maps from the new photo to the old one, in coordinates of -1 to 1, (batch, 2, 3).
+        contrasts: factors around the photo's own mean, (batch,).
+        brightnesses: sums, as shares of white, (batch,).
+    """
+
+    affine: NDArray[np.float64]
+    contrasts: NDArray[np.float64]
+    brightnesses: NDArray[np.float64]
+
+    @classmethod
+    def draw(cls, count: int, config: AugmentConfig, random: np.random.Generator) -> "Variations":
+        """Draw the variations of `count` photos."""
+        return cls(_affine_maps(count, config, random), *_light(count, config, random))
+
+    def select(self, places: NDArray[np.int64]) -> "Variations":
+        """Select those of some photos of the batch."""
+        return Variations(self.affine[places], self.contrasts[places], self.brightnesses[places])
+
+
+def augment_batch(photos: NDArray[np.uint8], size: int, variations: Variations) -> NDArray[np.uint8]:
+    """Vary a batch: uint8 (batch, n, n, 3) to uint8 (batch, size, size, 3).
 
     Crop, stretch, rotation, flip and the new size are one affine map, with a single resampling; the photo is mirrored
     at its border. Then come brightness (a sum) and contrast (a factor around the photo's own mean). OpenCV is 7 times
@@ -24,17 +44,17 @@ def augment_batch(
     count, old = photos.shape[:2]
     # Linear interpolation reads 2 x 2 pixels: it would skip some pixels of a photo more than twice as large.
     old //= max(old // size, 1)
-    maps = _in_pixels(_affine_maps(count, config, random), old, size)
-    contrasts, brightnesses = _light(count, config, random)
+    maps = _in_pixels(variations.affine, old, size)
     varied = np.empty((count, size, size, 3), np.uint8)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
     for number in range(count):
-        result, contrast = varied[number], contrasts[number]
+        result, contrast = varied[number], variations.contrasts[number]
         cv2.warpAffine(shrink(photos[number], old), maps[number], (size, size), result, flags, cv2.BORDER_REFLECT)
         mean = sum(cv2.mean(result)) / 3
         # A sum with nothing: OpenCV's only a x + b that clips at 0 and at 255.
-        cv2.addWeighted(result, contrast, result, 0, (1 - contrast) * mean + 255 * brightnesses[number], result)
+        brightness = 255 * variations.brightnesses[number]
+        cv2.addWeighted(result, contrast, result, 0, (1 - contrast) * mean + brightness, result)
     return varied
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from bearcnn.config import LAST_EPOCH, Config, Monitor
 from bearcnn.evaluation.metrics import score
-from bearcnn.model.network import bear_logit
+from bearcnn.model.network import BearCNN, bear_logit
 from bearcnn.runs import EpochRecord, Run
 from bearcnn.training.checkpoint import TrainingState, write_checkpoint
 
@@ -75,18 +75,7 @@ class BFloat16Blocks(Callback):
 
     def before_fit(self) -> None:
         self._remove()
-        blocks, autocast = self.model.blocks, torch.autocast(self.dls.device.type, torch.bfloat16)
-
-        def enter(*_: Any) -> None:  # a hook's return value would replace the maps
-            autocast.__enter__()
-
-        def leave(*_: Any) -> None:
-            autocast.__exit__(None, None, None)
-
-        self._hooks: list[Any] = [
-            blocks.register_forward_pre_hook(enter),
-            blocks.register_forward_hook(leave, always_call=True),
-        ]
+        self._hooks = bfloat16_blocks(self.model, self.dls.device.type)
 
     def after_fit(self) -> None:
         self._remove()
@@ -95,6 +84,22 @@ class BFloat16Blocks(Callback):
         for hook in getattr(self, "_hooks", ()):
             hook.remove()
         self._hooks = []
+
+
+def bfloat16_blocks(model: BearCNN, device: str) -> list[Any]:
+    """Let a network's blocks compute in bfloat16, until the hooks that are returned are removed."""
+    autocast = torch.autocast(device, torch.bfloat16)
+
+    def enter(*_: Any) -> None:  # a hook's return value would replace the maps
+        autocast.__enter__()
+
+    def leave(*_: Any) -> None:
+        autocast.__exit__(None, None, None)
+
+    return [
+        model.blocks.register_forward_pre_hook(enter),
+        model.blocks.register_forward_hook(leave, always_call=True),
+    ]
 
 
 class CountBatches(Callback):
@@ -130,12 +135,17 @@ class EpochMetrics(_EpochCallback):
     def before_validate(self) -> None:
         self._logits: list[Tensor] = []
         self._labels: list[Tensor] = []
+        self.replicas.share_validation()
+
+    def after_validate(self) -> None:
+        for logits, labels in self.replicas.collect_validation():
+            self._logits.append(logits)
+            self._labels.append(labels)
 
     def after_batch(self) -> None:
         if self.training:
-            # The loss of the two classes, comparable with validation whether or not subclasses are trained.
-            self._losses.append(self.loss_func(self.pred.detach(), self.yb[0]))
-            self._photos += len(self.pred)
+            self._losses.append(self.replicas.class_loss)
+            self._photos += self.dl.bs
             if not torch.isfinite(self.loss):
                 raise CancelFitException("the loss is not a number")
         else:

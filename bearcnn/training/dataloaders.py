@@ -30,7 +30,7 @@ from bearcnn.data.dataset import Dataset
 from bearcnn.data.photos import load_pixels, resize_photo
 from bearcnn.data.splits import Example, Split
 from bearcnn.geometry import ResizeMode
-from bearcnn.training.augment import augment_batch, shrink
+from bearcnn.training.augment import Variations, augment_batch, shrink
 from bearcnn.training.maps import Maps
 
 Photo = Example | Path | str | bytes | Image.Image | NDArray[np.uint8]
@@ -124,7 +124,11 @@ class PixelLoader(DataLoader):
 
     In training (`shuffle` with `augment`) photos are shuffled and augmented, and a last batch that isn't full is
     dropped. Otherwise they are unchanged, and in order unless shuffled. `epoch` and `size` are set from outside before
-    each epoch.
+    each epoch, and so are `slices` and `own`.
+
+    A batch can be cut into slices, for several processes: slice i of n has its photos i, i + n, i + 2 n and so on. A
+    loader makes its own slices, one after the other: in training as one batch, so that each step has its part; else
+    all batches of its first slice, then those of the next. What a photo looks like doesn't depend on the cut.
 
     Args:
         dataset: the photos; or a list for `PixelDataset.with_items`, which fastai's `test_dl` gives.
@@ -163,6 +167,7 @@ class PixelLoader(DataLoader):
         self.repeats = repeats if shuffle else 1
         self.n = len(dataset) * self.repeats  # fastai: the length of an epoch
         self.epoch, self.size = 0, size or dataset.pixels.shape[1]
+        self.cut(1, (0,))
         self.n_inp = 1  # fastai: the first part of a batch is the network's input, the rest goes to the loss
 
     def new(self, dataset: Any = None, cls: type | None = None, **options: Any) -> "PixelLoader":
@@ -196,23 +201,59 @@ class PixelLoader(DataLoader):
         ]
         return list(random.permutation(np.concatenate(parts)).tolist())
 
-    def create_batches(self, samples: Iterable[int]) -> Iterator[tuple[Tensor, ...]]:
-        """Yield the batches, each a slice of the pixels."""
+    def cut(self, slices: int, own: tuple[int, ...]) -> None:
+        """Cut each batch into slices, and make these from now on: from the next batch that isn't being made yet."""
+        self.slices, self.own = slices, own
+        self.delivered = own  # the slices in the batch that was given last
+
+    def __len__(self) -> int:
+        if self.slices == 1 or self.shuffle:
+            return int(super().__len__())
+        return len(self._places(np.arange(self.n)))
+
+    def create_batches(self, samples: Iterable[int], first: int = 0) -> Iterator[tuple[Tensor, ...]]:
+        """Yield the batches from number `first`, each a slice of the pixels."""
         order = np.fromiter(samples, np.int64)
+        batches = self._places(order)
         # The next batch is prepared while the network computes this one: OpenCV works without the GIL.
         with ThreadPoolExecutor(1) as thread:
-            ahead = thread.submit(self._batch, order, 0)
-            for number in range(1, len(self) + 1):
-                batch = ahead.result()
-                if number < len(self):
-                    ahead = thread.submit(self._batch, order, number)
+            ahead = None
+            for number in range(first, len(batches)):
+                self.delivered, batch = (ahead or thread.submit(self._batch, batches[number], number)).result()
+                if number + 1 < len(batches):
+                    ahead = thread.submit(self._batch, batches[number + 1], number + 1)
                 yield batch
 
-    def _batch(self, order: NDArray[np.int64], number: int) -> tuple[Tensor, ...]:
+    def make_slices(self, number: int, own: tuple[int, ...]) -> tuple[Tensor, ...]:
+        """Make some slices of a batch of this epoch, in training; they have the same photos in whichever process."""
+        return self._batch(self._places(np.array(self.get_idxs()))[number], number, own)[1]
+
+    def slice_sizes(self, own: Sequence[int]) -> list[int]:
+        """Count the photos of some slices of a full batch."""
+        return [len(range(each, self.bs, self.slices)) for each in own]
+
+    def _places(self, order: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """Cut an epoch's order into the positions of each batch, in training of the whole one."""
+        if self.shuffle:
+            return [order[start : start + self.bs] for start in range(0, len(self) * self.bs, self.bs)]
+        parts = [order[each :: self.slices] for each in self.own]
+        side = max(1, self.bs // self.slices)
+        return [part[start : start + side] for part in parts for start in range(0, len(part), side)]
+
+    def _batch(
+        self, whole: NDArray[np.int64], number: int, own: tuple[int, ...] | None = None
+    ) -> tuple[tuple[int, ...], tuple[Tensor, ...]]:
+        """Make a batch, or its slices `own`, and tell which they are."""
         data: PixelDataset = self.dataset
-        chosen = order[number * self.bs : (number + 1) * self.bs]
+        own = self.own if own is None else own
+        places = np.arange(len(whole))
+        if self.shuffle and self.slices > 1:
+            places = np.concatenate([places[each :: self.slices] for each in own])
+        chosen = whole[places]
         photos = (
-            self._photos(data, chosen, number) if data.maps is None else self._maps(data, data.maps, chosen, number)
+            self._photos(data, chosen, number, places, len(whole))
+            if data.maps is None
+            else self._maps(data, data.maps, chosen, number, places, len(whole))
         )
         # (batch, n, n, 3) viewed as (batch, 3, n, n): the channels-last layout, fast for convolutions.
         batch = [torch.from_numpy(np.asarray(photos)).permute(0, 3, 1, 2)]
@@ -220,27 +261,33 @@ class PixelLoader(DataLoader):
             batch.append(torch.from_numpy(data.labels[chosen]))
         if self.trains and data.subclasses is not None:
             batch.append(torch.from_numpy(data.subclasses[chosen]))
-        return tuple(batch)
+        return own, tuple(batch)
 
-    def _photos(self, data: PixelDataset, chosen: NDArray[np.int64], number: int) -> NDArray[np.uint8]:
+    def _photos(
+        self, data: PixelDataset, chosen: NDArray[np.int64], number: int, places: NDArray[np.int64], count: int
+    ) -> NDArray[np.uint8]:
         photos = data.pixels[data.rows[chosen]]
         if self.trains:
             assert self.augment is not None
             random = np.random.default_rng([self.seed, self.epoch, number])
-            return augment_batch(photos, self.size, self.augment, random)
+            # Drawn for the whole batch: a photo's variation is the same, whichever process makes it.
+            return augment_batch(photos, self.size, Variations.draw(count, self.augment, random).select(places))
         if self.size < photos.shape[1]:
             return np.stack([shrink(photo, self.size) for photo in photos])
         return photos
 
-    def _maps(self, data: PixelDataset, maps: Maps, chosen: NDArray[np.int64], number: int) -> Maps:
-        views = np.zeros(len(chosen), np.int64)
+    def _maps(
+        self, data: PixelDataset, maps: Maps, chosen: NDArray[np.int64], number: int, places: NDArray[np.int64],
+        count: int,
+    ) -> Maps:  # fmt: skip
+        views = np.zeros(count, np.int64)
         if self.trains:
             assert self.augment is not None
             random = np.random.default_rng([self.seed, self.epoch, number])
-            views += random.uniform(size=len(chosen)) < self.augment.flip
+            views += random.uniform(size=count) < self.augment.flip
             if maps.shape[1] > 2:
-                views += 2 * random.integers(maps.shape[1] // 2, size=len(chosen))
-        return maps[data.rows[chosen], views]
+                views += 2 * random.integers(maps.shape[1] // 2, size=count)
+        return maps[data.rows[chosen], views[places]]
 
     def one_batch(self) -> tuple[Tensor, ...]:
         """Take a batch to look at: of photos, even if the network gets their maps."""

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from fastai.callback.core import Callback
 from fastai.learner import Learner
@@ -21,6 +22,7 @@ from bearcnn.runs import Run, create_run
 from bearcnn.training.callbacks import CountBatches, EarlyStopping, EpochMetrics, SaveCheckpoint
 from bearcnn.training.checkpoint import TrainingState, best_file, last_file, read_checkpoint
 from bearcnn.training.learner import build_learner, build_network, stage_rates, unfreeze
+from bearcnn.training.replicas import ReplicaPool, Replicas
 
 Callbacks = Sequence[Callback]
 """Callbacks for a Learner besides its own."""
@@ -53,11 +55,12 @@ def fit(
     resume: bool = False,
     cbs: Callbacks = (),
     reporter: Reporter = SILENT,
+    pool: ReplicaPool | None = None,
 ) -> TrainResult:
     """Train a run's configuration: one cycle (Smith 2018), with a checkpoint after each epoch.
 
     With `train.unfreeze` a second phase follows, in which the last stages of the body learn as well, as in fastai's
-    `fine_tune`. Ctrl-C ends the training run at the last finished epoch.
+    `fine_tune`. Ctrl-C ends the training run at the last finished epoch. Replicas stay in `pool`, if there is one.
 
     Raises:
         ResumeError: the run can't be continued to the result of an uninterrupted run.
@@ -71,7 +74,11 @@ def fit(
     if state.unfrozen:
         model = build_network(config, dataset)
         unfreeze(model, state.unfrozen)
-    learner = build_learner(config, dataset, model=model, cbs=cbs, on_maps=reporter.preparing)
+    slices = 1 if config.train.replicas == "auto" else config.train.replicas  # a run from before there were others
+    replicas = partial(Replicas, config, slices, pool=pool, on_lost=reporter.warn)
+    learner = build_learner(
+        config, dataset, model=model, cbs=cbs, on_maps=reporter.preparing, replicas=replicas()
+    )  # fmt: skip
     if learner.model.body is not None and (warning := warn_of_licence(learner.model.body.about["licence"])):
         reporter.warn(warning)
     reporter.model_built(describe_model(learner.model, config.data.image_size))
@@ -84,7 +91,7 @@ def fit(
         unfreeze(learner.model, config.train.unfreeze)
         assert learner.model.body is not None
         reporter.stage(f"from now on {learner.model.body.about['fine_tuned']} of the body learn as well, from pixels")
-        learner = build_learner(config, dataset, model=learner.model, cbs=cbs)
+        learner = build_learner(config, dataset, model=learner.model, cbs=cbs, replicas=replicas())
         state.unfrozen, state.stopped_early = config.train.unfreeze, False
         interrupted = _fit_phase(run, config, state, learner, reporter)
     if interrupted and state.epochs:
@@ -94,7 +101,13 @@ def fit(
 
 
 def fit_whole(
-    run: Run, config: Config, dataset: Dataset, *, cbs: Callbacks = (), reporter: Reporter = SILENT
+    run: Run,
+    config: Config,
+    dataset: Dataset,
+    *,
+    cbs: Callbacks = (),
+    reporter: Reporter = SILENT,
+    pool: ReplicaPool | None = None,
 ) -> TrainResult:
     """Train a configuration in a folder of its own to its end, from the checkpoint that a kill may have left there.
 
@@ -105,11 +118,11 @@ def fit_whole(
     result = None
     if last_file(run).is_file() and _is_of(run, config):
         with suppress(ResumeError):  # killed between two files: start again
-            result = fit(run, dataset, resume=True, cbs=cbs, reporter=reporter)
+            result = fit(run, dataset, resume=True, cbs=cbs, reporter=reporter, pool=pool)
     if result is None:
         shutil.rmtree(run.directory, ignore_errors=True)
         create_run(run.directory, config).write_dataset(dataset.to_json())
-        result = fit(run, dataset, cbs=cbs, reporter=reporter)
+        result = fit(run, dataset, cbs=cbs, reporter=reporter, pool=pool)
     if result.interrupted:
         raise KeyboardInterrupt
     return result
@@ -145,6 +158,8 @@ def _fit_phase(run: Run, config: Config, state: TrainingState, learner: Learner,
                 learner.fit_one_cycle(settings.epochs, cbs=callbacks, start_epoch=state.epochs)
     except KeyboardInterrupt:
         return True
+    finally:
+        learner.replicas.close()
     return False
 
 

@@ -19,9 +19,12 @@ from bearcnn.model.predict import logits_of
 from bearcnn.reporter import SILENT, Reporter
 from bearcnn.runs import EpochRecord, Run
 from bearcnn.training.fit import Callbacks, fit_whole
+from bearcnn.training.replicas import ReplicaPool
 
 
-def cross_validate(run: Run, dataset: Dataset, *, cbs: Callbacks = (), reporter: Reporter = SILENT) -> None:
+def cross_validate(
+    run: Run, dataset: Dataset, *, cbs: Callbacks = (), reporter: Reporter = SILENT, pool: ReplicaPool | None = None
+) -> None:
     """Train a network for each fold of `train.folds` that isn't finished, and keep its answers to the fold's photos.
 
     `evaluation.predictions.read_folds` reads them. The networks differ from the run's own in their photos alone:
@@ -37,7 +40,7 @@ def cross_validate(run: Run, dataset: Dataset, *, cbs: Callbacks = (), reporter:
     for number, part in enumerate(dataset.cut_folds(config.train.folds, config.data.split_seed), 1):
         fold = run.fold(number)
         if not fold.predictions_file.is_file():
-            _judge(fold, alone, part, cbs, _FoldReporter(number, reporter))
+            _judge(fold, alone, part, cbs, _FoldReporter(number, reporter), pool)
         labels, probabilities = as_arrays(read_predictions(fold))
         reporter.fold_done(number, score(labels, probabilities)["roc_auc"])
 
@@ -55,9 +58,11 @@ class _FoldReporter(Reporter):
         self._reporter.fold_epoch_done(self._fold, record.epoch)
 
 
-def _judge(fold: Run, config: Config, dataset: Dataset, cbs: Callbacks, reporter: Reporter) -> None:
+def _judge(
+    fold: Run, config: Config, dataset: Dataset, cbs: Callbacks, reporter: Reporter, pool: ReplicaPool | None
+) -> None:
     """Train a fold's network, and write its answers to its validation photos."""
-    learner = fit_whole(fold, config, dataset, cbs=cbs, reporter=reporter).learner
+    learner = fit_whole(fold, config, dataset, cbs=cbs, reporter=reporter, pool=pool).learner
     photos = dataset.select("valid")
     if dataset.regions == WHOLE_FRAMES:
         with learner.no_bar(), learner.no_logging():

@@ -25,6 +25,7 @@ from bearcnn.training.callbacks import BFloat16Blocks, CountBatches, SeedEpoch
 from bearcnn.training.dataloaders import build_dataloaders
 from bearcnn.training.losses import SubclassCrossEntropy
 from bearcnn.training.maps import Views, open_maps
+from bearcnn.training.replicas import Replicas
 
 
 def build_learner(
@@ -34,6 +35,7 @@ def build_learner(
     model: BearCNN | None = None,
     cbs: Sequence[Callback] = (),
     on_maps: OnMaps = lambda *_: None,
+    replicas: Replicas | None = None,
 ) -> Learner:
     """Build the Learner of a configuration and a data set; nothing is trained yet.
 
@@ -49,6 +51,7 @@ def build_learner(
         model: the network; a fresh one, from `config.train.seed`, unless given.
         cbs: further callbacks.
         on_maps: is told how computing the maps of a pretrained body goes, where the cache lacks them.
+        replicas: how steps are cut into slices; by default as `config.train.replicas` says, and not if that is auto.
     """
     device, settings = choose_device(), config.train
     if model is None:
@@ -60,7 +63,8 @@ def build_learner(
         maps = open_maps(body, dataset, config.data, on_maps, views=Views.of(config))
         _check_map(config, maps.shape[2])
     unfrozen = body is not None and body.unfrozen > 0
-    callbacks = [TrainEvalCallback(), Recorder(), SeedEpoch(config, settings.epochs if unfrozen else 0)]
+    replicas = replicas or Replicas(config, 1 if settings.replicas == "auto" else settings.replicas)
+    callbacks = [TrainEvalCallback(), Recorder(), SeedEpoch(config, settings.epochs if unfrozen else 0), replicas]
     if computes_in_bfloat16(settings.precision, device):
         callbacks.append(BFloat16Blocks())
     _, labels = dataset.arrays("train")

@@ -42,6 +42,10 @@ class SubclassCrossEntropy(nn.Module):
             labels, weights = subclasses, self.output_weights
         return F.cross_entropy(logits, labels, weight=weights, label_smoothing=self.smoothing, reduction=self.reduction)
 
+    def weigh(self, labels: Tensor, subclasses: Tensor | None = None) -> Tensor:
+        """Sum the weights of the photos: what the sum of their losses is divided by for the mean."""
+        return self.weights[labels].sum() if subclasses is None else self.output_weights[subclasses].sum()
+
     def activation(self, logits: Tensor) -> Tensor:
         """Compute the probabilities of the two classes: (batch, outputs) to (batch, 2)."""
         bear = (bear_logit(logits, self.output_classes) / self.temperature).sigmoid()

@@ -38,7 +38,7 @@ from bearcnn.errors import DataError
 from bearcnn.model.bodies import SMALL_BATCH, PretrainedBody, fast_copy
 from bearcnn.model.network import BearCNN
 from bearcnn.reporter import OnMaps
-from bearcnn.training.augment import augment_batch
+from bearcnn.training.augment import Variations, augment_batch
 
 _VERSION = 1  # raised when this module writes other maps
 
@@ -79,7 +79,8 @@ class Views:
             varied = []
             for photo, digest in zip(photos, digests, strict=True):
                 seed = int.from_bytes(hashlib.blake2b(digest.encode(), digest_size=8).digest())
-                varied.append(augment_batch(photo[None], len(photo), augment, np.random.default_rng([seed, view])))
+                variation = Variations.draw(1, augment, np.random.default_rng([seed, view]))
+                varied.append(augment_batch(photo[None], len(photo), variation))
             yield np.concatenate(varied)
 
 

@@ -17,6 +17,8 @@ from bearcnn.config import Config
 from bearcnn.data.dataset import Dataset
 from bearcnn.evaluation.metrics import score
 from bearcnn.training import learner as training_learner
+from bearcnn.training.learner import choose_device
+from bearcnn.training.replicas import Replicas, choose_replicas
 
 
 def build_learner(config: Config, dataset: Dataset, *, cbs: Sequence[Callback] = ()) -> Learner:
@@ -34,7 +36,9 @@ def build_learner(config: Config, dataset: Dataset, *, cbs: Sequence[Callback] =
         cbs: further callbacks.
     """
     dataset = dataset.limit(config.data.photos, config.train.seed)
-    learner = training_learner.build_learner(config, dataset, cbs=[ProgressCallback(), *cbs])
+    slices = 1 if cbs and config.train.replicas == "auto" else choose_replicas(config, choose_device())
+    replicas = Replicas(config, slices, yields=True)
+    learner = training_learner.build_learner(config, dataset, cbs=[ProgressCallback(), *cbs], replicas=replicas)
     activation = learner.loss_func.activation
 
     def accuracy(logits: Tensor, labels: Tensor) -> Tensor:

@@ -4,7 +4,6 @@ An executor returns results in the order in which trials end; only the caller wr
 on the executor, up to rounding differences from another number of torch threads.
 """
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 from bearcnn.config import DataConfig
 from bearcnn.data.dataset import Dataset
 from bearcnn.errors import DataError
-from bearcnn.machine import usable_cpus
+from bearcnn.machine import usable_threads
 from bearcnn.registry import load
 from bearcnn.sweep.folder import SweepFolder
 from bearcnn.sweep.plan import Trial
@@ -107,9 +106,3 @@ def share_threads(threads: int, workers: int) -> list[int]:
     """Divide threads among workers: shares differ by at most one, and each is at least one."""
     each, left = divmod(threads, workers)
     return [max(1, each + (number < left)) for number in range(workers)]
-
-
-def usable_threads() -> int:
-    """Count the cores that this process may use, or return OMP_NUM_THREADS if that is less."""
-    wanted = os.environ.get("OMP_NUM_THREADS", "")
-    return min(usable_cpus(), int(wanted)) if wanted.isdigit() and int(wanted) else usable_cpus()

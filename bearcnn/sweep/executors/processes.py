@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
-from bearcnn.sweep.executors.base import Executor, Job, Photos, run_here, share_threads, usable_threads
+from bearcnn.machine import usable_threads
+from bearcnn.sweep.executors.base import Executor, Job, Photos, run_here, share_threads
 from bearcnn.sweep.folder import SweepFolder
 from bearcnn.sweep.plan import Trial
 from bearcnn.sweep.trial_log import TrialResult, failed_result

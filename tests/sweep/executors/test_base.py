@@ -5,8 +5,9 @@ import sys
 import pytest
 
 from bearcnn.errors import SweepError
+from bearcnn.machine import usable_threads
 from bearcnn.sweep.executors import EXECUTORS, find_executor
-from bearcnn.sweep.executors.base import Resources, share_threads, usable_threads
+from bearcnn.sweep.executors.base import Resources, share_threads
 from bearcnn.sweep.executors.processes import run_in_processes
 from bearcnn.sweep.executors.serial import run_serially
 
