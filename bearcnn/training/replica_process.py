@@ -21,7 +21,9 @@ from multiprocessing.connection import Connection, Listener
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 import bearcnn
@@ -190,3 +192,9 @@ class ReplicaProcess:
 def memory_folder() -> str | None:
     """Return the folder for a training run's memory: one in memory where the computer has that; None for the usual."""
     return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - the names in it can't be guessed
+
+
+def use_one_thread() -> None:
+    """Let torch and OpenCV compute in the thread that calls them: other threads would wait, or spin."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)

@@ -18,7 +18,7 @@ from bearcnn.training.callbacks import bfloat16_blocks
 from bearcnn.training.dataloaders import PixelLoader
 from bearcnn.training.gradients import SliceStep, StepMemory, count_elements, validate_slices
 from bearcnn.training.losses import SubclassCrossEntropy
-from bearcnn.training.replica_process import FAILED, LOST, Task
+from bearcnn.training.replica_process import FAILED, LOST, Task, use_one_thread
 
 
 class _Worker:
@@ -108,7 +108,7 @@ def _end_with(parent: BinaryIO) -> None:
 def main() -> None:
     """Serve the training process that started this one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(1)
+    use_one_thread()
     address, key = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the process that started this one
     threading.Thread(target=_end_with, args=(sys.stdin.buffer,), daemon=True).start()
     with Client(address, authkey=key) as connection:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import cv2
 import numpy as np
 import torch
 from fastai.callback.core import Callback, TrainEvalCallback
@@ -22,7 +23,7 @@ from bearcnn.config import Config
 from bearcnn.machine import usable_cpus, usable_threads
 from bearcnn.training.dataloaders import PixelDataset, PixelLoader
 from bearcnn.training.gradients import SliceStep, StepMemory, count_elements, validate_slices
-from bearcnn.training.replica_process import Pixels, ReplicaProcess, Task, memory_folder
+from bearcnn.training.replica_process import Pixels, ReplicaProcess, Task, memory_folder, use_one_thread
 
 SMALLEST_SLICE = 8
 """Fewest photos of a slice by default: batch norm needs some."""
@@ -105,8 +106,8 @@ class Replicas(Callback):
         if self.slices == 1 or (self.yields and self._changes_batches()) or self.dls.train.dataset.maps is not None:
             return
         self._sliced = True
-        self._threads = torch.get_num_threads()
-        torch.set_num_threads(1)
+        self._threads = torch.get_num_threads(), cv2.getNumThreads()
+        use_one_thread()
         flat, self._file, self._folder = None, None, None
         self._wanted = min(self.slices, usable_threads()) - 1
         if self._wanted > 0:
@@ -212,7 +213,8 @@ class Replicas(Callback):
         if not self._sliced:
             return
         self._sliced = False
-        torch.set_num_threads(self._threads)
+        torch.set_num_threads(self._threads[0])
+        cv2.setNumThreads(self._threads[1])
         self._slice_step.memory.release_weights()
         self._slice_step.release_averages()
         for loader in (self.dls.train, self.dls.valid):
