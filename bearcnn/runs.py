@@ -33,6 +33,7 @@ class EpochRecord:
     images_per_second: float  # training alone
     best: bool  # the best so far by train.monitor
     unfrozen: int = 0  # last stages of a pretrained body that learned too
+    busy: float = 0.0  # share of the training time in which other programs had the processor's cores
 
 
 @dataclass(frozen=True, slots=True)

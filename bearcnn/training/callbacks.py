@@ -16,6 +16,7 @@ from torch import Tensor
 
 from bearcnn.config import LAST_EPOCH, Config, Monitor
 from bearcnn.evaluation.metrics import score
+from bearcnn.machine import seconds_without_core
 from bearcnn.model.network import BearCNN, bear_logit
 from bearcnn.runs import EpochRecord, Run
 from bearcnn.training.checkpoint import TrainingState, write_checkpoint
@@ -125,12 +126,13 @@ class EpochMetrics(_EpochCallback):
         self.monitor = monitor
 
     def before_train(self) -> None:
-        self._start = time.perf_counter()
+        self._start, self._waited = time.perf_counter(), seconds_without_core()
         self._losses: list[Tensor] = []
         self._photos = 0
 
     def after_train(self) -> None:
         self._trained = time.perf_counter()
+        self._waited = seconds_without_core() - self._waited
 
     def before_validate(self) -> None:
         self._logits: list[Tensor] = []
@@ -179,6 +181,7 @@ class EpochMetrics(_EpochCallback):
                 images_per_second=self._photos / (self._trained - self._start),
                 best=best,
                 unfrozen=self.state.unfrozen,
+                busy=self._waited / (self._trained - self._start),
             )
         )
 

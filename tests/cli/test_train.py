@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from rich.progress import Progress
 
 from bearcnn.cli.display.dataset import show_dataset
+from bearcnn.cli.display.training import TrainingDisplay
 from bearcnn.cli.options import ConfigOptions
 from bearcnn.data.dataset import Dataset
 from bearcnn.data.synthetic.scene import draw_scene
@@ -183,3 +185,14 @@ def test_a_split_by_site_is_told_from_the_first_line_to_the_report(tmp_path):
     again = json.loads(bearcnn_command("evaluate", "run", "--data", "photos", "--json", cwd=tmp_path).stdout)
     assert Counter(row["seen"] for row in again["sites"]) == {True: grouping["train"], False: 12 - grouping["train"]}
     assert {row["name"] for row in again["groups"]} >= {"at unseen sites", "at sites trained on"}
+
+
+def test_a_busy_computer_is_told_once_in_words(trained, capsys):
+    display = TrainingDisplay(Progress(), 2, 0, "average_precision", 0)
+    for record in trained[2].records:
+        display.epoch_done(replace(record, busy=0.4))
+    assert (
+        capsys.readouterr().err.count("the computer is busy: other programs had the processor for 40% of epoch 1") == 1
+    )
+    TrainingDisplay(Progress(), 2, 0, "", 0).epoch_done(replace(trained[2].records[0], busy=0.05))
+    assert "busy" not in capsys.readouterr().err

@@ -22,6 +22,10 @@ WORTH_FOLDS = 100
 """The number of photos below which cross-validation is suggested: a fifth of them, as a test, would show little."""
 
 
+BUSY = 0.15
+"""Share of an epoch that other programs may take before that is worth a word."""
+
+
 class TrainingDisplay(Reporter):
     """A training run as it goes: a line per fold, the network as a table, a line per epoch, a bar for what goes on."""
 
@@ -36,6 +40,7 @@ class TrainingDisplay(Reporter):
         self._bars, self._epochs, self._finished, self._folds = bars, epochs, finished, folds
         self._chooses = monitor != LAST_EPOCH
         self._task: TaskID | None = None
+        self._told_busy = False
 
     def preparing(self, what: str, done: int, total: int) -> None:
         """Show how far the maps are; they are computed once."""
@@ -88,6 +93,15 @@ class TrainingDisplay(Reporter):
     def epoch_done(self, record: EpochRecord) -> None:
         """Show an epoch's scores."""
         self._finished = record.epoch
+        self._show_epoch(record)
+        if record.busy > BUSY and not self._told_busy:
+            self._told_busy = True
+            note(
+                f"[yellow]busy:[/] other programs had the processor for {record.busy:.0%} of epoch {record.epoch}; "
+                "only time is lost"
+            )
+
+    def _show_epoch(self, record: EpochRecord) -> None:
         if math.isnan(record.valid_loss):  # no photo is left for validation
             err.print(
                 f"{record.epoch:5d}  {record.train_loss:10.4f}  {record.lr:7.1e}  {record.seconds:7.1f}  "
