@@ -4,8 +4,9 @@ import os
 import signal
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
@@ -34,6 +35,31 @@ def map_in_processes(
         except BaseException:
             pool.shutdown(cancel_futures=True)  # waits: no worker writes after this
             raise
+
+
+def map_ahead(
+    function: Callable[[Task], Result],
+    tasks: Iterable[Task],
+    workers: int,
+    ahead: int,
+    prepare: Callable[[], object] = lambda: None,
+) -> Generator[Result, None, None]:
+    """Yield the results of a function in the order of the tasks, from `workers` threads.
+
+    At most `ahead` tasks are begun or waiting beyond the one that is yielded. Each thread calls `prepare` first. An
+    exception of a task is raised in its turn; closing the generator drops what isn't begun.
+    """
+    pool = ThreadPoolExecutor(workers, function.__name__.lstrip("_"), prepare)
+    waiting: deque[Future[Result]] = deque()
+    try:
+        for task in tasks:
+            waiting.append(pool.submit(function, task))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def map_in_threads(

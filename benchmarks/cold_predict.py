@@ -1,6 +1,7 @@
 """One photo in a fresh process: `bearcnn predict` beside plain fastai's `load_learner` + `predict`; and `--help`.
 
     python benchmarks/cold_predict.py [--model RUN_OR_ONNX] [--body efficientnet_lite0] [--data PHOTOS]
+        [--busy 0,1,2]
 
 The fastai side has the same network, made by fastai's own means and exported by `Learner.export`; with `--body`, its
 `vision_learner` has EfficientNet-Lite0 at 224 px. The first photo of `--data` is predicted.
@@ -12,7 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from measure import Sample, alternate, arguments, finish, middle, ratios, time_process
+from load import add_busy, alternate_beside, name_of, print_slowdowns, words_of
+from measure import Sample, arguments, finish, middle, ratios, time_process
 
 # A network's speed doesn't depend on its training.
 FRESH_MODEL = """
@@ -58,6 +60,7 @@ def main() -> None:
     parser = arguments(__doc__.splitlines()[0], rounds=7)
     parser.add_argument("--model", help="run or .onnx file (default: a fresh network of the default configuration)")
     add_body(parser)
+    add_busy(parser)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -72,7 +75,7 @@ def main() -> None:
         def bearcnn(*command: str) -> Sample:
             return time_process([sys.executable, "-m", "bearcnn", *command])
 
-        samples = alternate(
+        found = alternate_beside(
             {
                 "bearcnn predict": lambda: bearcnn("predict", str(photos[0]), "--model", model),
                 "fastai load_learner + predict": lambda: time_process(
@@ -81,7 +84,14 @@ def main() -> None:
                 "bearcnn --help": lambda: bearcnn("--help"),
             },
             options.rounds,
+            options.busy,
         )
+    for load, samples in found.items():
+        _compare(load, samples, options)
+    print_slowdowns(found)
+
+
+def _compare(load: int, samples: dict[str, list[Sample]], options: argparse.Namespace) -> None:
     seconds = {side: [sample.seconds for sample in found] for side, found in samples.items()}
     memory = {side: [sample.peak_mb for sample in found] for side, found in samples.items()}
     ours, theirs, _ = samples
@@ -89,7 +99,8 @@ def main() -> None:
     lines.append(f"fastai takes {ratios(seconds[theirs], seconds[ours])} the time")
     lines.append(f"fastai takes {ratios(memory[theirs], memory[ours])} the memory")
     name, words = name_body("cold_predict", options.body)
-    finish(f"cold prediction of one photo{words}", options.out / f"{name}.json", lines, samples)
+    out = options.out / f"{name_of(name, load)}.json"
+    finish(f"cold prediction of one photo{words}{words_of(load)}", out, lines, samples)
 
 
 def add_body(parser: argparse.ArgumentParser) -> None:

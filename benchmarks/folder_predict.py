@@ -1,7 +1,7 @@
 """A folder of photos: `bearcnn predict`, plain fastai's `load_learner` + `get_preds`, and each half of the work alone.
 
     python benchmarks/folder_predict.py [--small 1000] [--large 200] [--data SMALL_PHOTOS] [--large-data LARGE_PHOTOS]
-        [--body efficientnet_lite0] [--busy 1] [--without-fastai] [--before OTHER_CHECKOUT]
+        [--body efficientnet_lite0] [--busy 0,1,2] [--without-fastai] [--before OTHER_CHECKOUT]
 
 Each runs in a fresh process, timed from start to end. Decoding alone is bearcnn's decoder (scaled decoding and resizing
 to the network's size) with one thread per core: the lower bound for any program that reads these photos. The network
@@ -16,11 +16,10 @@ from functools import partial
 from pathlib import Path
 
 from cold_predict import FASTAI_MODEL, FRESH_MODEL, add_body, name_body
+from load import add_busy, alternate_beside, name_of, print_slowdowns, words_of
 from measure import (
     Sample,
-    alternate,
     arguments,
-    busy,
     cores,
     finish,
     in_own_process,
@@ -63,14 +62,13 @@ from itertools import islice
 from pathlib import Path
 import numpy as np
 from bearcnn.data.photos import find_photos, load_pixels
-from bearcnn.inference.predictor import BATCH_SIZE, Predictor
+from bearcnn.inference.predictor import BATCH_SIZE, Predictor, predict_rows
 folder, model = sys.argv[1:]
 predictor = Predictor(model)
 photos = list(find_photos(Path(folder)))
 size, resize = predictor.manifest.image_size, predictor.manifest.resize
 batch = np.stack([load_pixels(photo, size, resize) for photo in photos[:BATCH_SIZE]])
-for _ in range(0, len(photos), len(batch)):
-    predictor.predict_pixels(batch)
+predict_rows(predictor, batch, np.arange(len(photos)) % len(batch))
 """
 
 
@@ -81,7 +79,7 @@ def main() -> None:
     parser.add_argument("--large", type=int, default=200, help="photos of 8 megapixels and more; 0 for none")
     add_body(parser)
     parser.add_argument("--large-data", type=Path, help="folder of them (default: drawn)")
-    parser.add_argument("--busy", type=int, default=0, metavar="N", help="measure beside N processes that only count")
+    add_busy(parser)
     parser.add_argument("--without-fastai", action="store_true", help="leave plain fastai out")
     parser.add_argument("--before", type=Path, metavar="DIR", help="a checkout of another version to compare with")
     options = parser.parse_args()
@@ -116,8 +114,13 @@ def _measure(kind: str, count: int, folder: Path, options: Namespace) -> None:
         sides[FASTAI] = partial(time_process, [sys.executable, "-c", FASTAI_FOLDER, learner, photos])
     sides["decoding alone"] = partial(time_process, [sys.executable, "-c", DECODE, photos, str(cores()), size])
     sides["the network alone"] = partial(time_process, [sys.executable, "-c", NETWORK, photos, model])
-    with busy(options.busy):
-        samples: dict[str, list[Sample]] = alternate(sides, options.rounds)
+    found = alternate_beside(sides, options.rounds, options.busy)
+    for load, samples in found.items():
+        _compare(kind, count, load, samples, options)
+    print_slowdowns(found)
+
+
+def _compare(kind: str, count: int, load: int, samples: dict[str, list[Sample]], options: Namespace) -> None:
     speeds = {side: [count / sample.seconds for sample in found] for side, found in samples.items()}
     memory = {side: [sample.peak_mb for sample in found] for side, found in samples.items()}
     lines = [
@@ -133,9 +136,8 @@ def _measure(kind: str, count: int, folder: Path, options: Namespace) -> None:
     both = [count / (decoding.seconds + network.seconds) for decoding, network in halves]
     lines.append(f"bearcnn reaches {share(speeds[OURS], both)} of one after the other")
     name, words = name_body(f"folder_predict-{kind}", options.body)
-    if options.busy:
-        name, words = f"{name}-busy{options.busy}", f"{words}, beside {options.busy} busy processes"
-    finish(f"a folder of {count} {kind} photos{words}", options.out / f"{name}.json", lines, samples)
+    out = options.out / f"{name_of(name, load)}.json"
+    finish(f"a folder of {count} {kind} photos{words}{words_of(load)}", out, lines, samples)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,8 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from multiprocessing import get_context
@@ -99,16 +98,6 @@ def alternate(sides: dict[str, Callable[[], Sample]], rounds: int, warm_up: bool
             samples[name].append(run())
             say(f"round {number + 1} of {rounds}, {name}: {samples[name][-1].seconds:.2f} s")
     return samples
-
-
-@contextmanager
-def busy(processes: int) -> Iterator[None]:
-    """Keep so many cores busy, each by a process that counts, as far as the system lets them."""
-    with ExitStack() as started:
-        for _ in range(processes):
-            spinning = started.enter_context(Popen([sys.executable, "-c", "while True: pass"]))
-            started.callback(spinning.kill)
-        yield
 
 
 def in_own_process(function: Callable[..., Any], *arguments: Any) -> Any:

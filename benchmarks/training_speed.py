@@ -1,14 +1,13 @@
 """Images per second in training: plain fastai, bearcnn, and the ceiling (the same network on one batch in memory).
 
-    python benchmarks/training_speed.py [--sizes 32,64,128,224] [--data PHOTOS]
+    python benchmarks/training_speed.py [--sizes 32,64,128,224] [--data PHOTOS] [--busy 0,1,2]
     python benchmarks/training_speed.py --camera [--data PHOTOS]
 
 All three train the same network with the same batch size, in their own processes, in turn. The fastai side is what its
 users write: `ImageDataLoaders.from_folder` with `Resize(n, squish)` and `aug_transforms`, one worker per core,
 `Learner.fit_one_cycle`. bearcnn is `bearcnn train`, with an empty cache each time; the ceiling has its loss, optimizer
 and number format. The first epoch is reported separately: workers and allocators start in it, and bearcnn fills its
-cache. Start-up and imports don't count. On a busy machine set OMP_NUM_THREADS=1: other programs slow down threads that
-wait for each other far more than plain fastai's processes.
+cache. Start-up and imports don't count.
 
 `--camera` measures photos of 8 megapixels and more at 128 px; there the first epoch is a separate result.
 """
@@ -20,9 +19,9 @@ from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
+from load import add_busy, alternate_beside, name_of, print_slowdowns, words_of
 from measure import (
     Sample,
-    alternate,
     arguments,
     bearcnn_train,
     cores,
@@ -111,6 +110,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, help="default: 64; with --camera: 32")
     parser.add_argument("--workers", type=int, default=cores(), help="processes of plain fastai (default: the cores)")
     parser.add_argument("--seconds", type=float, default=8, help="that the ceiling is measured for")
+    add_busy(parser)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for bearcnn; can be repeated")
     options = parser.parse_args()
     if options.epochs < 2:
@@ -137,15 +137,22 @@ def _measure(size: int, data: Path, folder: Path, options: Namespace) -> None:
     settings = [*NETWORK, *sizes, *options.set]
     plain = (data, size, options.batch_size, options.epochs, options.workers, *NETWORK)
     ceiling = (options.seconds, f"data.path={data}", *settings)
-    samples = alternate(
+    found = alternate_beside(
         {
             "plain fastai": lambda: time_script(PLAIN_FASTAI, *plain),
             "bearcnn": lambda: _train_bearcnn(data, folder, settings),
             "ceiling": lambda: time_script(CEILING, *ceiling, BEARCNN_CACHE=str(folder / "cache")),
         },
         options.rounds,
+        options.busy,
         warm_up=False,  # the first epoch is the warm-up
     )
+    for load, samples in found.items():
+        _compare(size, load, samples, options)
+    print_slowdowns(found)
+
+
+def _compare(size: int, load: int, samples: dict[str, list[Sample]], options: Namespace) -> None:
     speeds = {
         side: [_later(sample.values["images_per_second"], side) for sample in found] for side, found in samples.items()
     }
@@ -158,10 +165,10 @@ def _measure(size: int, data: Path, folder: Path, options: Namespace) -> None:
     lines.append(f"first epoch with filling the cache: bearcnn {middle(first[ours], 's')}")
     lines.append(f"bearcnn is {ratios(first[theirs], first[ours])} as fast in it")
     kind = "camera photos" if options.camera else "small photos"
-    name = f"training_speed-{'camera' if options.camera else 'small'}-{size}"
+    name = name_of(f"training_speed-{'camera' if options.camera else 'small'}-{size}", load)
     given = {key: str(value) for key, value in vars(options).items()}
     finish(
-        f"training at {size} px, {options.photos} {kind}, batch size {options.batch_size}",
+        f"training at {size} px, {options.photos} {kind}, batch size {options.batch_size}{words_of(load)}",
         options.out / f"{name}.json",
         lines,
         samples,

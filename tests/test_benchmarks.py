@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +37,7 @@ def run(name: str, *arguments: object) -> str:
 
 def test_every_benchmark_is_known() -> None:
     assert set(COMMANDS) == {
-        "cluster_predict", "cold_predict", "edge", "folder_predict", "import_time", "memory", "predict_memory",
+        "busy", "cluster_predict", "cold_predict", "edge", "folder_predict", "import_time", "memory", "predict_memory",
         "pretrained", "recipe",
         "sweep_speed", "time_to_quality", "training_speed", "versions", "window_hits",
     }  # fmt: skip
@@ -58,6 +60,48 @@ def test_sides_are_measured_in_turn() -> None:
     samples = alternate({"a": lambda: side("a"), "b": lambda: side("b")}, rounds=3)
     assert order == ["a", "b"] * 4  # the first of each warms up and doesn't count
     assert [sample.seconds for sample in samples["b"]] == [4, 6, 8]
+
+
+def test_sides_are_measured_beside_each_load_in_turn() -> None:
+    from load import alternate_beside
+    from measure import Sample
+
+    order: list[str] = []
+
+    def side(name: str) -> Sample:
+        order.append(name)
+        return Sample(len(order))
+
+    found = alternate_beside({"a": lambda: side("a"), "b": lambda: side("b")}, rounds=2, loads=(0, 1))
+    assert order == ["a", "b"] * 5
+    assert {load: [sample.seconds for sample in samples["a"]] for load, samples in found.items()} == {
+        0: [3, 7],
+        1: [5, 9],
+    }
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="processes are looked up in /proc")
+def test_busy_processes_end_with_the_benchmark_whatever_ends_it(number: signal.Signals) -> None:
+    code = "import time; from load import busy\nwith busy(2):\n    print('busy', flush=True)\n    time.sleep(600)"
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(BENCHMARKS)},
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"busy\n"
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        assert len(children) == 2
+        if number == signal.SIGINT:  # as the terminal sends it
+            os.killpg(process.pid, number)
+        else:
+            process.kill()
+    deadline = time.monotonic() + 30
+    while any(Path(f"/proc/{child}").exists() for child in children):
+        assert time.monotonic() < deadline, "a busy process outlives its benchmark"
+        time.sleep(0.05)
 
 
 def test_ratios_are_of_pairs_and_have_a_spread() -> None:

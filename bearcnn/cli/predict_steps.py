@@ -19,6 +19,7 @@ from bearcnn.cli.predict_options.package import PackageOptions
 from bearcnn.cli.predict_options.sorting import SortingOptions
 from bearcnn.cli.regions import CropCounter, RegionOptions
 from bearcnn.cli.watch import Watch, WatchOptions
+from bearcnn.data.photos import PHOTO_SUFFIXES
 from bearcnn.data.regions import WHOLE_FRAMES, Crops
 from bearcnn.errors import BearcnnError
 from bearcnn.files import write_atomically, write_folder_atomically
@@ -93,7 +94,8 @@ def answer_photos(paths: list[str], model: Path | None, options: PredictOptions)
     options.check_watch()
     watch = options.watching.open(paths, output.heatmaps)
     file, folder = find_model(model), argument_folder([str(options.watching.watch)] if watch else paths)
-    predictor = Predictor(file, options.engine.local)
+    alone = len(paths) == 1 and Path(paths[0]).suffix.lower() in PHOTO_SUFFIXES and Path(paths[0]).is_file()
+    predictor = Predictor(file, options.engine.local, one_by_one=alone or watch is not None)
     labelling = choose_labelling(predictor.manifest, file, decision.unsure)
     bursts = decision.open_bursts(labelling)
     listing = _list_photos(paths, folder, watch, options)

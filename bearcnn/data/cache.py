@@ -11,9 +11,7 @@ import hashlib
 import json
 import math
 import os
-from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -43,6 +41,7 @@ from bearcnn.data.regions import Crop
 from bearcnn.errors import DataError, PhotoError
 from bearcnn.geometry import ResizeMode
 from bearcnn.machine import usable_cpus
+from bearcnn.workers import map_ahead
 
 # Raised when photos.py gives other pixels or this module writes other files. Another Pillow may decode differently.
 _VERSION = f"2, Pillow {PIL.__version__}"
@@ -188,24 +187,13 @@ Row = tuple[str, NDArray[np.uint8] | None, NDArray[np.uint8] | None, str | None]
 def _produce_rows(
     folder: Path, photos: tuple[Photo, ...], size: int, resize: ResizeMode, workers: int
 ) -> Generator[Row, None, None]:
-    """Yield the row of each photo in order: copied from another entry, or decoded in threads a little ahead."""
+    """Give the row of each photo in order: copied from another entry, or decoded; in threads, a little ahead."""
     known = _find_known_rows(folder, photos, size, resize)
-    executor = ThreadPoolExecutor(workers, thread_name_prefix="decode")  # Pillow decodes without the GIL
-    try:
-        ahead: deque[Row | Future[Row]] = deque()
-        for photo in photos:
-            row = known(photo)
-            ahead.append(row if row is not None else executor.submit(_read_and_decode, photo, size, resize))
-            if len(ahead) > 8 * workers:
-                yield _wait_for(ahead.popleft())
-        while ahead:
-            yield _wait_for(ahead.popleft())
-    finally:
-        executor.shutdown(cancel_futures=True)
 
+    def produce(photo: Photo) -> Row:
+        return known(photo) or _read_and_decode(photo, size, resize)
 
-def _wait_for(row: "Row | Future[Row]") -> Row:
-    return row.result() if isinstance(row, Future) else row
+    return map_ahead(produce, photos, workers, 8 * workers)  # Pillow decodes without the GIL
 
 
 def _read_and_decode(photo: Photo, size: int, resize: ResizeMode) -> Row:

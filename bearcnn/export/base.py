@@ -23,11 +23,12 @@ from bearcnn.config import Config
 from bearcnn.data.dataset import Dataset
 from bearcnn.data.regions import WHOLE_FRAMES
 from bearcnn.evaluation.calibration import fit_temperature
-from bearcnn.inference.score import answer_best
+from bearcnn.inference.score import answer_best, in_threads
 from bearcnn.manifest import Manifest
 from bearcnn.model.bodies import PretrainedBody
 from bearcnn.model.network import BearCNN, bear_logit
 from bearcnn.model.predict import logits_of, predict_logits
+from bearcnn.model.threads import map_batches
 from bearcnn.training.maps import network_inputs
 
 CALIBRATION_PHOTOS = 128
@@ -121,7 +122,8 @@ def calibrate(network: BearCNN, dataset: Dataset, config: Config) -> float:
     rows, labels = dataset.arrays("valid")
     if dataset.regions == WHOLE_FRAMES:
         return fit_temperature(labels, predict_logits(network, network_inputs(network, dataset, config), rows))
-    logits, _ = answer_best(logits_of(network), dataset, dataset.select("valid"), config.data.resize)
+    photos = dataset.select("valid")
+    logits, _ = answer_best(logits_of(network), dataset, photos, config.data.resize, spread=map_batches)
     return fit_temperature(labels, logits)
 
 
@@ -134,10 +136,13 @@ def run_onnx(model: bytes) -> Runner:
     """Make a runner of an ONNX model."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
+    options.intra_op_num_threads = 1  # as predictions are computed: each batch by one thread
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
     def answer(photos: NDArray[np.uint8], _: list[Path]) -> NDArray[np.float32]:
-        return np.concatenate([session.run([OUTPUTS[0]], {INPUT: batch})[0] for batch in batches(photos)])
+        return np.concatenate(
+            list(in_threads(lambda batch: session.run([OUTPUTS[0]], {INPUT: batch})[0], batches(photos)))
+        )
 
     return answer
 
@@ -145,9 +150,12 @@ def run_onnx(model: bytes) -> Runner:
 def run_torch(shipped: nn.Module) -> Runner:
     """Make a runner of a module with the inputs and outputs of `ShippedModel`."""
 
+    @torch.no_grad()
+    def compute(batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return np.asarray(shipped(torch.from_numpy(batch))[0])
+
     def answer(photos: NDArray[np.uint8], _: list[Path]) -> NDArray[np.float32]:
-        with torch.no_grad():
-            return np.concatenate([shipped(torch.from_numpy(batch))[0].numpy() for batch in batches(photos)])
+        return np.concatenate(list(map_batches(compute, batches(photos))))
 
     return answer
 

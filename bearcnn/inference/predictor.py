@@ -1,15 +1,19 @@
 """A model file's answers to photos.
 
 It runs on a small computer beside the camera, for one photo or for a million: it starts in a fraction of a second and
-holds a few dozen photos at a time.
+holds a few photos at a time.
+
+Each photo is read and answered by one thread, and several threads work on photos of their own. Threads that share a
+picture wait for each other after every layer, and beside other busy programs mostly for the one that was put aside.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from io import BytesIO
 from pathlib import Path
-from typing import Any, TypeVar
+from threading import BoundedSemaphore
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +29,10 @@ from bearcnn.inference.prediction import Prediction
 from bearcnn.inference.stream import batch_stream
 from bearcnn.machine import usable_cpus
 from bearcnn.manifest import Manifest, check_model_file, read_manifest
+from bearcnn.workers import map_ahead
 
-# What a few pictures need stays in the processor's cache. With EfficientNet-Lite0 at 224 px on two cores a picture
-# takes 2.6 ms in batches of 4, and 3.6 ms in batches of 16; without a body 0.33 and 0.34 ms. The bits are the same.
 BATCH_SIZE = 4
+"""Pictures that are answered together: what they need stays in the processor's cache."""
 
 OnWindows = Callable[[Path, Pixels, float, NDArray[np.float32], Region], None]
 """Takes a photo's path; its best picture's pixels, probability and window scores (rows, columns); and its region."""
@@ -36,8 +40,7 @@ OnWindows = Callable[[Path, Pixels, float, NDArray[np.float32], Region], None]
 Pictures = list[tuple[Region, Pixels]]
 """The pictures of one photo, each (size, size, 3)."""
 
-Key = TypeVar("Key")
-Loaded = TypeVar("Loaded")
+Result = TypeVar("Result")
 
 
 class Predictor:
@@ -47,6 +50,8 @@ class Predictor:
         model: a .onnx file, a run folder, or None for the newest finished run.
         engine: a name in `engines.ENGINES`, or AUTO for the first that works on this computer.
         threads: the number of cores to compute on; all that this process may use unless given.
+        one_by_one: share each picture among these cores, for photos that come alone, such as from a camera. Otherwise
+            each computes pictures of its own.
 
     Attributes:
         engine: the row of `engines.ENGINES` that computes, and the engines that AUTO passed over for it.
@@ -59,13 +64,22 @@ class Predictor:
         MissingPackageError: no engine is installed, or not this one.
     """
 
-    def __init__(self, model: Path | str | None = None, engine: str = AUTO, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        model: Path | str | None = None,
+        engine: str = AUTO,
+        threads: int | None = None,
+        *,
+        one_by_one: bool = False,
+    ) -> None:
         self.file = path = find_model(None if model is None else Path(model))
         if check_model_file(path) != ".onnx":
             raise ModelFileError(f"{path} holds weights alone; predictions need a .onnx file: see `bearcnn export`")
         self.manifest = read_manifest(path)
         self.engine = choose_engine(engine)
-        self._network = self.engine.open(path, self.manifest, threads or usable_cpus())
+        threads = threads or usable_cpus()
+        self._network = self.engine.open(path, self.manifest, threads if one_by_one else 1)
+        self._cores = BoundedSemaphore(1 if one_by_one else threads)
 
     @property
     def regions(self) -> Regions:
@@ -86,22 +100,14 @@ class Predictor:
         paths = expand_paths((str(argument) for argument in arguments), BytesIO())
         return list(predict_photos(self, paths, regions=regions))
 
-    def predict_batches(self, batches: Iterable[tuple[Key, Pixels]]) -> Iterator[tuple[Key, Answers]]:
-        """Answer batches of pictures one by one, each before the next is read.
-
-        A batch comes with a key of the caller, such as the photos' paths, and its answers come with the same key. The
-        caller keeps batches at BATCH_SIZE or below.
-        """
-        size = self.manifest.image_size
-        for key, pixels in batches:
-            if pixels.dtype != np.uint8 or pixels.shape[1:] != (size, size, 3):
-                raise ValueError(f"pixels are {pixels.dtype} {pixels.shape}, not uint8 (n, {size}, {size}, 3)")
-            yield key, self._network.run(pixels)
-
     def predict_pixels(self, pixels: Pixels) -> Answers:
-        """Answer any number of pictures, (n, size, size, 3)."""
-        starts = range(0, max(1, len(pixels)), BATCH_SIZE)
-        return _join(self.predict_batches((start, pixels[start : start + BATCH_SIZE]) for start in starts))
+        """Answer any number of pictures, (n, size, size, 3), in this thread; several threads may do so at a time."""
+        size = self.manifest.image_size
+        if pixels.dtype != np.uint8 or pixels.shape[1:] != (size, size, 3):
+            raise ValueError(f"pixels are {pixels.dtype} {pixels.shape}, not uint8 (n, {size}, {size}, 3)")
+        with self._cores:
+            starts = range(0, max(1, len(pixels)), BATCH_SIZE)
+            return _join(self._network.run(pixels[start : start + BATCH_SIZE]) for start in starts)
 
 
 def predict_rows(
@@ -110,16 +116,16 @@ def predict_rows(
     rows: NDArray[np.integer[Any]],
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Answers:
-    """Answer some rows of a pixel cache (n, size, size, 3), with one batch at a time in memory."""
+    """Answer some rows of a pixel cache (n, size, size, 3), with a few batches at a time in memory."""
 
-    def batches() -> Iterator[tuple[int, Pixels]]:
-        for start in range(0, max(1, len(rows)), BATCH_SIZE):
-            chosen = rows[start : start + BATCH_SIZE]
-            yield start + len(chosen), np.asarray(pixels[chosen])
+    def answer(start: int) -> Answers:
+        return predictor.predict_pixels(np.asarray(pixels[rows[start : start + BATCH_SIZE]]))
 
-    def reported() -> Iterator[tuple[int, Answers]]:
-        for done, answers in predictor.predict_batches(batches()):
-            yield done, answers
+    def reported() -> Iterator[Answers]:
+        done, cores = 0, usable_cpus()
+        for answers in map_ahead(answer, range(0, max(1, len(rows)), BATCH_SIZE), cores, 2 * cores):
+            yield answers
+            done += len(answers[0])
             if on_progress and done:
                 on_progress(done, len(rows))
 
@@ -131,94 +137,73 @@ def predict_photos(
     paths: Iterable[Path],
     *,
     regions: Regions | None = None,
-    batch_size: int = BATCH_SIZE,
     workers: int | None = None,
     on_windows: OnWindows | None = None,
 ) -> Iterator[Prediction]:
     """Yield one prediction for each path, in order; a photo that can't be read gives one with the reason.
 
     A photo of several `regions` (those of the predictor unless given) has the highest probability of them; one of none
-    has probability 0. `workers` threads (one per core unless given) decode photos ahead of the network, as `read_ahead`
-    describes. A thread reads `paths` as well: a single path is answered at once, without waiting for a full batch. An
-    exception of `paths` is raised here. `on_windows` is called for each photo with a picture, before its prediction is
-    yielded.
+    has probability 0. `workers` threads (one per core and one more unless given, while a drive keeps one waiting) read
+    and answer photos, as `map_stream` describes. `on_windows` is called for each photo with a picture, before its
+    prediction is yielded.
     """
     manifest = predictor.manifest
     regions = predictor.regions if regions is None else regions
-    for photos in load_ahead(paths, regions, manifest.image_size, manifest.resize, batch_size, workers):
-        answers = predictor.predict_pixels(stack_pictures(photos, manifest.image_size))
-        start = 0
-        for path, loaded in photos:
-            if isinstance(loaded, PhotoError):
-                yield Prediction(str(path), None, None, str(loaded))
-                continue
-            if not loaded:
-                yield _to_prediction(path, 0.0, manifest)
-                continue
-            probabilities, windows = (each[start : start + len(loaded)] for each in answers)
-            start += len(loaded)
-            best = int(probabilities.argmax())  # the first of equal ones; NaN, where there is one
-            region, pixels = loaded[best]
-            prediction = _to_prediction(path, float(probabilities[best]), manifest, region)
-            if on_windows is not None and prediction.probability is not None:
-                on_windows(path, pixels, prediction.probability, windows[best], region)
-            yield prediction
 
-
-def load_ahead(
-    paths: Iterable[Path],
-    regions: Regions,
-    size: int,
-    resize: ResizeMode,
-    batch_size: int = BATCH_SIZE,
-    workers: int | None = None,
-) -> Iterator[list[tuple[Path, Pictures | PhotoError]]]:
-    """Yield the pictures of photos in order, loaded ahead in threads, in batches of about `batch_size` pictures.
-
-    Memory holds three batches, and a photo for each thread. A photo that can't be read has the reason.
-    """
-
-    def load(path: Path) -> Pictures | PhotoError:
+    def answer(path: Path) -> tuple[Prediction, _Seen | None]:
         try:
-            if regions == WHOLE_FRAMES:
-                return [(WHOLE_FRAME, load_pixels(path, size, resize))]
-            return load_regions(path, regions.of(path), size, resize)
+            pictures = load_pictures(path, regions, manifest.image_size, manifest.resize)
         except PhotoError as error:
-            return error
+            return Prediction(str(path), None, None, str(error)), None
+        if not pictures:
+            return _to_prediction(path, 0.0, manifest), None
+        probabilities, windows = predictor.predict_pixels(np.stack([pixels for _, pixels in pictures]))
+        best = int(probabilities.argmax())  # the first of equal ones; NaN, where there is one
+        region, pixels = pictures[best]
+        prediction = _to_prediction(path, float(probabilities[best]), manifest, region)
+        # Not for the prediction alone: what waits for its turn would hold the picture.
+        return prediction, _Seen(pixels, windows[best], region) if on_windows else None
 
-    workers, most = workers or usable_cpus(), regions.most
-    if most == 1:
-        return read_ahead(paths, load, batch_size, workers)
-    photos = max(1, batch_size // most)
-    return read_ahead(paths, load, photos, workers, ahead=max(2 * photos, workers))
+    for path, (prediction, seen) in map_stream(answer, paths, workers):
+        if on_windows and seen and prediction.probability is not None:
+            on_windows(path, seen.pixels, prediction.probability, seen.windows, seen.region)
+        yield prediction
 
 
-def stack_pictures(photos: Sequence[tuple[Path, Pictures | PhotoError]], size: int) -> Pixels:
-    """Return all pictures of some photos in their order, (n, size, size, 3)."""
-    pictures = [pixels for _, loaded in photos if not isinstance(loaded, PhotoError) for _, pixels in loaded]
-    return np.stack(pictures) if pictures else np.empty((0, size, size, 3), np.uint8)
+class _Seen(NamedTuple):
+    """The picture that decided."""
+
+    pixels: Pixels
+    windows: NDArray[np.float32]
+    region: Region
 
 
-def read_ahead(
-    paths: Iterable[Path], load: Callable[[Path], Loaded], batch_size: int, workers: int, ahead: int | None = None
-) -> Iterator[list[tuple[Path, Loaded]]]:
-    """Load photos in threads while the caller works, and yield them in order, in batches.
+def load_pictures(path: Path, regions: Regions, size: int, resize: ResizeMode) -> Pictures:
+    """Load the pictures of a photo; raises PhotoError if it can't be read."""
+    if regions == WHOLE_FRAMES:
+        return [(WHOLE_FRAME, load_pixels(path, size, resize))]
+    return load_regions(path, regions.of(path), size, resize)
 
-    Beyond the batch that the caller has, `ahead` photos are loaded; unless given, two batches, or two photos for each
-    thread if that is more. A batch is full unless the paths come more slowly than the caller takes the photos. An
-    exception of `load` or `paths` is raised here.
+
+def map_stream(
+    function: Callable[[Path], Result], paths: Iterable[Path], workers: int | None = None
+) -> Iterator[tuple[Path, Result]]:
+    """Yield each path with the result of a function, in order, computed in threads while the caller works.
+
+    A thread reads `paths` as well, at most four for each worker in advance: a path that comes alone is done at once. An
+    exception of `function` or `paths` is raised here, after what came before it.
     """
+    workers = workers or usable_cpus() + 1
 
-    def submit_all() -> Iterator[tuple[Path, Future[Loaded]]]:
+    def submit_all() -> Iterator[tuple[Path, Future[Result]]]:
         with ThreadPoolExecutor(workers) as pool:
             for path in paths:
-                yield path, pool.submit(load, path)
+                yield path, pool.submit(function, path)
 
-    most = ahead or 2 * max(batch_size, workers)
-    batches = batch_stream(submit_all(), lambda: batch_size, most, lambda item: item[1].cancel())
+    batches = batch_stream(submit_all(), lambda: 1, 4 * workers, lambda item: item[1].cancel())
     with closing(batches):
-        for batch in batches:
-            yield [(path, loading.result()) for path, loading in batch]
+        for ((path, result),) in batches:
+            yield path, result.result()
 
 
 def _to_prediction(path: Path, probability: float, manifest: Manifest, region: Region = WHOLE_FRAME) -> Prediction:
@@ -228,6 +213,6 @@ def _to_prediction(path: Path, probability: float, manifest: Manifest, region: R
     return Prediction(str(path), probability, label, None, box=region.box)
 
 
-def _join(batches: Iterable[tuple[object, Answers]]) -> Answers:
-    probabilities, windows = zip(*(answers for _, answers in batches), strict=True)
+def _join(batches: Iterable[Answers]) -> Answers:
+    probabilities, windows = zip(*batches, strict=True)
     return np.concatenate(probabilities), np.concatenate(windows)

@@ -1,7 +1,7 @@
 """Scoring of a model: predictions of a data set's labelled photos, and the pointing game on drawn bears."""
 
-from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from bearcnn.data import OnProgress
 from bearcnn.data.dataset import Dataset
 from bearcnn.data.names import readable
-from bearcnn.data.regions import WHOLE_FRAME, WHOLE_FRAMES, Box, Crops
+from bearcnn.data.regions import WHOLE_FRAME, WHOLE_FRAMES, Box, Crops, Region
 from bearcnn.data.splits import Example, Split
 from bearcnn.data.synthetic.boxes import read_boxes
 from bearcnn.errors import DataError, PhotoError
@@ -23,12 +23,30 @@ from bearcnn.evaluation.predictions import (
 )
 from bearcnn.geometry import ResizeMode
 from bearcnn.inference.engines.base import Pixels
-from bearcnn.inference.predictor import Predictor, load_ahead, predict_rows
+from bearcnn.inference.predictor import Predictor, load_pictures, predict_rows
 from bearcnn.inference.windows import window_centres
+from bearcnn.machine import usable_cpus
 from bearcnn.runs import Run
+from bearcnn.workers import map_ahead
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
 
 _COLOURLESS = 6
 """The largest median difference of a grey photo's channels; the JPEG noise of infrared photos is below it."""
+
+
+class Spread(Protocol):
+    """A `map` that works on several cores."""
+
+    def __call__(self, function: Callable[[Task], Result], tasks: Iterable[Task], /) -> Iterator[Result]:
+        """Call a function for each task, and give the results in the order of the tasks."""
+
+
+def in_threads(function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
+    """Call it in one thread for each core and one more, while a drive keeps one waiting."""
+    workers = usable_cpus() + 1
+    return map_ahead(function, tasks, workers, 2 * workers)
 
 
 def predict_split(
@@ -66,6 +84,7 @@ def answer_best(
     examples: Sequence[Example],
     resize: ResizeMode,
     on_progress: OnProgress | None = None,
+    spread: Spread = in_threads,
 ) -> tuple[NDArray[Any], list[Box | None]]:
     """Return the highest answer to each photo's pictures, (photos,), as `predict_photos` sees them, and their areas.
 
@@ -75,21 +94,25 @@ def answer_best(
         examples: the photos.
         resize: how an area becomes a square.
         on_progress: counts photos.
+        spread: calls the function that reads and answers a photo.
 
     Raises:
         DataError: a photo can't be read any more.
     """
     size, best, areas = dataset.pixels.shape[1], [], []
-    for photos in load_ahead((example.path for example in examples), dataset.regions, size, resize):
-        for path, loaded in photos:
-            if isinstance(loaded, PhotoError):
-                raise DataError(f"{readable(path)} can't be read any more: {loaded}")
-            # Photo by photo: how many are loaded at a time is chance, and torch's last digits depend on it.
-            answers = answer(np.stack([pixels for _, pixels in loaded]))
-            place = int(answers.argmax())
-            best.append(answers[place])
-            region, _ = loaded[place]
-            areas.append(None if region == WHOLE_FRAME else region.area)
+
+    def judge(example: Example) -> tuple[np.floating[Any], Region]:
+        try:
+            pictures = load_pictures(example.path, dataset.regions, size, resize)
+        except PhotoError as error:
+            raise DataError(f"{readable(example.path)} can't be read any more: {error}") from None
+        answers = answer(np.stack([pixels for _, pixels in pictures]))
+        place = int(answers.argmax())
+        return answers[place], pictures[place][0]
+
+    for highest, region in spread(judge, examples):
+        best.append(highest)
+        areas.append(None if region == WHOLE_FRAME else region.area)
         if on_progress:
             on_progress(len(best), len(examples))
     return np.array(best), areas

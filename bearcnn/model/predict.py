@@ -8,29 +8,33 @@ import torch
 from numpy.typing import NDArray
 
 from bearcnn.model.network import BearCNN, bear_logit
+from bearcnn.model.threads import map_batches
+
+BATCH_SIZE = 16
+"""Always the same, so that the last bits are. Small: each thread has a batch in memory."""
 
 
-@torch.no_grad()
 def predict_logits(
-    network: BearCNN,
-    inputs: NDArray[np.uint8] | NDArray[np.float16],
-    rows: NDArray[np.integer[Any]],
-    batch_size: int = 64,
+    network: BearCNN, inputs: NDArray[np.uint8] | NDArray[np.float16], rows: NDArray[np.integer[Any]]
 ) -> NDArray[np.float64]:
     """Compute the log odds of a bear in evaluation mode, on the device that the network is on: (rows,).
+
+    Each batch is computed by one thread: see `map_batches`.
 
     Args:
         network: of any training state; it is in evaluation mode afterwards.
         inputs: pixels uint8 (photos, n, n, 3), or maps of its body (photos, m, m, channels); usually a memory map.
         rows: the photos to answer, as rows of `inputs`.
-        batch_size: photos in memory at a time.
     """
     network.eval()
     device = network.head.weight.device
-    logits = []
-    for start in range(0, len(rows), batch_size):
-        batch = torch.from_numpy(np.asarray(inputs[rows[start : start + batch_size]])).permute(0, 3, 1, 2).to(device)
-        logits.append(bear_logit(network(batch), network.output_classes).double().cpu().numpy())
+
+    @torch.no_grad()
+    def compute(start: int) -> NDArray[np.float64]:
+        batch = torch.from_numpy(np.asarray(inputs[rows[start : start + BATCH_SIZE]])).permute(0, 3, 1, 2).to(device)
+        return np.asarray(bear_logit(network(batch), network.output_classes).double().cpu().numpy())
+
+    logits = list(map_batches(compute, range(0, len(rows), BATCH_SIZE)))
     return np.concatenate(logits) if logits else np.zeros(0)
 
 

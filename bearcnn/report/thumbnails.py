@@ -16,7 +16,7 @@ from bearcnn.data.regions import Box, Region
 from bearcnn.errors import ModelFileError, PhotoError
 from bearcnn.evaluation.predictions import LabelledPrediction
 from bearcnn.geometry import ResizeMode
-from bearcnn.inference.predictor import Predictor
+from bearcnn.inference.predictor import Predictor, predict_rows
 from bearcnn.machine import usable_cpus
 from bearcnn.workers import map_in_threads
 
@@ -52,7 +52,7 @@ def make_thumbnails(photos: Sequence[LabelledPrediction], root: Path, model: Pat
             continue
         pictures[number] = _jpeg(small)
         pixels.append(seen)
-    windows = iter(predictor.predict_pixels(np.stack(pixels))[1]) if pixels else iter(())
+    windows = iter(predict_rows(predictor, np.stack(pixels), np.arange(len(pixels)))[1]) if pixels else iter(())
     return [
         _lay_over(photo, pictures[number], next(windows)) if number in pictures else Thumbnail(photo, "", "", None)
         for number, photo in enumerate(photos)

@@ -77,7 +77,7 @@ def run_trial(
         predictions: dict[str, NDArray[np.float32]] = {}
         inputs = network_inputs(network, dataset, trial.config)
         for split, (rows, labels) in _splits(dataset).items():
-            predictions[split] = _predict(network, inputs, rows, 2 * trial.config.train.batch_size)
+            predictions[split] = _predict(network, inputs, rows)
             if split != "test":  # stored, not scored: only the chosen setting's test score is ever computed
                 scores[split] = _score(labels, predictions[split])
         best = state.records[state.best_epoch - 1] if state.best_epoch else state.records[-1]
@@ -117,10 +117,10 @@ def _time_epoch(config: Config, dataset: Dataset, network: BearCNN, seconds: flo
     with learner.no_logging():
         learner.fit(1000)  # the stopwatch ends it
     rows, _ = dataset.arrays("valid")
-    batch = min(len(rows), 2 * config.train.batch_size)
+    timed = rows[: 2 * config.train.batch_size]
     start = time.perf_counter()
-    _predict(network, network_inputs(network, dataset, config), rows[:batch], batch)
-    photo = (time.perf_counter() - start) / batch
+    _predict(network, network_inputs(network, dataset, config), timed)
+    photo = (time.perf_counter() - start) / len(timed)
     return len(learner.dls.train) * stopwatch.step + len(rows) * photo, photo
 
 
@@ -184,13 +184,10 @@ def choose_evenly(labels: NDArray[np.int64], count: int) -> NDArray[np.int64]:
 
 
 def _predict(
-    network: BearCNN,
-    inputs: NDArray[np.uint8] | NDArray[np.float16],
-    rows: NDArray[np.int64],
-    batch_size: int,
+    network: BearCNN, inputs: NDArray[np.uint8] | NDArray[np.float16], rows: NDArray[np.int64]
 ) -> NDArray[np.float32]:
     """Predict the probability of a bear in some rows of the network's inputs: (photos,)."""
-    logits = predict_logits(network, inputs, rows, batch_size)
+    logits = predict_logits(network, inputs, rows)
     return np.asarray(torch.from_numpy(logits).sigmoid().float())
 
 

@@ -15,10 +15,12 @@ from bearcnn.data.splits import FOLDS
 from bearcnn.evaluation.metrics import score
 from bearcnn.evaluation.predictions import as_arrays, read_predictions, write_predictions
 from bearcnn.inference.score import answer_best, label_predictions
-from bearcnn.model.predict import logits_of
+from bearcnn.model.predict import logits_of, predict_logits
+from bearcnn.model.threads import map_batches
 from bearcnn.reporter import SILENT, Reporter
 from bearcnn.runs import EpochRecord, Run
 from bearcnn.training.fit import Callbacks, fit_whole
+from bearcnn.training.maps import network_inputs
 from bearcnn.training.replicas import ReplicaPool
 
 
@@ -62,15 +64,15 @@ def _judge(
     fold: Run, config: Config, dataset: Dataset, cbs: Callbacks, reporter: Reporter, pool: ReplicaPool | None
 ) -> None:
     """Train a fold's network, and write its answers to its validation photos."""
-    learner = fit_whole(fold, config, dataset, cbs=cbs, reporter=reporter, pool=pool).learner
+    # Of the last epoch, which is the one that is kept.
+    network = fit_whole(fold, config, dataset, cbs=cbs, reporter=reporter, pool=pool).learner.model
     photos = dataset.select("valid")
     if dataset.regions == WHOLE_FRAMES:
-        with learner.no_bar(), learner.no_logging():
-            probabilities, _ = learner.get_preds(ds_idx=1)  # of the last epoch, which is the one that is kept
-        answers, areas = probabilities[:, 1].double().tolist(), None
+        rows, _ = dataset.arrays("valid")
+        logits, areas = predict_logits(network, network_inputs(network, dataset, config), rows), None
     else:
-        logits, areas = answer_best(logits_of(learner.model), dataset, photos, config.data.resize)
-        answers = torch.from_numpy(logits).sigmoid().tolist()
+        logits, areas = answer_best(logits_of(network), dataset, photos, config.data.resize, spread=map_batches)
+    answers = torch.from_numpy(logits).sigmoid().tolist()
     write_predictions(fold, label_predictions(dataset, photos, FOLDS, answers, areas))
     shutil.rmtree(fold.checkpoints)
     fold.dataset_file.unlink(missing_ok=True)

@@ -9,9 +9,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,6 +35,7 @@ from bearcnn.data.dataset import Dataset
 from bearcnn.errors import DataError
 from bearcnn.model.bodies import SMALL_BATCH, PretrainedBody, fast_copy
 from bearcnn.model.network import BearCNN
+from bearcnn.model.threads import map_batches
 from bearcnn.reporter import OnMaps
 from bearcnn.training.augment import Variations, augment_batch
 
@@ -232,24 +231,9 @@ def _produce(
         return np.asarray(stacked.half().cpu().contiguous().numpy())
 
     batches = [missing[start : start + SMALL_BATCH] for start in range(0, len(missing), SMALL_BATCH)]
-    before = torch.get_num_threads()
-    # One thread for each batch, and as many batches at a time as torch has threads: none waits for another.
-    executor = ThreadPoolExecutor(before, initializer=torch.set_num_threads, initargs=(1,))
-    try:
-        ahead: deque[tuple[list[int], Future[Maps]]] = deque()
-        for batch in batches:
-            ahead.append((batch, executor.submit(compute, batch)))
-            if len(ahead) > 2 * before:
-                yield from _wait_for(*ahead.popleft())
-        while ahead:
-            yield from _wait_for(*ahead.popleft())
-    finally:
-        executor.shutdown(cancel_futures=True)
-        torch.set_num_threads(before)
-
-
-def _wait_for(batch: list[int], computed: "Future[Maps]") -> Iterator[tuple[int, Maps]]:
-    yield from zip(batch, computed.result(), strict=True)
+    with contextlib.closing(map_batches(compute, batches)) as computed:
+        for batch, maps in zip(batches, computed, strict=True):
+            yield from zip(batch, maps, strict=True)
 
 
 def _find_known(folder: Path, wanted: Index, views: Views) -> dict[str, Maps]:

@@ -105,7 +105,7 @@ def test_the_contact_sheet_lists_what_is_drawn_also_after_an_interruption(tmp_pa
     predictor = Predictor(write_model(tmp_path / "model.onnx"))
     paths = [photo(tmp_path / "card" / name, grey) for name, grey in (("a.jpg", 10), ("b #1.jpg", 250), ("c.jpg", 99))]
     with pytest.raises(KeyboardInterrupt), HeatmapFolder(tmp_path / "drawn", predictor.manifest, tmp_path) as folder:
-        for number, _ in enumerate(predict_photos(predictor, paths, on_windows=folder, batch_size=1)):
+        for number, _ in enumerate(predict_photos(predictor, paths, on_windows=folder)):
             if number == 1:
                 raise KeyboardInterrupt
     text = (tmp_path / "drawn" / "index.html").read_text()

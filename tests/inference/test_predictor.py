@@ -6,6 +6,7 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from safetensors.numpy import save_file
 import bearcnn
 from bearcnn.data.photos import load_pixels
 from bearcnn.errors import DataError, ModelFileError
+from bearcnn.inference.engines.base import Answers
 from bearcnn.inference.prediction import Prediction
 from bearcnn.inference.predictor import BATCH_SIZE, Predictor, predict_photos, predict_rows
 from bearcnn.manifest import safetensors_metadata, stamp_onnx
@@ -105,18 +107,27 @@ def test_no_rows_get_no_answers(predictor: Predictor) -> None:
     assert (probability.shape, windows.shape) == ((0,), (0, 4, 4))
 
 
-def test_a_batch_is_answered_before_the_next_is_asked_for(predictor: Predictor) -> None:
-    asked: list[str] = []
+@pytest.mark.parametrize("one_by_one", [False, True])
+def test_threads_change_no_answer_and_are_no_more_than_asked_for(tmp_path: Path, one_by_one: bool) -> None:
+    file, pixels = write_model(tmp_path / "model.onnx"), random_pixels(64)
+    expected = Predictor(file, threads=1).predict_pixels(pixels)
+    predictor = Predictor(file, threads=3, one_by_one=one_by_one)
+    run, busy, most = predictor._network.run, [], []
 
-    def batches() -> Iterator[tuple[str, np.ndarray]]:
-        for name, n in (("first", 3), ("none", 0), ("last", 1)):
-            asked.append(name)
-            yield name, random_pixels(n)
+    def counted(batch: np.ndarray) -> Answers:
+        busy.append(1)
+        most.append(len(busy))
+        time.sleep(0.002)  # the chance to meet others
+        answers = run(batch)
+        busy.pop()
+        return answers
 
-    for key, (probability, _) in predictor.predict_batches(batches()):
-        assert asked[-1] == key
-        assert len(probability) == {"first": 3, "none": 0, "last": 1}[key]
-    assert asked == ["first", "none", "last"]
+    predictor._network.run = counted  # type: ignore[method-assign]
+    with ThreadPoolExecutor(8) as pool:
+        for probability, windows in pool.map(predictor.predict_pixels, [pixels] * 8):
+            assert probability.tobytes() == expected[0].tobytes()
+            assert windows.tobytes() == expected[1].tobytes()
+    assert max(most) == (1 if one_by_one else 3)
 
 
 # Photos
@@ -128,25 +139,23 @@ def test_photos_are_answered_in_the_order_they_were_named(predictor: Predictor, 
         save_photo(tmp_path / f"{i:02}.png", grey=i * 4, size=(1500, 1500) if i % 3 == 0 else (8, 8)) for i in range(50)
     ]
     paths.reverse()
-    predictions = list(predict_photos(predictor, paths, batch_size=4, workers=3))
+    predictions = list(predict_photos(predictor, paths, workers=3))
     assert [prediction.path for prediction in predictions] == [str(path) for path in paths]
     expected = [float(brightness(np.full((1, 16, 16, 3), i * 4, np.uint8))[0]) for i in range(50)][::-1]
     assert [prediction.probability for prediction in predictions] == pytest.approx(expected, abs=1e-6)
     assert [prediction.label for prediction in predictions] == ["bright" if p >= 0.5 else "dark" for p in expected]
 
 
-@given(st.integers(1, 9), st.integers(1, 4), st.lists(st.integers(0, 9), max_size=25))
+@given(st.integers(1, 4), st.lists(st.integers(0, 9), max_size=25))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=25)
-def test_batches_and_workers_change_no_answer(
-    predictor: Predictor, tmp_path: Path, batch_size: int, workers: int, photos: list[int]
-) -> None:
+def test_workers_change_no_answer(predictor: Predictor, tmp_path: Path, workers: int, photos: list[int]) -> None:
     paths = [tmp_path / f"{i}.png" for i in range(10)]
     if not paths[0].exists():
         for i, path in enumerate(paths[:8]):  # two are missing
             Image.fromarray(random_pixels(1, 20 + i)[0]).save(path)
     chosen = [paths[i] for i in photos]
     one_by_one = [prediction for path in chosen for prediction in predict_photos(predictor, [path])]
-    assert list(predict_photos(predictor, chosen, batch_size=batch_size, workers=workers)) == one_by_one
+    assert list(predict_photos(predictor, chosen, workers=workers)) == one_by_one
 
 
 def test_photos_are_prepared_as_in_training(tmp_path: Path) -> None:
@@ -169,7 +178,7 @@ def test_a_bad_photo_is_a_row_with_its_reason_and_the_others_are_answered(predic
     (tmp_path / "empty.jpg").touch()
     (tmp_path / "folder").mkdir()
     names = ["good.jpg", "truncated.jpg", "letter.jpg", "missing.jpg", "empty.jpg", "folder", "nul\0.jpg", "good.jpg"]
-    predictions = list(predict_photos(predictor, [tmp_path / name for name in names], batch_size=3))
+    predictions = list(predict_photos(predictor, [tmp_path / name for name in names]))
     assert [Path(prediction.path).name for prediction in predictions] == names
     assert [prediction.error for prediction in predictions] == [
         None,
@@ -207,7 +216,7 @@ def test_no_photos_give_no_predictions(predictor: Predictor) -> None:
     assert list(predict_photos(predictor, [])) == []
 
 
-def test_paths_are_read_only_a_few_batches_ahead(predictor: Predictor, tmp_path: Path) -> None:
+def test_only_a_few_paths_are_read_ahead(predictor: Predictor, tmp_path: Path) -> None:
     photo = save_photo(tmp_path / "photo.png")
     read = 0
 
@@ -217,17 +226,17 @@ def test_paths_are_read_only_a_few_batches_ahead(predictor: Predictor, tmp_path:
             read += 1
             yield photo
 
-    predictions = predict_photos(predictor, endless(), batch_size=8, workers=2)
+    predictions = predict_photos(predictor, endless(), workers=2)
     for answered in range(1, 101):
         assert next(predictions).error is None
         time.sleep(0.001)  # the chance to read on without end
-        assert read <= answered + 3 * 8 + 1
+        assert read <= answered + 4 * 2 + 1
     predictions.close()
     deadline = time.monotonic() + 10
     while any(thread.name == "read-ahead" for thread in threading.enumerate()):
         assert time.monotonic() < deadline, "the reading thread goes on after its reader has left"
         time.sleep(0.01)
-    assert read <= 100 + 3 * 8 + 2
+    assert read <= 100 + 4 * 2 + 2
 
 
 def test_ten_times_the_photos_need_no_more_memory(predictor: Predictor, tmp_path: Path) -> None:

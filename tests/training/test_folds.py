@@ -74,7 +74,8 @@ def test_each_photo_is_judged_once_by_a_network_that_was_not_trained_on_it(valid
     with learner.no_bar(), learner.no_logging():
         learner.fit_one_cycle(2)
         answers, _ = learner.get_preds(ds_idx=1)
-    assert [prediction.probability for prediction in read_predictions(run.fold(2))] == answers[:, 1].tolist()
+    kept = [prediction.probability for prediction in read_predictions(run.fold(2))]
+    assert kept == pytest.approx(answers[:, 1].tolist(), abs=1e-6)  # in batches of another size
 
 
 def test_the_model_is_trained_on_all_of_them(validated):

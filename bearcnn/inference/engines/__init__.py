@@ -66,7 +66,7 @@ class Choice(NamedTuple):
     """For AUTO, the engines before it and the reason against each; empty if it is the first."""
 
     def open(self, file: Path, manifest: "Manifest", threads: int) -> "Engine":
-        """Open a model file with this engine, to compute on so many cores.
+        """Open a model file with this engine, to compute each batch with so many threads.
 
         Raises:
             ModelFileError: the engine can't compute this file, or the file is damaged.

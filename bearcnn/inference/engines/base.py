@@ -20,7 +20,7 @@ class Engine(Protocol):
     """An opened model file."""
 
     def run(self, pixels: Pixels) -> Answers:
-        """Answer a batch of pictures of the manifest's size; it may be empty."""
+        """Answer a batch of pictures of the manifest's size; it may be empty. Several threads may ask at a time."""
 
 
 def explain_mismatch(found: str) -> str:

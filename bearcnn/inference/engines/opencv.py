@@ -5,6 +5,7 @@ integers are refused: versions before 5 fail on them, and 5.0.0 gives other answ
 """
 
 from pathlib import Path
+from queue import Empty, SimpleQueue
 
 import cv2
 import numpy as np
@@ -29,9 +30,10 @@ class OpenCvEngine:
             )
         cv2.setNumThreads(threads)
         size = manifest.image_size
+        self._idle: SimpleQueue[cv2.dnn.Net] = SimpleQueue()
         try:
             # From bytes: OpenCV can't open every name of a file.
-            self._network = cv2.dnn.readNetFromONNX(np.frombuffer(file.read_bytes(), np.uint8))
+            self._content = np.frombuffer(file.read_bytes(), np.uint8)
             probability, windows = self._answer(np.zeros((1, size, size, 3), np.uint8))
         except cv2.error as error:
             raise ModelFileError(
@@ -51,8 +53,14 @@ class OpenCvEngine:
         return probability, windows
 
     def _answer(self, picture: Pixels) -> Answers:
-        self._network.setInput(picture, INPUT)
-        probability, windows = (np.asarray(output, np.float32) for output in self._network.forward(OUTPUTS))
+        # A network can't answer two threads at a time: each takes an idle one, or else opens another.
+        try:
+            network = self._idle.get_nowait()
+        except Empty:
+            network = cv2.dnn.readNetFromONNX(self._content)
+        network.setInput(picture, INPUT)
+        probability, windows = (np.array(output, np.float32) for output in network.forward(OUTPUTS))
+        self._idle.put(network)
         return probability, windows
 
 

@@ -1,5 +1,7 @@
 """OpenCV against ONNX Runtime, on networks of every shape that can be configured."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -30,9 +32,10 @@ def export(folder, subclasses=((0, ""), (1, "")), **options):
 def assert_same_answers(file, rng):
     pixels = rng.integers(0, 256, (5, SIZE, SIZE, 3), dtype=np.uint8)
     expected = Predictor(file, "onnxruntime").predict_pixels(pixels)
-    predictor = Predictor(file, "opencv")
-    for _ in range(2):  # an engine that reuses its memory must not change what it gave before
-        found = predictor.predict_pixels(pixels)
+    predictor = Predictor(file, "opencv", threads=2)
+    with ThreadPoolExecutor(4) as pool:  # an engine that reuses its memory must not change what it gave others
+        together = list(pool.map(predictor.predict_pixels, [pixels] * 4))
+    for found in together:
         for ours, wanted in zip(found, expected, strict=True):
             assert ours.dtype == wanted.dtype
             np.testing.assert_allclose(ours, wanted, atol=1e-5)
