@@ -30,7 +30,7 @@ from bearcnn.data.dataset import Dataset
 from bearcnn.data.photos import load_pixels, resize_photo
 from bearcnn.data.splits import Example, Split
 from bearcnn.geometry import ResizeMode
-from bearcnn.training.augment import augment_batch, shrink
+from bearcnn.training.augment import augment_batch, draw_views, shrink
 from bearcnn.training.maps import Maps
 
 Photo = Example | Path | str | bytes | Image.Image | NDArray[np.uint8]
@@ -237,9 +237,7 @@ class PixelLoader(DataLoader):
         if self.trains:
             assert self.augment is not None
             random = np.random.default_rng([self.seed, self.epoch, number])
-            views += random.uniform(size=len(chosen)) < self.augment.flip
-            if maps.shape[1] > 2:
-                views += 2 * random.integers(maps.shape[1] // 2, size=len(chosen))
+            views = draw_views(len(chosen), maps.shape[1], self.augment, random)
         return maps[data.rows[chosen], views]
 
     def one_batch(self) -> tuple[Tensor, ...]:
