@@ -21,6 +21,7 @@ from bearcnn.runs import Run, create_run
 from bearcnn.training.callbacks import CountBatches, EarlyStopping, EpochMetrics, SaveCheckpoint
 from bearcnn.training.checkpoint import TrainingState, best_file, last_file, read_checkpoint
 from bearcnn.training.learner import build_learner, build_network, stage_rates, unfreeze
+from bearcnn.training.precision import restore_scaler
 
 Callbacks = Sequence[Callback]
 """Callbacks for a Learner besides its own."""
@@ -78,6 +79,7 @@ def fit(
     if checkpoint:
         checkpoint.restore_model(learner.model)
         checkpoint.restore_optimizer(learner.opt)
+        restore_scaler(learner, state.loss_scale)
     interrupted = _fit_phase(run, config, state, learner, reporter)
     if config.train.unfreeze and not state.unfrozen and not interrupted:
         _check_reached(run, config, state, interrupted)
