@@ -74,8 +74,8 @@ CEILING = """
 import json, sys, time
 from bearcnn.config import load_config
 from bearcnn.data.dataset import Dataset
-from bearcnn.training.callbacks import BFloat16Blocks
 from bearcnn.training.learner import build_learner
+from bearcnn.training.precision import BFloat16Blocks
 seconds, *settings = sys.argv[1:]
 config = load_config(None, settings)
 learner = build_learner(config, Dataset.from_config(config.data))
@@ -127,6 +127,31 @@ def main() -> None:
 
 
 def _measure(size: int, data: Path, folder: Path, options: Namespace) -> None:
+    samples, speeds = measure_sides(size, data, folder, options)
+    theirs, ours, limit = speeds
+    lines = [f"{side:13} {middle(speeds[side], 'images/s', 0)}" for side in speeds]
+    lines.append(f"bearcnn trains {ratios(speeds[ours], speeds[theirs])} as fast as plain fastai")
+    lines.append(f"bearcnn reaches {share(speeds[ours], speeds[limit])} of the ceiling")
+    first = {side: [sample.values["first_epoch"] for sample in samples[side]] for side in (theirs, ours)}
+    lines.append(f"first epoch, validation too: plain fastai {middle(first[theirs], 's')}")
+    lines.append(f"first epoch with filling the cache: bearcnn {middle(first[ours], 's')}")
+    lines.append(f"bearcnn is {ratios(first[theirs], first[ours])} as fast in it")
+    kind = "camera photos" if options.camera else "small photos"
+    name = f"training_speed-{'camera' if options.camera else 'small'}-{size}"
+    given = {key: str(value) for key, value in vars(options).items()}
+    finish(
+        f"training at {size} px, {options.photos} {kind}, batch size {options.batch_size}",
+        options.out / f"{name}.json",
+        lines,
+        samples,
+        options=given,
+    )
+
+
+def measure_sides(
+    size: int, data: Path, folder: Path, options: Namespace
+) -> tuple[dict[str, list[Sample]], dict[str, list[float]]]:
+    """Measure plain fastai, bearcnn and the ceiling in turn, in this order: samples, and images per second."""
     # One size throughout: this compares the speed, not the recipe.
     sizes = (
         f"data.image_size={size}",
@@ -149,24 +174,7 @@ def _measure(size: int, data: Path, folder: Path, options: Namespace) -> None:
     speeds = {
         side: [_later(sample.values["images_per_second"], side) for sample in found] for side, found in samples.items()
     }
-    theirs, ours, limit = speeds
-    lines = [f"{side:13} {middle(speeds[side], 'images/s', 0)}" for side in speeds]
-    lines.append(f"bearcnn trains {ratios(speeds[ours], speeds[theirs])} as fast as plain fastai")
-    lines.append(f"bearcnn reaches {share(speeds[ours], speeds[limit])} of the ceiling")
-    first = {side: [sample.values["first_epoch"] for sample in samples[side]] for side in (theirs, ours)}
-    lines.append(f"first epoch, validation too: plain fastai {middle(first[theirs], 's')}")
-    lines.append(f"first epoch with filling the cache: bearcnn {middle(first[ours], 's')}")
-    lines.append(f"bearcnn is {ratios(first[theirs], first[ours])} as fast in it")
-    kind = "camera photos" if options.camera else "small photos"
-    name = f"training_speed-{'camera' if options.camera else 'small'}-{size}"
-    given = {key: str(value) for key, value in vars(options).items()}
-    finish(
-        f"training at {size} px, {options.photos} {kind}, batch size {options.batch_size}",
-        options.out / f"{name}.json",
-        lines,
-        samples,
-        options=given,
-    )
+    return samples, speeds
 
 
 def _later(speeds: list[float], side: str) -> float:
