@@ -21,7 +21,7 @@ from bearcnn.training.device_augment import pack_variations, shrink_on_device, v
 MEMORY_SHARE = 0.5
 """The part of the device's free memory that photos may take; the network's maps and gradients need the rest."""
 
-_DRAWN_AHEAD = 64  # batches whose variations are sent together
+_DRAWN_AHEAD = 64  # batches, at most, whose variations are sent together
 _CHUNK = 2**26  # bytes that are copied at a time: the photos of a large data set don't fit into the processor's memory
 
 
@@ -74,8 +74,9 @@ class DeviceLoader(PixelLoader):
         """Yield the batches, each made on the device."""
         order = np.fromiter(samples, np.int64)
         places = self._send(torch.from_numpy(order))
-        for first in range(0, len(self), _DRAWN_AHEAD):
-            numbers = range(first, min(first + _DRAWN_AHEAD, len(self)))
+        first, ahead = 0, 1  # the device waits for the first batch: it is drawn alone
+        while first < len(self):
+            numbers = range(first, min(first + ahead, len(self)))
             drawn = self._draw(len(order), numbers) if self.trains else None
             for number in numbers:
                 start = (number - first) * self.bs
@@ -83,6 +84,7 @@ class DeviceLoader(PixelLoader):
                     places[number * self.bs : (number + 1) * self.bs],
                     None if drawn is None else drawn[start : start + self.bs],
                 )
+            first, ahead = numbers.stop, min(2 * ahead, _DRAWN_AHEAD)
 
     def _draw(self, photos: int, numbers: range) -> Tensor:
         """Draw what varies the photos of some batches, and send it: a row for each photo, in the order of batches."""
