@@ -19,7 +19,7 @@ from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
-from load import add_busy, alternate_beside, name_of, print_slowdowns, words_of
+from load import Beside, add_busy, alternate_beside, name_of, print_slowdowns, words_of
 from measure import (
     Sample,
     arguments,
@@ -73,8 +73,8 @@ CEILING = """
 import json, sys, time
 from bearcnn.config import load_config
 from bearcnn.data.dataset import Dataset
-from bearcnn.training.callbacks import BFloat16Blocks
 from bearcnn.training.learner import build_learner
+from bearcnn.training.precision import BFloat16Blocks
 seconds, *settings = sys.argv[1:]
 config = load_config(None, settings)
 learner = build_learner(config, Dataset.from_config(config.data))
@@ -127,6 +127,14 @@ def main() -> None:
 
 
 def _measure(size: int, data: Path, folder: Path, options: Namespace) -> None:
+    found = measure_sides(size, data, folder, options)
+    for load, samples in found.items():
+        _compare(size, load, samples, options)
+    print_slowdowns(found)
+
+
+def measure_sides(size: int, data: Path, folder: Path, options: Namespace) -> Beside:
+    """Measure plain fastai, bearcnn and the ceiling in turn, in this order, beside each load."""
     # One size throughout: this compares the speed, not the recipe.
     sizes = (
         f"data.image_size={size}",
@@ -137,7 +145,7 @@ def _measure(size: int, data: Path, folder: Path, options: Namespace) -> None:
     settings = [*NETWORK, *sizes, *options.set]
     plain = (data, size, options.batch_size, options.epochs, options.workers, *NETWORK)
     ceiling = (options.seconds, f"data.path={data}", *settings)
-    found = alternate_beside(
+    return alternate_beside(
         {
             "plain fastai": lambda: time_script(PLAIN_FASTAI, *plain),
             "bearcnn": lambda: _train_bearcnn(data, folder, settings),
@@ -147,15 +155,17 @@ def _measure(size: int, data: Path, folder: Path, options: Namespace) -> None:
         options.busy,
         warm_up=False,  # the first epoch is the warm-up
     )
-    for load, samples in found.items():
-        _compare(size, load, samples, options)
-    print_slowdowns(found)
+
+
+def speeds_of(samples: dict[str, list[Sample]]) -> dict[str, list[float]]:
+    """Compute each side's images per second, without its first epoch."""
+    return {
+        side: [_later(sample.values["images_per_second"], side) for sample in found] for side, found in samples.items()
+    }
 
 
 def _compare(size: int, load: int, samples: dict[str, list[Sample]], options: Namespace) -> None:
-    speeds = {
-        side: [_later(sample.values["images_per_second"], side) for sample in found] for side, found in samples.items()
-    }
+    speeds = speeds_of(samples)
     theirs, ours, limit = speeds
     lines = [f"{side:13} {middle(speeds[side], 'images/s', 0)}" for side in speeds]
     lines.append(f"bearcnn trains {ratios(speeds[ours], speeds[theirs])} as fast as plain fastai")

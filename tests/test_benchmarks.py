@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from bearcnn.data.dataset import Dataset
 from bearcnn.data.photos import load_pixels
@@ -37,8 +38,8 @@ def run(name: str, *arguments: object) -> str:
 
 def test_every_benchmark_is_known() -> None:
     assert set(COMMANDS) == {
-        "busy", "cluster_predict", "cold_predict", "edge", "folder_predict", "import_time", "memory", "predict_memory",
-        "pretrained", "recipe",
+        "busy", "cluster_predict", "cold_predict", "edge", "folder_predict", "gpu", "import_time", "memory",
+        "predict_memory", "pretrained", "recipe",
         "sweep_speed", "time_to_quality", "training_speed", "versions", "window_hits",
     }  # fmt: skip
 
@@ -233,6 +234,18 @@ def test_training_speed_from_end_to_end(photos: Path, tmp_path: Path) -> None:
     kept = json.loads((tmp_path / "training_speed-small-16.json").read_text())
     assert set(kept["samples"]) == {"plain fastai", "bearcnn", "ceiling"}
     assert len(kept["samples"]["bearcnn"][0]["values"]["images_per_second"]) == 2
+
+
+def test_a_gpu_is_measured_only_where_there_is_one(photos: Path, tmp_path: Path) -> None:
+    few = ("--size", 16, "--photos", 32, "--batch-size", 8, "--epochs", 2, "--rounds", 1, "--seconds", 0.1)
+    if torch.cuda.is_available():
+        said = run("gpu", "--data", photos, *few, "--workers", 0, "--out", tmp_path)
+        assert "as fast as plain fastai" in said and "of the network fed from memory" in said
+        return
+    command = [sys.executable, str(BENCHMARKS / "gpu.py"), *map(str, few)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == "torch finds no CUDA GPU here: nothing was measured\n"
 
 
 @slow

@@ -1,4 +1,4 @@
-"""Random augmentation of photos, a batch at a time."""
+"""Random augmentation of photos, a batch at a time: what is drawn for each photo, and how OpenCV applies it."""
 
 import math
 from dataclasses import dataclass
@@ -10,41 +10,53 @@ from numpy.typing import NDArray
 from bearcnn.config import AugmentConfig
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Variations:
-    """The random variation of each photo of a batch.
+    """What is drawn for each photo of a batch, whatever applies it.
 
     Args:
-        affine: maps from the new photo to the old one, in coordinates of -1 to 1, (batch, 2, 3).
-        contrasts: factors around the photo's own mean, (batch,).
-        brightnesses: sums, as shares of white, (batch,).
+        maps: affine maps from the new photo to the old one, in coordinates of -1 to 1, (count, 2, 3).
+        contrasts: factors around the photo's own mean, (count,).
+        brightnesses: sums, as shares of the brightest value, (count,).
     """
 
-    affine: NDArray[np.float64]
+    maps: NDArray[np.float64]
     contrasts: NDArray[np.float64]
     brightnesses: NDArray[np.float64]
 
     @classmethod
     def draw(cls, count: int, config: AugmentConfig, random: np.random.Generator) -> "Variations":
-        """Draw the variations of `count` photos."""
+        """Draw the variations of a batch of `count` photos."""
         return cls(_affine_maps(count, config, random), *_light(count, config, random))
 
-    def select(self, places: NDArray[np.int64]) -> "Variations":
-        """Select those of some photos of the batch."""
-        return Variations(self.affine[places], self.contrasts[places], self.brightnesses[places])
+    def __len__(self) -> int:
+        return len(self.maps)
+
+    def __getitem__(self, photos: slice | NDArray[np.int64]) -> "Variations":
+        """Return the variations of some photos of the batch."""
+        return Variations(self.maps[photos], self.contrasts[photos], self.brightnesses[photos])
 
 
-def augment_batch(photos: NDArray[np.uint8], size: int, variations: Variations) -> NDArray[np.uint8]:
-    """Vary a batch: uint8 (batch, n, n, 3) to uint8 (batch, size, size, 3).
+def augment_batch(
+    photos: NDArray[np.uint8],
+    size: int,
+    config: AugmentConfig,
+    random: np.random.Generator,
+) -> NDArray[np.uint8]:
+    """Augment a batch: uint8 (batch, n, n, 3) to uint8 (batch, size, size, 3)."""
+    return apply_variations(photos, size, Variations.draw(len(photos), config, random))
+
+
+def apply_variations(photos: NDArray[np.uint8], size: int, variations: Variations) -> NDArray[np.uint8]:
+    """Vary each photo as drawn: uint8 (batch, n, n, 3) to uint8 (batch, size, size, 3).
 
     Crop, stretch, rotation, flip and the new size are one affine map, with a single resampling; the photo is mirrored
-    at its border. Then come brightness (a sum) and contrast (a factor around the photo's own mean). OpenCV is 7 times
-    as fast as torch's `affine_grid` and `grid_sample`, which took a quarter of a training step.
+    at its border. Then come brightness (a sum) and contrast (a factor around the photo's own mean). On a processor
+    OpenCV is 7 times as fast as torch's `affine_grid` and `grid_sample`, which took a quarter of a training step.
     """
-    count, old = photos.shape[:2]
-    # Linear interpolation reads 2 x 2 pixels: it would skip some pixels of a photo more than twice as large.
-    old //= max(old // size, 1)
-    maps = _in_pixels(variations.affine, old, size)
+    count = len(photos)
+    old = side_to_sample(photos.shape[1], size)
+    maps = _in_pixels(variations.maps, old, size)
     varied = np.empty((count, size, size, 3), np.uint8)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
@@ -52,10 +64,26 @@ def augment_batch(photos: NDArray[np.uint8], size: int, variations: Variations) 
         result, contrast = varied[number], variations.contrasts[number]
         cv2.warpAffine(shrink(photos[number], old), maps[number], (size, size), result, flags, cv2.BORDER_REFLECT)
         mean = sum(cv2.mean(result)) / 3
+        shift = (1 - contrast) * mean + 255 * variations.brightnesses[number]
         # A sum with nothing: OpenCV's only a x + b that clips at 0 and at 255.
-        brightness = 255 * variations.brightnesses[number]
-        cv2.addWeighted(result, contrast, result, 0, (1 - contrast) * mean + brightness, result)
+        cv2.addWeighted(result, contrast, result, 0, shift, result)
     return varied
+
+
+def draw_views(count: int, views: int, config: AugmentConfig, random: np.random.Generator) -> NDArray[np.int64]:
+    """Draw which of its views with maps each photo of a batch shows: upright or mirrored, and which variation."""
+    drawn = (random.uniform(size=count) < config.flip).astype(np.int64)
+    if views > 2:
+        drawn += 2 * random.integers(views // 2, size=count)
+    return drawn
+
+
+def side_to_sample(side: int, size: int) -> int:
+    """Return the side that a photo is shrunk to before it is sampled at `size`.
+
+    Linear interpolation reads 2 x 2 pixels: it would skip some pixels of a photo more than twice as large.
+    """
+    return side // max(side // size, 1)
 
 
 def shrink(photo: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""fastai callbacks: seeds, precision, scores, checkpoints, early stopping.
+"""fastai callbacks: seeds, scores, checkpoints, early stopping.
 
 A resumed fit still calls `after_epoch` for the epochs that it skips (fastai issue 3780): callbacks at an epoch's end
 check `is_skipped` first.
@@ -8,7 +8,6 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import torch
 from fastai.callback.core import Callback, CancelFitException
@@ -17,9 +16,13 @@ from torch import Tensor
 from bearcnn.config import LAST_EPOCH, Config, Monitor
 from bearcnn.evaluation.metrics import score
 from bearcnn.machine import seconds_without_core
-from bearcnn.model.network import BearCNN, bear_logit
+from bearcnn.model.network import bear_logit
 from bearcnn.runs import EpochRecord, Run
 from bearcnn.training.checkpoint import TrainingState, write_checkpoint
+from bearcnn.training.precision import scaler_state
+
+CHECKED_TOGETHER = 100
+"""Batches on a GPU whose losses are checked for infinity together."""
 
 
 class _EpochCallback(Callback):
@@ -66,43 +69,6 @@ class SeedEpoch(Callback):
         torch.manual_seed(self.config.train.seed * 1_000_003 + self.first + self.epoch)
 
 
-class BFloat16Blocks(Callback):
-    """bfloat16 in the network's blocks during a fit; the head, and everything outside a fit, stays in float32.
-
-    The blocks are nearly all of the work. fastai's `MixedPrecision` is for CUDA only.
-    """
-
-    order = -10
-
-    def before_fit(self) -> None:
-        self._remove()
-        self._hooks = bfloat16_blocks(self.model, self.dls.device.type)
-
-    def after_fit(self) -> None:
-        self._remove()
-
-    def _remove(self) -> None:
-        for hook in getattr(self, "_hooks", ()):
-            hook.remove()
-        self._hooks = []
-
-
-def bfloat16_blocks(model: BearCNN, device: str) -> list[Any]:
-    """Let a network's blocks compute in bfloat16, until the hooks that are returned are removed."""
-    autocast = torch.autocast(device, torch.bfloat16)
-
-    def enter(*_: Any) -> None:  # a hook's return value would replace the maps
-        autocast.__enter__()
-
-    def leave(*_: Any) -> None:
-        autocast.__exit__(None, None, None)
-
-    return [
-        model.blocks.register_forward_pre_hook(enter),
-        model.blocks.register_forward_hook(leave, always_call=True),
-    ]
-
-
 class CountBatches(Callback):
     """The number of batches done in an epoch, reported to a function."""
 
@@ -117,20 +83,32 @@ class CountBatches(Callback):
 
 
 class EpochMetrics(_EpochCallback):
-    """Losses, scores and speed of each epoch, appended to `state` as an EpochRecord."""
+    """Losses, scores and speed of each epoch, appended to `state` as an EpochRecord.
+
+    A loss that isn't finite ends the fit. Looking at it waits for the device: on a GPU, `CHECKED_TOGETHER` batches are
+    looked at together, and the rest at the epoch's end, before anything of the epoch is kept.
+
+    Args:
+        state: the training run so far.
+        monitor: the score that chooses the best epoch.
+        check_every: number of batches whose loss is looked at together; depends on the device unless given.
+    """
 
     order = 10
 
-    def __init__(self, state: TrainingState, monitor: Monitor) -> None:
+    def __init__(self, state: TrainingState, monitor: Monitor, check_every: int | None = None) -> None:
         super().__init__(state)
-        self.monitor = monitor
+        self.monitor, self.check_every = monitor, check_every
 
     def before_train(self) -> None:
         self._start, self._waited = time.perf_counter(), seconds_without_core()
         self._losses: list[Tensor] = []
+        self._finite: list[Tensor] = []
         self._photos = 0
+        self._together = self.check_every or (1 if self.dls.device.type == "cpu" else CHECKED_TOGETHER)
 
     def after_train(self) -> None:
+        self._check()  # also: a GPU has finished now
         self._trained = time.perf_counter()
         self._waited = seconds_without_core() - self._waited
 
@@ -148,8 +126,9 @@ class EpochMetrics(_EpochCallback):
         if self.training:
             self._losses.append(self.replicas.class_loss)
             self._photos += self.dl.bs
-            if not torch.isfinite(self.loss):
-                raise CancelFitException("the loss is not a number")
+            self._finite.append(torch.isfinite(self.loss))
+            if len(self._finite) == self._together:
+                self._check()
         else:
             self._logits.append(self.pred.detach())
             self._labels.append(self.yb[0])
@@ -185,6 +164,11 @@ class EpochMetrics(_EpochCallback):
             )
         )
 
+    def _check(self) -> None:
+        if self._finite and not torch.stack(self._finite).all():
+            raise CancelFitException("the loss is not a number")
+        self._finite.clear()
+
     def _score(self) -> tuple[Mapping[str, float], float]:
         """Return the scores of the validation photos, and their loss."""
         logits, labels = torch.cat(self._logits).float(), torch.cat(self._labels)
@@ -212,6 +196,7 @@ class SaveCheckpoint(_EpochCallback):
     def after_epoch(self) -> None:
         if self.is_skipped:
             return
+        self.state.loss_scale = scaler_state(self.learn)
         write_checkpoint(self.run_folder, self.state, self.model, self.opt)
         self.run_folder.write_history(self.state.records)
         self.on_epoch(self.state.records[-1])

@@ -33,6 +33,7 @@ class TrainingState:
     best_size: int = 0  # of the training pictures in the best epoch
     stopped_early: bool = False
     unfrozen: int = 0  # last stages of the body that learn in this phase; 0 in the first
+    loss_scale: dict[str, float] = field(default_factory=dict)  # of float16's gradients; empty in other formats
 
     @property
     def epochs(self) -> int:

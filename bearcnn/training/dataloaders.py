@@ -30,7 +30,7 @@ from bearcnn.data.dataset import Dataset
 from bearcnn.data.photos import load_pixels, resize_photo
 from bearcnn.data.splits import Example, Split
 from bearcnn.geometry import ResizeMode
-from bearcnn.training.augment import Variations, augment_batch, shrink
+from bearcnn.training.augment import Variations, apply_variations, draw_views, shrink
 from bearcnn.training.maps import Maps
 
 Photo = Example | Path | str | bytes | Image.Image | NDArray[np.uint8]
@@ -240,15 +240,20 @@ class PixelLoader(DataLoader):
         side = max(1, self.bs // self.slices)
         return [part[start : start + side] for part in parts for start in range(0, len(part), side)]
 
+    def _cut_places(self, count: int, own: tuple[int, ...]) -> NDArray[np.int64]:
+        """List the places in a batch of some slices, in training; else a batch is of one slice already."""
+        places = np.arange(count)
+        if not self.shuffle or self.slices == 1:
+            return places
+        return np.concatenate([places[each :: self.slices] for each in own])
+
     def _batch(
         self, whole: NDArray[np.int64], number: int, own: tuple[int, ...] | None = None
     ) -> tuple[tuple[int, ...], tuple[Tensor, ...]]:
         """Make a batch, or its slices `own`, and tell which they are."""
         data: PixelDataset = self.dataset
         own = self.own if own is None else own
-        places = np.arange(len(whole))
-        if self.shuffle and self.slices > 1:
-            places = np.concatenate([places[each :: self.slices] for each in own])
+        places = self._cut_places(len(whole), own)
         chosen = whole[places]
         photos = (
             self._photos(data, chosen, number, places, len(whole))
@@ -271,7 +276,7 @@ class PixelLoader(DataLoader):
             assert self.augment is not None
             random = np.random.default_rng([self.seed, self.epoch, number])
             # Drawn for the whole batch: a photo's variation is the same, whichever process makes it.
-            return augment_batch(photos, self.size, Variations.draw(count, self.augment, random).select(places))
+            return apply_variations(photos, self.size, Variations.draw(count, self.augment, random)[places])
         if self.size < photos.shape[1]:
             return np.stack([shrink(photo, self.size) for photo in photos])
         return photos
@@ -284,9 +289,7 @@ class PixelLoader(DataLoader):
         if self.trains:
             assert self.augment is not None
             random = np.random.default_rng([self.seed, self.epoch, number])
-            views += random.uniform(size=count) < self.augment.flip
-            if maps.shape[1] > 2:
-                views += 2 * random.integers(maps.shape[1] // 2, size=count)
+            views = draw_views(count, maps.shape[1], self.augment, random)
         return maps[data.rows[chosen], views[places]]
 
     def one_batch(self) -> tuple[Tensor, ...]:

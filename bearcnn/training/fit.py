@@ -22,6 +22,7 @@ from bearcnn.runs import Run, create_run
 from bearcnn.training.callbacks import CountBatches, EarlyStopping, EpochMetrics, SaveCheckpoint
 from bearcnn.training.checkpoint import TrainingState, best_file, last_file, read_checkpoint
 from bearcnn.training.learner import build_learner, build_network, stage_rates, unfreeze
+from bearcnn.training.precision import restore_scaler
 from bearcnn.training.replicas import ReplicaPool, Replicas
 
 Callbacks = Sequence[Callback]
@@ -85,6 +86,7 @@ def fit(
     if checkpoint:
         checkpoint.restore_model(learner.model)
         checkpoint.restore_optimizer(learner.opt)
+        restore_scaler(learner, state.loss_scale)
     interrupted = _fit_phase(run, config, state, learner, reporter)
     if config.train.unfreeze and not state.unfrozen and not interrupted:
         _check_reached(run, config, state, interrupted)

@@ -37,7 +37,7 @@ from bearcnn.model.bodies import SMALL_BATCH, PretrainedBody, fast_copy
 from bearcnn.model.network import BearCNN
 from bearcnn.model.threads import map_batches
 from bearcnn.reporter import OnMaps
-from bearcnn.training.augment import Variations, augment_batch
+from bearcnn.training.augment import augment_batch
 
 _VERSION = 1  # raised when this module writes other maps
 
@@ -78,8 +78,7 @@ class Views:
             varied = []
             for photo, digest in zip(photos, digests, strict=True):
                 seed = int.from_bytes(hashlib.blake2b(digest.encode(), digest_size=8).digest())
-                variation = Variations.draw(1, augment, np.random.default_rng([seed, view]))
-                varied.append(augment_batch(photo[None], len(photo), variation))
+                varied.append(augment_batch(photo[None], len(photo), augment, np.random.default_rng([seed, view])))
             yield np.concatenate(varied)
 
 

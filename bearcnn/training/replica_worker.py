@@ -14,10 +14,10 @@ import torch
 
 from bearcnn.model.bodies import load_body
 from bearcnn.model.network import build_model
-from bearcnn.training.callbacks import bfloat16_blocks
 from bearcnn.training.dataloaders import PixelLoader
 from bearcnn.training.gradients import SliceStep, StepMemory, count_elements, validate_slices
 from bearcnn.training.losses import SubclassCrossEntropy
+from bearcnn.training.precision import compute_in
 from bearcnn.training.replica_process import FAILED, LOST, Task, use_one_thread
 
 
@@ -39,7 +39,7 @@ class _Worker:
         memory.share_weights()
         self.step = SliceStep(self.model, memory, self.loss, task.seed)
         if task.bfloat16:
-            bfloat16_blocks(self.model, "cpu")
+            compute_in(torch.bfloat16, self.model, "cpu")
         pixels = task.pixels.open()
         self.train = PixelLoader(
             replace(task.train, pixels=pixels), task.batch_size, shuffle=True, drop_last=True, augment=task.augment,

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bearcnn.config import AugmentConfig
-from bearcnn.training.augment import Variations, augment_batch
+from bearcnn.training.augment import augment_batch
 from bearcnn.training.dataloaders import PixelDataset, PixelLoader
 
 STILL = AugmentConfig(flip=0, crop=1, stretch=1, rotation=0, brightness=0, contrast=0)
@@ -36,8 +36,7 @@ def seen(loader) -> list[int]:
 def vary(pixels: torch.Tensor, config: AugmentConfig, size: int | None = None) -> torch.Tensor:
     """Augmented pixels (batch, 3, size, size) as shares of 1."""
     photos = np.ascontiguousarray(pixels.permute(0, 2, 3, 1).numpy())
-    variations = Variations.draw(len(photos), config, np.random.default_rng(0))
-    varied = augment_batch(photos, size or pixels.shape[-1], variations)
+    varied = augment_batch(photos, size or pixels.shape[-1], config, np.random.default_rng(0))
     assert varied.dtype == np.uint8
     return torch.from_numpy(varied).permute(0, 3, 1, 2).float() / 255
 
