@@ -18,8 +18,8 @@ TINY = ["--set", "data.image_size=16", "--set", "model.widths=[4,8]", "--set", "
     ],
 )
 @pytest.mark.slow  # starts processes
-def test_a_mistake_is_one_line(tmp_path, arguments, said):
-    process = bearcnn_command("learning-curve", *arguments, cwd=tmp_path, code=1)
+def test_a_mistake_is_one_line(tmp_path, arguments, said, command):
+    process = command("learning-curve", *arguments, cwd=tmp_path, code=1)
     assert said in process.stderr
     assert len(process.stderr.splitlines()) == 1
 
