@@ -138,6 +138,7 @@ def test_a_single_bear_gives_intervals_from_the_resamples_that_hold_it() -> None
     assert auc.low is not None and auc.high is not None and 0 < auc.low < auc.value < auc.high < 1
 
 
+@pytest.mark.slow  # scikit-learn's metrics, 80 times
 def test_bootstrap_intervals_equal_a_plain_loop_over_the_same_resamples() -> None:
     labels, probabilities = simulate(np.random.default_rng(5), 60)
     probabilities = probabilities.round(1)
@@ -175,6 +176,7 @@ def test_the_seed_decides_the_intervals() -> None:
     assert first.estimates["roc_auc"] != other.estimates["roc_auc"]
 
 
+@pytest.mark.slow  # simulates 300 evaluations
 def test_95_percent_intervals_hold_the_truth_about_95_times_in_100() -> None:
     generator = np.random.default_rng(11)
     labels, probabilities = simulate(generator, 1_000_000)
@@ -209,6 +211,7 @@ def test_a_perfect_ranking_of_few_photos_does_not_claim_certainty() -> None:
         assert estimate.low is not None and estimate.high is not None and estimate.high - estimate.low > 0.2, name
 
 
+@pytest.mark.slow  # scikit-learn's metrics, 80 times
 def test_differences_of_two_models_are_those_of_a_plain_loop_over_paired_resamples() -> None:
     labels, before = simulate(np.random.default_rng(6), 40)
     after = np.random.default_rng(7).random(40).round(1)
@@ -320,6 +323,7 @@ class TestRepeats:
         mixed = evaluate_repeats(labels, [good, good, bad, bad], resamples=300)["roc_auc"]
         assert mixed.high - mixed.low > 1.5 * (alike.high - alike.low)
 
+    @pytest.mark.slow  # simulates 120 evaluations
     def test_covers_the_truth_of_photos_and_seeds_together(self):
         # Scores of seed s: separation 1 + 0.2 * z_s, so that the true mean AUC is that of all seeds and photos.
         random = np.random.default_rng(3)

@@ -124,6 +124,7 @@ def test_what_training_changes_is_all_but_the_body(body):
         load_trained_state(other, {name: tensor for name, tensor in weights.items() if "head" not in name})
 
 
+@pytest.mark.slow  # a pretrained body, several times
 def test_the_stages_of_a_body_have_digests_of_their_own(body):
     assert body.digest() == load_body(LITE).digest()
     assert body.digest() != load_body(LITE.model_copy(update={"body_stage": -2})).digest()
