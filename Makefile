@@ -33,8 +33,8 @@ test: lint types  ## Lint, layers, types and all tests; PYTEST="--cov" adds opti
 	$(VENV)/bin/python -m pytest $(PYTEST)
 
 .PHONY: quick
-quick: $(STAMP)  ## The tests that start no process and train for no more than seconds, in about three minutes
-	$(VENV)/bin/python -m pytest -m "not slow"
+quick: $(STAMP)  ## The tests that start no process and train for no more than seconds, in about a minute
+	$(VENV)/bin/python -m pytest -m "not slow" --hypothesis-profile=quick
 
 .PHONY: browser
 browser: $(STAMP)  ## The report's pages in headless Chromium; skipped where there is none

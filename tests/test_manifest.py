@@ -253,6 +253,7 @@ def test_a_damaged_onnx_file_is_refused_in_one_line_and_in_silence(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow  # starts a process
 def test_reading_a_manifest_loads_no_heavy_package(tmp_path: Path) -> None:
     write_model(tmp_path / "bear.onnx")
     save_file({"weights": np.zeros(2, np.float32)}, tmp_path / "bear.safetensors", safetensors_metadata(RICH))

@@ -43,6 +43,7 @@ def photos_of(size: int = 64) -> torch.Tensor:
     return torch.randint(0, 256, (6, 3, size, size), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
 
 
+@pytest.mark.slow  # runs a pretrained body forth and back
 class TestBody:
     def test_the_stages_that_learn_are_the_last_ones(self, config):
         body = load_body(config.model)

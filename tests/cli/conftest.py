@@ -20,9 +20,11 @@ class Said:
 
 @pytest.fixture
 def command(capsys, monkeypatch) -> Callable[..., Said]:
-    """Run a command without a process of its own: for what ends before anything is trained."""
+    """Run a command without a process of its own: for all but start-up, signals, streams and what is loaded."""
 
-    def run(*arguments: object, code: int = 0) -> Said:
+    def run(*arguments: object, code: int = 0, cwd: Path | None = None) -> Said:
+        if cwd:
+            monkeypatch.chdir(cwd)
         monkeypatch.setenv("COLUMNS", "80")
         monkeypatch.setattr(sys, "argv", ["bearcnn", *map(str, arguments)])
         with pytest.raises(SystemExit) as left:

@@ -1,3 +1,4 @@
+import json
 import re
 import subprocess
 import sys
@@ -20,40 +21,43 @@ COMMANDS = [
 HEAVY = {"torch", "torchvision", "fastai", "fastcore", "matplotlib", "pandas", "sklearn", "scipy", "onnx", "onnxscript"}
 
 
-def loaded_by(*arguments: object, cwd: Path) -> set[str]:
+def loaded_by(*lines: list[object], cwd: Path) -> list[tuple[list[str], set[str]]]:
+    """Run command lines one after another in a process of their own; return each with what is loaded at its end."""
     code = (
-        "import sys; from bearcnn.cli.app import main; sys.argv[1:] = sys.argv[1:]\n"
-        "try: main()\n"
-        "except SystemExit: pass\n"
-        "print('LOADED', *sorted({name.partition('.')[0] for name in sys.modules}))"
+        "import json, sys; from bearcnn.cli.app import main\n"
+        "for line in json.loads(sys.argv[1]):\n"
+        "    sys.argv = ['bearcnn', *line]\n"
+        "    try: main()\n"
+        "    except SystemExit: pass\n"
+        "    print('\\nLOADED', json.dumps([line, sorted({name.partition('.')[0] for name in sys.modules})]))"
     )
-    process = subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, check=True
-    )
-    return set(process.stdout.rpartition("LOADED")[2].split())
+    words = json.dumps([[str(word) for word in line] for line in lines])
+    process = subprocess.run([sys.executable, "-c", code, words], cwd=cwd, capture_output=True, text=True, check=True)
+    found = [json.loads(said[7:]) for said in process.stdout.splitlines() if said.startswith("LOADED ")]
+    return [(line, set(packages)) for line, packages in found]
 
 
 @pytest.mark.slow
 class TestLight:
     """What people wait for never loads what they don't need."""
 
-    @pytest.mark.parametrize(
-        "arguments", [*([*command, "--help"] for command in COMMANDS), ["config", "show"], ["data", "cache"]]
-    )
-    def test_help_and_configuration_load_nothing_heavy(self, arguments, tmp_path):
-        loaded = loaded_by(*arguments, cwd=tmp_path)
-        assert "typer" in loaded
-        assert not loaded & (HEAVY | {"onnxruntime"})
+    def test_help_and_configuration_load_nothing_heavy(self, tmp_path):
+        lines = [*([*command, "--help"] for command in COMMANDS), ["config", "show"], ["data", "cache"]]
+        loaded = loaded_by(*lines, cwd=tmp_path)
+        assert [words for words, _ in loaded] == lines
+        for words, packages in loaded:
+            assert "typer" in packages
+            assert not packages & (HEAVY | {"onnxruntime"}), words
 
     def test_predict_and_evaluate_load_onnxruntime_and_nothing_heavy(self, work, photos, tmp_path):
         drawing = ["predict", some_photos(photos)[0], "--heatmaps", tmp_path / "drawn"]
         for command in (["predict", some_photos(photos)[0]], drawing, ["evaluate"], ["report"]):
-            loaded = loaded_by(*command, cwd=work)
+            ((_, loaded),) = loaded_by(command, cwd=work)
             assert "onnxruntime" in loaded
             assert not loaded & HEAVY
 
     def test_a_plain_prediction_loads_only_what_it_uses(self, work, photos):
-        loaded = loaded_by("predict", some_photos(photos)[0], cwd=work)
+        ((_, loaded),) = loaded_by(["predict", some_photos(photos)[0]], cwd=work)
         assert not loaded & {"cv2", "jinja2", "safetensors", "filelock", "platformdirs"}
 
 

@@ -20,28 +20,28 @@ def test_evaluate_shows_every_score_with_its_interval(work):
     assert content["estimates"] == again["estimates"]
 
 
-def test_evaluate_judges_other_photos_and_other_splits(work, photos):
-    valid = json.loads(bearcnn_command("evaluate", "--split", "valid", "--json", cwd=work).stdout)
+def test_evaluate_judges_other_photos_and_other_splits(work, photos, command):
+    valid = json.loads(command("evaluate", "--split", "valid", "--json", cwd=work).stdout)
     assert valid["split"] == "valid"
-    other = json.loads(bearcnn_command("evaluate", "--data", photos / "train", "--json", cwd=work).stdout)
+    other = json.loads(command("evaluate", "--data", photos / "train", "--json", cwd=work).stdout)
     assert other["n"] == len(list((photos / "train").rglob("*.jpg")))
     assert other["split"] == "test"
 
 
-def test_evaluate_refuses_a_split_that_is_not_there(work, photos):
-    process = bearcnn_command("evaluate", "--data", photos / "train", "--split", "valid", cwd=work, code=1)
+def test_evaluate_refuses_a_split_that_is_not_there(work, photos, command):
+    process = command("evaluate", "--data", photos / "train", "--split", "valid", cwd=work, code=1)
     assert "has no valid photos" in process.stderr
 
 
-def test_evaluate_can_require_a_score(work):
-    bearcnn_command("evaluate", "--at-least", "accuracy=0.01", cwd=work)
-    process = bearcnn_command("evaluate", "--at-least", "accuracy=1.01", cwd=work, code=1)
+def test_evaluate_can_require_a_score(work, command):
+    command("evaluate", "--at-least", "accuracy=0.01", cwd=work)
+    process = command("evaluate", "--at-least", "accuracy=1.01", cwd=work, code=1)
     assert "less than 1.01" in process.stderr
 
 
-def test_a_threshold_is_chosen_on_validation_judged_on_test_and_kept_for_predict(work, photos, tmp_path):
+def test_a_threshold_is_chosen_on_validation_judged_on_test_and_kept_for_predict(work, photos, tmp_path, command):
     shutil.copytree(work / "run", tmp_path / "run")
-    process = bearcnn_command(
+    process = command(
         "evaluate", "run", "--target-recall", "0.9", "--prevalence", "0.02", "--photos-per-day", "400",
         "--save-threshold", cwd=tmp_path,
     )  # fmt: skip
@@ -55,7 +55,7 @@ def test_a_threshold_is_chosen_on_validation_judged_on_test_and_kept_for_predict
     assert "90% recall is not shown: " in process.stderr
     assert " of 6 test bears found, " in process.stderr
     assert "; 29 test bears, all found, would show it" in process.stderr
-    content = json.loads(bearcnn_command("evaluate", "run", "--json", cwd=tmp_path).stdout)
+    content = json.loads(command("evaluate", "run", "--json", cwd=tmp_path).stdout)
     valid = [
         json.loads(line) for line in (tmp_path / "run" / "predictions.jsonl").read_text().splitlines()
         if json.loads(line)["split"] == "valid"
@@ -63,7 +63,7 @@ def test_a_threshold_is_chosen_on_validation_judged_on_test_and_kept_for_predict
     found = [row["probability"] >= content["threshold"] for row in valid if row["label"]]
     assert sum(found) / len(found) >= 0.9
     files = some_photos(photos)
-    rows = json.loads(bearcnn_command("predict", *files, "--model", tmp_path / "run" / "model.onnx", "--json").stdout)
+    rows = json.loads(command("predict", *files, "--model", tmp_path / "run" / "model.onnx", "--json").stdout)
     assert [row["label"] for row in rows] == [
         ("not_bear", "bear")[row["probability"] >= content["threshold"]] for row in rows
     ]
@@ -71,8 +71,8 @@ def test_a_threshold_is_chosen_on_validation_judged_on_test_and_kept_for_predict
     assert "chosen on 12 validation photos to find at least 90% of" in page
 
 
-def test_a_threshold_of_few_false_alarms_on_other_photos(work, photos):
-    process = bearcnn_command(
+def test_a_threshold_of_few_false_alarms_on_other_photos(work, photos, command):
+    process = command(
         "evaluate", "--data", photos / "train", "--max-false-alarms-per-day", "5", "--photos-per-day", "100",
         "--prevalence", "0", "--json", cwd=work,
     )  # fmt: skip
@@ -80,8 +80,8 @@ def test_a_threshold_of_few_false_alarms_on_other_photos(work, photos):
     assert choice["rule"] == "max_false_alarms_per_day" and choice["reached"] <= 5
 
 
-def test_the_tables_fit_80_columns(work):
-    said = bearcnn_command("evaluate", "--prevalence", "0.02", cwd=work).stdout
+def test_the_tables_fit_80_columns(work, command):
+    said = command("evaluate", "--prevalence", "0.02", cwd=work).stdout
     tables = [line for line in said.splitlines() if not line.startswith("The threshold is ") and "/" not in line]
     assert all(len(line) <= 80 for line in tables)
     for words in ("false alarms, of other photos", "alerts that are bears", "errors by group of photos"):
@@ -92,32 +92,32 @@ def test_every_split_can_be_asked_for():
     assert (*splits.SPLITS, splits.FOLDS) == SPLITS
 
 
-def test_a_model_file_alone_is_evaluated_on_labelled_photos(work, photos, tmp_path):
+def test_a_model_file_alone_is_evaluated_on_labelled_photos(work, photos, tmp_path, command):
     shutil.copy(work / "run" / "model.onnx", tmp_path / "bear.onnx")
     asked = ("--data", photos, "--exclude", "empty", "--json")
-    alone = json.loads(bearcnn_command("evaluate", "bear.onnx", *asked, cwd=tmp_path).stdout)
-    of_run = json.loads(bearcnn_command("evaluate", work / "run", *asked, cwd=tmp_path).stdout)
+    alone = json.loads(command("evaluate", "bear.onnx", *asked, cwd=tmp_path).stdout)
+    of_run = json.loads(command("evaluate", work / "run", *asked, cwd=tmp_path).stdout)
     assert alone["estimates"] == of_run["estimates"] and alone["model"] == "bear.onnx"
     assert alone["without"]["subclasses"] == ["empty"]
     assert alone["without"]["evaluation"]["n"] < alone["n"] == 12
-    refused = bearcnn_command("evaluate", "bear.onnx", cwd=tmp_path, code=1)
+    refused = command("evaluate", "bear.onnx", cwd=tmp_path, code=1)
     assert "add --data with labelled photos" in refused.stderr
-    refused = bearcnn_command("evaluate", "bear.onnx", "--data", photos, "--target-recall", "0.9", cwd=tmp_path, code=1)
+    refused = command("evaluate", "bear.onnx", "--data", photos, "--target-recall", "0.9", cwd=tmp_path, code=1)
     assert "a threshold is chosen on a run's validation photos" in refused.stderr
 
 
-def test_two_thresholds_are_shown_kept_and_used_by_predict(work, photos, tmp_path):
+def test_two_thresholds_are_shown_kept_and_used_by_predict(work, photos, tmp_path, command):
     shutil.copytree(work / "run", tmp_path / "run")
     options = ("--target-recall", "0.9", "--target-precision", "0.9", "--prevalence", "0.1")
-    plain = json.loads(bearcnn_command("evaluate", "run", *options[:2], "--json", cwd=tmp_path).stdout)
+    plain = json.loads(command("evaluate", "run", *options[:2], "--json", cwd=tmp_path).stdout)
     assert "unsure" not in plain
-    process = bearcnn_command("evaluate", "run", *options, "--save-threshold", cwd=tmp_path)
+    process = command("evaluate", "run", *options, "--save-threshold", cwd=tmp_path)
     assert "now those of run/model.onnx; predict uses the first, predict --unsure both" in process.stderr
-    content = json.loads(bearcnn_command("evaluate", "run", *options, "--json", cwd=tmp_path).stdout)
+    content = json.loads(command("evaluate", "run", *options, "--json", cwd=tmp_path).stdout)
     two = content["unsure"]["range"]
     assert two["lower"] == content["choice"]["threshold"] <= two["upper"]
     assert ("photos that are unsure" in process.stdout) == (two["lower"] < two["upper"])
-    predicted = bearcnn_command("predict", photos / "test", "--model", "run", "--unsure", "--json", cwd=tmp_path)
+    predicted = command("predict", photos / "test", "--model", "run", "--unsure", "--json", cwd=tmp_path)
     rows = json.loads(predicted.stdout)
     assert {row["label"] for row in rows} <= {"bear", "not_bear", "unsure"}
     for row in rows:

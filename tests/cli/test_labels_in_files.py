@@ -11,7 +11,6 @@ from bearcnn.cli.options import ConfigOptions, parse_columns
 from bearcnn.data.dataset import Dataset
 from bearcnn.errors import BearcnnError
 from bearcnn.runs import Run
-from tests.helpers.commands import bearcnn_command
 from tests.helpers.folders import fill
 
 
@@ -33,7 +32,7 @@ NAMED = ("--column", "filepath=File", "--column", "label=Species", "--column", "
 def test_a_run_on_a_csv_file_has_the_data_set_of_the_folders_and_evaluates(photos, tmp_path, command, monkeypatch):
     monkeypatch.chdir(tmp_path)
     table = write_csv(tmp_path / "labels.csv", photos, ("File", "Species", "Kind", "split"))
-    bearcnn_command(
+    command(
         "train", "--data", "labels.csv", *NAMED, "--image-size", 16, "--epochs", 1, "--set", "model.widths=[4]",
         "--batch-size", 8, "--out", "run", cwd=tmp_path,
     )  # fmt: skip

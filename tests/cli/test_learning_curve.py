@@ -18,15 +18,15 @@ TINY = ["--set", "data.image_size=16", "--set", "model.widths=[4,8]", "--set", "
     ],
 )
 @pytest.mark.slow  # starts processes
-def test_a_mistake_is_one_line(tmp_path, arguments, said):
-    process = bearcnn_command("learning-curve", *arguments, cwd=tmp_path, code=1)
+def test_a_mistake_is_one_line(tmp_path, arguments, said, command):
+    process = command("learning-curve", *arguments, cwd=tmp_path, code=1)
     assert said in process.stderr
     assert len(process.stderr.splitlines()) == 1
 
 
 @pytest.mark.slow  # trains
-def test_the_answer_comes_first_and_the_curve_is_continued(photos, tmp_path):
-    first = bearcnn_command(
+def test_the_answer_comes_first_and_the_curve_is_continued(photos, tmp_path, command):
+    first = command(
         "learning-curve", "--data", photos, *TINY, "--photos", "8,all", "--seeds", 2, "--out", "c", cwd=tmp_path
     )
     lines = first.stdout.strip().splitlines()
@@ -38,5 +38,5 @@ def test_the_answer_comes_first_and_the_curve_is_continued(photos, tmp_path):
     again = bearcnn_command("learning-curve", "--resume", "c", "--photos", "16", "--json", "--workers", 2, cwd=tmp_path)
     assert [point["photos"] for point in json.loads(again.stdout)["points"]] == [8, 16, 36]
     assert "4 done, 2 to run" in again.stderr
-    wrong = bearcnn_command("learning-curve", "--resume", "c", "--photos", "99", cwd=tmp_path, code=1)
+    wrong = command("learning-curve", "--resume", "c", "--photos", "99", cwd=tmp_path, code=1)
     assert wrong.stderr.splitlines()[-1].startswith("error: --photos 99: there are 36 photos to train on")

@@ -16,34 +16,32 @@ pytestmark = pytest.mark.slow
 class TestPredict:
     """Photos in, answers out."""
 
-    def test_a_table_for_people_csv_json_and_jsonl_for_programs_agree(self, work, photos):
+    def test_a_table_for_people_csv_json_and_jsonl_for_programs_agree(self, work, photos, command):
         paths = some_photos(photos)
-        rows = json.loads(bearcnn_command("predict", *paths, "--json", cwd=work).stdout)
+        rows = json.loads(command("predict", *paths, "--json", cwd=work).stdout)
         assert [row["path"] for row in rows] == [str(path) for path in paths]
         assert all(row["error"] is None and row["label"] in ("bear", "not_bear") for row in rows)
-        lines = bearcnn_command("predict", *paths, "--format", "jsonl", cwd=work).stdout.splitlines()
+        lines = command("predict", *paths, "--format", "jsonl", cwd=work).stdout.splitlines()
         assert [json.loads(line) for line in lines] == rows
-        cells = list(
-            csv.DictReader(io.StringIO(bearcnn_command("predict", *paths, "--format", "csv", cwd=work).stdout))
-        )
+        cells = list(csv.DictReader(io.StringIO(command("predict", *paths, "--format", "csv", cwd=work).stdout)))
         assert [(cell["path"], cell["label"]) for cell in cells] == [(row["path"], row["label"]) for row in rows]
         assert [float(cell["probability"]) for cell in cells] == pytest.approx(
             [row["probability"] for row in rows], abs=1e-6
         )
-        table = bearcnn_command("predict", *paths, cwd=work)
+        table = command("predict", *paths, cwd=work)
         assert [line.split()[0] for line in table.stdout.splitlines()] == [row["label"] for row in rows]
         assert "4 photos" in table.stderr
         assert re.match(r"model \S+/model\.onnx, threshold 0\.5\n", table.stderr)
 
-    def test_a_bad_photo_is_a_row_with_its_reason_and_exit_code_1(self, work, photos, tmp_path):
+    def test_a_bad_photo_is_a_row_with_its_reason_and_exit_code_1(self, work, photos, tmp_path, command):
         bad = tmp_path / "bad, [really].jpg"
         bad.write_text("no picture")
         good = some_photos(photos)[:2]
-        process = bearcnn_command("predict", good[0], bad, good[1], "--format", "csv", cwd=work, code=1)
+        process = command("predict", good[0], bad, good[1], "--format", "csv", cwd=work, code=1)
         rows = list(csv.DictReader(io.StringIO(process.stdout)))
         assert [row["path"] for row in rows] == [str(good[0]), str(bad), str(good[1])]
         assert [bool(row["error"]) for row in rows] == [False, True, False]
-        table = bearcnn_command("predict", good[0], bad, cwd=work, code=1).stdout.splitlines()
+        table = command("predict", good[0], bad, cwd=work, code=1).stdout.splitlines()
         assert table[1].startswith("unreadable")
         assert str(bad) in table[1]
 
@@ -82,20 +80,18 @@ class TestPredict:
 class TestHeatmaps:
     """The windows' scores, drawn over each photo."""
 
-    def test_heat_maps_of_many_photos_change_no_answer(self, work, photos, tmp_path):
+    def test_heat_maps_of_many_photos_change_no_answer(self, work, photos, tmp_path, command):
         folder = photos / "test"
-        plain = bearcnn_command("predict", folder, "--json", cwd=work).stdout
-        assert bearcnn_command("predict", folder, "--json", "--heatmaps", tmp_path / "drawn", cwd=work).stdout == plain
+        plain = command("predict", folder, "--json", cwd=work).stdout
+        assert command("predict", folder, "--json", "--heatmaps", tmp_path / "drawn", cwd=work).stdout == plain
         drawn = list((tmp_path / "drawn").rglob("*.jpg"))
         assert len(drawn) == len(json.loads(plain)) > 4
 
-    def test_heat_maps_in_the_folder_of_the_photos_are_not_predicted(self, work, photos, tmp_path):
+    def test_heat_maps_in_the_folder_of_the_photos_are_not_predicted(self, work, photos, tmp_path, command):
         photo = some_photos(photos)[0]
         (tmp_path / "a.jpg").write_bytes(photo.read_bytes())
         (tmp_path / "z.jpg").write_bytes(photo.read_bytes())
         run = work / "runs" / "latest"
-        rows = json.loads(
-            bearcnn_command("predict", ".", "--json", "--model", run, "--heatmaps", "heat", cwd=tmp_path).stdout
-        )
+        rows = json.loads(command("predict", ".", "--json", "--model", run, "--heatmaps", "heat", cwd=tmp_path).stdout)
         assert [row["path"] for row in rows] == ["a.jpg", "z.jpg"]
         assert sorted(path.name for path in (tmp_path / "heat").iterdir()) == ["a.jpg", "index.html", "z.jpg"]

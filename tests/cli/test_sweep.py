@@ -103,11 +103,8 @@ def test_bad_input_is_one_line_and_exit_code_1(command, arguments, said, tmp_pat
 class TestSweepCommands:
     """From the shell, as a user would."""
 
-    def sweep(self, *arguments, cwd, code=0):
-        return bearcnn_command(*arguments, cwd=cwd, code=code, OMP_NUM_THREADS="1")
-
-    def test_sweep_dropout_shows_plan_trials_table_and_summary_in_80_columns(self, photos, tmp_path):
-        process = self.sweep(
+    def test_sweep_dropout_shows_plan_trials_table_and_summary_in_80_columns(self, command, photos, tmp_path):
+        process = bearcnn_command(
             "sweep-dropout", "--data", photos, "--rates", "0,0.3", "--seeds", 2, "--epochs", 1, *TINY, "--out", "s",
             cwd=tmp_path,
         )  # fmt: skip
@@ -116,23 +113,25 @@ class TestSweepCommands:
         for words in ("validation", "change", "Permutation test", "Final score", "sweep.png"):
             assert words in process.stdout
         assert all(len(line) <= 80 for line in process.stdout.splitlines())
-        again = self.sweep("sweep-dropout", "--resume", "s", "--json", cwd=tmp_path)
+        again = command("sweep-dropout", "--resume", "s", "--json", cwd=tmp_path)
         assert "4 done, 0 to run" in again.stderr
         assert json.loads(again.stdout)["summary"][0].startswith("4 training runs")
 
-    def test_sweep_varies_any_key_and_says_so_where_there_is_no_test_split(self, photos, tmp_path):
+    def test_sweep_varies_any_key_and_says_so_where_there_is_no_test_split(self, command, photos, tmp_path):
         folder = tmp_path / "photos"
         shutil.copytree(photos, folder, ignore=shutil.ignore_patterns("test"))
-        process = self.sweep(
+        process = command(
             "sweep", "--vary", "model.pooling=max,avg", "--data", folder, "--seeds", 1, "--epochs", 1, *TINY,
             "--out", "s", cwd=tmp_path,
         )  # fmt: skip
         assert "There is no test split" in process.stdout
         assert "With one seed no difference can be told from chance" in " ".join(process.stdout.split())
 
-    def test_a_trial_that_fails_has_its_reason_and_exit_code_1_and_the_others_their_say(self, photos, tmp_path):
+    def test_a_trial_that_fails_has_its_reason_and_exit_code_1_and_the_others_their_say(
+        self, command, photos, tmp_path
+    ):
         # With this decay every step multiplies the weights by -9 until they are infinite.
-        process = self.sweep(
+        process = command(
             "sweep", "--vary", "train.weight_decay=0.01,1.0", "--set", "train.lr=10", "--seeds", 1, "--epochs", 30,
             *TINY, "--data", photos, "--out", "s", cwd=tmp_path, code=1,
         )  # fmt: skip
@@ -140,24 +139,24 @@ class TestSweepCommands:
         assert "failed trials: 1" in process.stderr
         assert "Run them again with: bearcnn sweep --resume s" in " ".join(process.stderr.split())
         assert "1 trial failed and is skipped" in " ".join(process.stdout.split())
-        again = self.sweep("sweep", "--resume", "s", cwd=tmp_path, code=1)
+        again = command("sweep", "--resume", "s", cwd=tmp_path, code=1)
         assert "1 done, 1 to run" in again.stderr
         assert "weight-decay-0.01" not in again.stderr
 
     @pytest.mark.parametrize("workers", [1, 2])
-    def test_killed_at_random_moments_nothing_is_lost_and_nothing_runs_twice(self, photos, tmp_path, workers):
-        command = [sys.executable, "-m", "bearcnn", "sweep-dropout", "--workers", str(workers)]
+    def test_killed_at_random_moments_nothing_is_lost_and_nothing_runs_twice(self, command, photos, tmp_path, workers):
+        killed = [sys.executable, "-m", "bearcnn", "sweep-dropout", "--workers", str(workers)]
         start = ["--data", photos, "--rates", "0,0.3,0.6", "--seeds", "2", "--epochs", "4", *TINY, "--out", "s"]
         log, moments = tmp_path / "s" / "trial_log.jsonl", random.Random(workers)
         before = b""
-        for _ in range(4 if workers == 1 else 2):
+        for _ in range(3 if workers == 1 else 2):
             arguments = ["--resume", "s"] if (tmp_path / "s" / "plan.json").exists() else start
             process = subprocess.Popen(
-                [*command, *map(str, arguments)], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                [*killed, *map(str, arguments)], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                 env={**os.environ, "OMP_NUM_THREADS": "1"}, start_new_session=True,
             )  # fmt: skip
             # Each time one more trial may be finished, and then it dies at some moment of the next one.
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 120
             while len(finished(log)) <= len(finished_in(before)) and time.monotonic() < deadline:
                 if process.poll() is not None:
                     break
@@ -169,11 +168,11 @@ class TestSweepCommands:
             whole = after[: after.rfind(b"\n") + 1]
             assert whole.startswith(before), "a finished trial was lost"
             before = whole
-        self.sweep("sweep-dropout", "--resume", "s", cwd=tmp_path)
+        command("sweep-dropout", "--resume", "s", cwd=tmp_path)
         assert log.read_bytes().startswith(before)
         ids = [entry["id"] for entry in finished(log)]
         assert len(ids) == len(set(ids)) == 6, "a trial ran twice or never"
-        self.sweep("sweep-dropout", *start[:-1], "calm", cwd=tmp_path)
+        command("sweep-dropout", *start[:-1], "calm", cwd=tmp_path)
         scores = {entry["id"]: entry["scores"] for entry in finished(log)}
         assert scores == {entry["id"]: entry["scores"] for entry in finished(tmp_path / "calm" / "trial_log.jsonl")}
 

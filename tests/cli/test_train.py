@@ -32,6 +32,7 @@ class TestTrain:
         )  # fmt: skip
         assert "convolution 5 x 5, stride 2" in process.stderr
         assert "max of the whole map" in process.stderr
+        assert "cross-validation scores more of so few photos: add --folds 5" in process.stderr
         epochs = [line for line in process.stderr.splitlines() if re.match(r" +\d+  \d", line)]
         assert len(epochs) == 2
         assert all(len(line) <= 80 for line in process.stderr.splitlines())
@@ -41,8 +42,8 @@ class TestTrain:
         assert run.config().model.kernel_size == (5, 3)
         assert run.config().data.path == str(photos)
 
-    def test_json_gives_one_document_on_stdout(self, photos, tmp_path):
-        process = bearcnn_command(
+    def test_json_gives_one_document_on_stdout(self, photos, tmp_path, command):
+        process = command(
             "train", "--data", photos, "--json", "--out", "r", "--image-size", 32, "--epochs", 1,
             "--set", "model.widths=[8]", "--batch-size", 8, cwd=tmp_path,
         )  # fmt: skip
@@ -66,29 +67,22 @@ class TestTrain:
         assert "Traceback" not in notes
         bearcnn_command("predict", some_photos(photos)[0], "--model", "r", cwd=tmp_path)
 
-    def test_with_folds_the_last_screen_is_of_all_photos_and_so_is_evaluate(self, photos, tmp_path):
+    def test_with_folds_the_last_screen_is_of_all_photos_and_so_is_evaluate(self, photos, tmp_path, command):
         options = ["--image-size", 32, "--epochs", 3, "--batch-size", 8, "--set", "model.widths=[8]"]
         data = ["--data", photos / "train", "--out", "r"]
-        process = bearcnn_command("train", *data, *options, "--folds", 3, cwd=tmp_path)
+        process = command("train", *data, *options, "--folds", 3, cwd=tmp_path)
         assert "36 cross-validated photos, each judged by a network that never saw it:" in process.stdout
         assert "fold 3 of 3: AUC " in process.stderr
         assert "nan" not in process.stderr
         assert "add --folds" not in process.stderr
         assert all(len(line) <= 80 for line in process.stderr.splitlines())
         (tmp_path / "r" / "predictions.jsonl").unlink()
-        process = bearcnn_command("evaluate", "r", "--target-recall", "0.9", "--json", cwd=tmp_path)
+        process = command("evaluate", "r", "--target-recall", "0.9", "--json", cwd=tmp_path)
         content = json.loads(process.stdout)
         assert (content["split"], content["n"], content["choice"]["photos"]) == ("folds", 36, 36)
         assert sum("seen all of them" in note for note in content["notes"]) == 1
-        process = bearcnn_command("evaluate", "r", "--data", photos, "--split", "folds", cwd=tmp_path, code=1)
+        process = command("evaluate", "r", "--data", photos, "--split", "folds", cwd=tmp_path, code=1)
         assert "was cross-validated: bearcnn train --folds 5 does that" in process.stderr
-
-    def test_few_photos_are_told_of_folds(self, photos, tmp_path):
-        process = bearcnn_command(
-            "train", "--data", photos, "--image-size", 32, "--epochs", 1, "--batch-size", 8,
-            "--set", "model.widths=[8]", cwd=tmp_path,
-        )  # fmt: skip
-        assert "cross-validation scores more of so few photos: add --folds 5" in process.stderr
 
     def test_ctrl_c_in_a_fold_says_how_to_go_on(self, photos, tmp_path):
         process = subprocess.Popen(
@@ -111,8 +105,8 @@ class TestTrain:
         assert "stopped. Continue with: bearcnn train --resume r" in notes
         assert "Traceback" not in notes
 
-    def test_lr_find_suggests_a_rate_and_draws_why(self, photos, tmp_path):
-        process = bearcnn_command(
+    def test_lr_find_suggests_a_rate_and_draws_why(self, photos, tmp_path, command):
+        process = command(
             "train", "--lr-find", "--json", "--data", photos, "--image-size", 32, "--set", "model.widths=[8, 16]",
             "--batch-size", 8, cwd=tmp_path,
         )  # fmt: skip
@@ -159,12 +153,12 @@ def test_the_options_win_over_set_and_the_data_folder_becomes_absolute(tmp_path,
 
 
 @pytest.mark.slow
-def test_a_split_by_site_is_told_from_the_first_line_to_the_report(tmp_path):
+def test_a_split_by_site_is_told_from_the_first_line_to_the_report(tmp_path, command):
     for index in range(96):  # twelve sites with bears and others at each
         path = tmp_path / "photos" / f"site{index % 12:02}" / ("fox", "bear")[index // 12 % 2] / f"{index}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         draw_scene(0, index, size=48, is_bear=index // 12 % 2 == 1).image.save(path, quality=90)
-    ended = bearcnn_command(
+    ended = command(
         "train", "--data", "photos", "--set", "data.group=1", "--image-size", 32, "--epochs", 1, "--out", "run",
         "--set", "model.widths=[8]", "--batch-size", 8, cwd=tmp_path,
     )  # fmt: skip
@@ -175,14 +169,14 @@ def test_a_split_by_site_is_told_from_the_first_line_to_the_report(tmp_path):
     assert run.dataset_record()["grouping"] == {"by": "data.group = 1", "warnings": {}}
     page = " ".join(run.report_file.read_text().split())
     assert "Split by data.group = 1: 12 groups, " in page and "<h3>By site</h3>" in page
-    shown = bearcnn_command("evaluate", "run", cwd=tmp_path)
+    shown = command("evaluate", "run", cwd=tmp_path)
     assert "errors by site" in shown.stdout and " groups (sites, days or bursts)" in shown.stderr
     assert all(len(line) <= 80 for line in shown.stdout.splitlines() if "/" not in line and "threshold" not in line)
-    content = json.loads(bearcnn_command("evaluate", "run", "--json", cwd=tmp_path).stdout)
+    content = json.loads(command("evaluate", "run", "--json", cwd=tmp_path).stdout)
     assert {row["seen"] for row in content["sites"]} == {False}
     assert content["estimates"] == run.metrics()["evaluations"]["test"]["estimates"]
     assert len(content["sites"]) == grouping["test"] == content["clusters"]
-    again = json.loads(bearcnn_command("evaluate", "run", "--data", "photos", "--json", cwd=tmp_path).stdout)
+    again = json.loads(command("evaluate", "run", "--data", "photos", "--json", cwd=tmp_path).stdout)
     assert Counter(row["seen"] for row in again["sites"]) == {True: grouping["train"], False: 12 - grouping["train"]}
     assert {row["name"] for row in again["groups"]} >= {"at unseen sites", "at sites trained on"}
 

@@ -194,6 +194,7 @@ def start_build(photos: list[Path], root: Path, log: Path, pause: float) -> "sub
     return subprocess.Popen(code, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow  # starts processes
 def test_two_processes_at_once_share_the_work(photos: list[Path], root: Path, tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
     processes = [start_build(photos, root, log, 0.05) for _ in range(3)]
@@ -252,6 +253,7 @@ def limit_file_size_and_build(photos: list[Path], root: Path, answer: "multiproc
         answer.put(str(error))
 
 
+@pytest.mark.slow  # starts a process
 @pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="this system has no limit of that kind")
 def test_a_full_disk_is_an_error_and_leaves_nothing(photos: list[Path], root: Path) -> None:
     context = multiprocessing.get_context("spawn")

@@ -224,6 +224,7 @@ def test_a_server_that_falls_silent_is_given_up(fetch, server, tmp_path, monkeyp
     assert files_in(tmp_path) == {}
 
 
+@pytest.mark.slow  # starts a process
 def test_a_full_disk_is_said_with_the_folder_and_leaves_nothing(fetch, tmp_path):
     # A limit on the size of files, which a disk that is full makes look the same to a program.
     code = (
@@ -297,6 +298,7 @@ def test_an_archive_that_leads_out_of_its_folder_is_never_unpacked(fetch, server
     assert not list(tmp_path.rglob("*.png"))
 
 
+@pytest.mark.slow  # imports fastai
 def test_the_archive_has_the_address_that_fastai_gives():
     from fastai.data.external import URLs
 
@@ -335,6 +337,7 @@ def fetch_offline(tmp_path: Path, **environment: str) -> "subprocess.CompletedPr
     )
 
 
+@pytest.mark.slow  # starts a process
 def test_unless_told_otherwise_it_asks_for_fastais_archive_and_keeps_it_in_the_cache(tmp_path):
     run = fetch_offline(tmp_path, BEARCNN_CACHE=str(tmp_path / "cache"))
     assert run.returncode == 1
@@ -343,6 +346,7 @@ def test_unless_told_otherwise_it_asks_for_fastais_archive_and_keeps_it_in_the_c
     assert (tmp_path / "cache/archives").is_dir() and not (tmp_path / "photos").exists()
 
 
+@pytest.mark.slow  # starts a process
 def test_a_home_that_cannot_be_written_is_an_error_in_one_line(tmp_path):
     (tmp_path / "home").write_text("a file, below which no folder can be made")
     run = fetch_offline(tmp_path, BEARCNN_CACHE="", HOME=str(tmp_path / "home"), XDG_CACHE_HOME="")
@@ -398,6 +402,7 @@ def test_folders_with_a_percent_sign_work(fetch, tmp_path):
     assert (tmp_path / "50% full/cifar100.tgz").exists()
 
 
+@pytest.mark.slow  # packs the archive again
 def test_an_archive_without_superclasses_serves_as_well(fetch, server, photos, tmp_path):
     fetch("with")
     shorter = {"/".join((*name.split("/")[:2], *name.split("/")[3:])): content for name, content in photos.items()}
@@ -438,6 +443,7 @@ def test_when_the_nearest_are_used_up_the_next_nearest_come():
     assert taken == {"wolf": 10, "camel": 30, "fox": 10, "rose": 10}
 
 
+@pytest.mark.slow  # starts a process
 def test_importing_it_loads_neither_torch_nor_fastai():
     check = "import bearcnn.data.download, sys; sys.exit(bool({'torch', 'fastai', 'PIL'} & set(sys.modules)))"
     subprocess.run([sys.executable, "-c", check], check=True)

@@ -128,6 +128,7 @@ def draw(path: Path, index: int, shift: int = 0) -> None:
     Image.fromarray(np.roll(pixels, shift, axis=1)).save(path)
 
 
+@pytest.mark.slow  # draws 46 scenes
 def test_near_copies_are_never_on_two_sides_and_move_few_photos(tmp_path: Path, load: Any) -> None:
     root = tmp_path / "data"
     for index in range(40):

@@ -84,6 +84,7 @@ def test_nights_with_nothing_in_them_are_not_alike(kind):
     assert len(set(group_near_copies(looks))) == 60
 
 
+@pytest.mark.slow  # 10,000 frames
 def test_many_frames_of_few_cameras_need_no_list_of_pairs():
     random = np.random.default_rng(0)
     cameras = random.integers(0, 256, (5, 32), dtype=np.uint8)

@@ -287,6 +287,7 @@ def test_a_decompression_bomb_is_refused(width: int, height: int, reason: str) -
     assert reason_for(write_png(width, height, 1, 0, b"\0" * 100)) == reason
 
 
+@pytest.mark.slow  # decodes 150 megapixels
 def test_a_panorama_of_150_megapixels_is_a_photo() -> None:
     data = encode(Image.new("L", (30_000, 5_000), 90), "JPEG")
     assert load_photo(BytesIO(data), 128).size == (3750, 625)
@@ -443,6 +444,7 @@ def test_names_that_were_taken_leave_the_memory(tmp_path: Path) -> None:
     assert rest < 0.5 * whole
 
 
+@pytest.mark.slow  # makes thousands of folders
 def test_folders_may_be_nested_deeper_than_python_recurses(tmp_path: Path) -> None:
     with nest_folders(tmp_path, 1500) as innermost:
         photo = touch(innermost / "1.jpg")

@@ -44,6 +44,7 @@ def test_time_camera_and_near_copies_are_read_once_and_kept(tmp_path: Path, monk
     assert find_related(cache, paths) == found
 
 
+@pytest.mark.slow  # draws 60 scenes
 def test_a_cameras_day_is_in_one_split(tmp_path: Path) -> None:
     for index in range(60):
         kind = ("bear", "empty")[index // 10 % 2]

@@ -72,6 +72,7 @@ def draw_sites(number: int, photos: int, seed: int) -> list[Example]:
     return make([group for group in groups if group])
 
 
+@pytest.mark.slow  # divides 800 photos 12 times
 @pytest.mark.parametrize(("number", "tolerance"), [(12, 0.12), (40, 0.06), (150, 0.02)])
 def test_shares_and_classes_are_kept_the_better_the_more_groups_there_are(number: int, tolerance: float) -> None:
     for seed in (1, 2):

@@ -37,6 +37,7 @@ def test_the_ends_of_an_auc_lie_z_standard_errors_away(auc: float, bears: int, o
     assert high == 1 or high - auc == pytest.approx(error(high), abs=1e-7)
 
 
+@pytest.mark.slow  # simulates 400 evaluations
 def test_intervals_of_auc_and_f1_hold_the_truth_about_95_times_in_100() -> None:
     generator = np.random.default_rng(3)
     distance, n = 2.0, 40

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import binomtest, norm
@@ -59,7 +59,6 @@ def by_scikit_learn(
     }
 
 
-@settings(max_examples=150, deadline=None)
 @given(SAMPLES, THRESHOLDS)
 def test_every_metric_agrees_with_scikit_learn(sample: list[tuple[int, float]], threshold: float) -> None:
     labels, probabilities = arrays(sample)
@@ -139,16 +138,17 @@ def test_a_single_bear_gives_intervals_from_the_resamples_that_hold_it() -> None
     assert auc.low is not None and auc.high is not None and 0 < auc.low < auc.value < auc.high < 1
 
 
+@pytest.mark.slow  # scikit-learn's metrics, 80 times
 def test_bootstrap_intervals_equal_a_plain_loop_over_the_same_resamples() -> None:
     labels, probabilities = simulate(np.random.default_rng(5), 60)
     probabilities = probabilities.round(1)
     ranking = resampling.rank(labels, probabilities, 0.4)
     order = np.argsort(-probabilities, kind="stable")
-    counts = np.concatenate(list(resampling.resample(60, 200, seed=3)))
-    assert counts.shape == (200, 60) and (counts.sum(axis=1) == 60).all()
+    counts = np.concatenate(list(resampling.resample(60, 80, seed=3)))
+    assert counts.shape == (80, 60) and (counts.sum(axis=1) == 60).all()
     slow = [by_scikit_learn(labels[order], probabilities[order], 0.4, row) for row in counts]
     assert (ranking.labels == labels[order]).all()
-    result = evaluate(labels, probabilities, threshold=0.4, resamples=200, seed=3)
+    result = evaluate(labels, probabilities, threshold=0.4, resamples=80, seed=3)
     for name in BOOTSTRAPPED:
         low, high = np.quantile([row[name] for row in slow], [0.025, 0.975])
         estimate = result.estimates[name]
@@ -176,6 +176,7 @@ def test_the_seed_decides_the_intervals() -> None:
     assert first.estimates["roc_auc"] != other.estimates["roc_auc"]
 
 
+@pytest.mark.slow  # simulates 300 evaluations
 def test_95_percent_intervals_hold_the_truth_about_95_times_in_100() -> None:
     generator = np.random.default_rng(11)
     labels, probabilities = simulate(generator, 1_000_000)
@@ -210,11 +211,12 @@ def test_a_perfect_ranking_of_few_photos_does_not_claim_certainty() -> None:
         assert estimate.low is not None and estimate.high is not None and estimate.high - estimate.low > 0.2, name
 
 
+@pytest.mark.slow  # scikit-learn's metrics, 80 times
 def test_differences_of_two_models_are_those_of_a_plain_loop_over_paired_resamples() -> None:
     labels, before = simulate(np.random.default_rng(6), 40)
     after = np.random.default_rng(7).random(40).round(1)
-    found = compare(labels, before, after, thresholds=(0.4, 0.6), resamples=60, seed=3)
-    counts = np.concatenate(list(resampling.resample(40, 60, seed=3)))
+    found = compare(labels, before, after, thresholds=(0.4, 0.6), resamples=40, seed=3)
+    counts = np.concatenate(list(resampling.resample(40, 40, seed=3)))
     rows = [(by_scikit_learn(labels, before, 0.4, row), by_scikit_learn(labels, after, 0.6, row)) for row in counts]
     whole = score(labels, before, 0.4), score(labels, after, 0.6)
     for name in METRICS:
@@ -321,6 +323,7 @@ class TestRepeats:
         mixed = evaluate_repeats(labels, [good, good, bad, bad], resamples=300)["roc_auc"]
         assert mixed.high - mixed.low > 1.5 * (alike.high - alike.low)
 
+    @pytest.mark.slow  # simulates 120 evaluations
     def test_covers_the_truth_of_photos_and_seeds_together(self):
         # Scores of seed s: separation 1 + 0.2 * z_s, so that the true mean AUC is that of all seeds and photos.
         random = np.random.default_rng(3)

@@ -181,6 +181,7 @@ class TestDropout:
 class TestPicture:
     """One picture, whatever the network."""
 
+    @pytest.mark.slow  # draws every picture of five networks
     def test_every_part_can_be_drawn_of_every_network(self, subject, tmp_path):
         from bearcnn.explain import answer_figures
         from bearcnn.explain import figures as drawing

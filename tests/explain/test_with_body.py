@@ -14,6 +14,7 @@ SIZE = 224
 
 
 @pytest.fixture(
+    scope="module",
     params=[(-1, 1, (16,)), (-1, 3, (16, 8)), (-2, 1, (16,)), (-2, 3, (16, 8))],
     ids=lambda each: "stage {} kernel {} widths {}".format(*each),
 )
@@ -35,6 +36,7 @@ def words(figure) -> str:
     return " ".join(" ".join(texts).split())
 
 
+@pytest.mark.slow  # draws pictures of four networks
 def test_a_window_that_sees_more_than_the_photo_is_not_called_larger_than_it(subject: Subject) -> None:
     seen = "all of the photo" if subject.model.body_stage == -1 else "most of the photo"
     field = subject.fields[-1][1]
@@ -70,6 +72,7 @@ def test_the_photo_leads_to_the_body_as_one_box(subject: Subject) -> None:
     assert f"{channels} maps of" in said
 
 
+@pytest.mark.slow  # draws pictures of four networks
 def test_nothing_is_drawn_beyond_the_edges(subject: Subject) -> None:
     for figure in (
         figures.draw_photo(subject),

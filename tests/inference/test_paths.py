@@ -224,6 +224,7 @@ def test_a_pattern_stays_out_of_linked_circles(tmp_path: Path) -> None:
     assert list(expand_paths([f"{tmp_path}/**/*.jpg"], NO_INPUT)) == [photo]
 
 
+@pytest.mark.slow  # makes thousands of folders
 def test_a_pattern_through_very_deep_folders_is_refused_in_words(tmp_path: Path) -> None:
     with nest_folders(tmp_path, 1200), pytest.raises(DataError, match="leads too deep"):
         expand(f"{tmp_path}/**/*.jpg")

@@ -239,6 +239,7 @@ def test_only_a_few_paths_are_read_ahead(predictor: Predictor, tmp_path: Path) -
     assert read <= 100 + 4 * 2 + 2
 
 
+@pytest.mark.slow  # answers 3,300 photos
 def test_ten_times_the_photos_need_no_more_memory(predictor: Predictor, tmp_path: Path) -> None:
     save_photo(tmp_path / "photo.png")
     names = ("photo.png" if number % 2 else f"{number}.png" for number in itertools.count())  # half of them missing
@@ -291,6 +292,7 @@ def test_what_goes_wrong_while_paths_are_listed_comes_after_the_answers_so_far(
         next(predictions)
 
 
+@pytest.mark.slow  # starts a process
 def test_one_prediction_loads_no_heavy_package(tmp_path: Path) -> None:
     code = (
         "import sys, pathlib\n"
@@ -308,6 +310,7 @@ def test_one_prediction_loads_no_heavy_package(tmp_path: Path) -> None:
     assert not heavy & set(modules)
 
 
+@pytest.mark.slow  # starts a process
 def test_a_program_can_leave_while_its_input_is_still_open(tmp_path: Path) -> None:
     code = (
         "import sys, pathlib\n"

@@ -108,6 +108,7 @@ def test_what_has_no_animal_is_looked_at_or_negative_but_never_unread(predictor,
     assert unknown == list(predict_photos(predictor, photos))
 
 
+@pytest.mark.slow  # answers 60 photos as tiles
 def test_memory_is_bounded_by_pictures(predictor, photos, monkeypatch):
     """Each thread has the pictures of one photo, and answers them before it loads another."""
     held: list[int] = []

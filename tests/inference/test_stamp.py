@@ -83,6 +83,7 @@ def test_a_damaged_model_file_leaves_the_run_as_it_was(own_run: Run) -> None:
     assert {file: file.read_bytes() for file in own_run.directory.rglob("*") if file.is_file()} == before
 
 
+@pytest.mark.slow  # starts processes
 def test_saving_a_threshold_from_the_command_line_loads_no_torch(own_run: Run) -> None:
     code = (
         "import sys\n"

@@ -6,7 +6,7 @@ import torch
 
 from bearcnn.bodies import BODIES, find_body, warn_of_licence
 from bearcnn.config import ModelConfig, load_config
-from bearcnn.data.dataset import Dataset
+from bearcnn.data.photos import find_photos, load_pixels
 from bearcnn.errors import BearcnnError, MissingPackageError, ModelFileError
 from bearcnn.evaluation.metrics import score
 from bearcnn.model import bodies
@@ -38,17 +38,18 @@ def test_the_body_gives_the_numbers_that_it_gave(body):
     assert float(maps.std()) == pytest.approx(1.36192, abs=1e-4)
 
 
-@pytest.mark.slow  # 529 photos through the body
+@pytest.mark.slow  # 133 photos through the body
 @pytest.mark.skipif(not (SHARED / "data" / "bears").is_dir(), reason="the shared photos are not here")
 def test_imagenets_bears_find_the_bears_untrained():
-    dataset = Dataset.from_folder(SHARED / "data" / "bears", image_size=224)
-    rows, labels = dataset.arrays("valid")
+    paths = sorted(find_photos(SHARED / "data" / "bears" / "valid"))[::4]
+    labels = np.array([path.parent.name == "bear" for path in paths])
     network = torch.nn.Sequential(Normalize(127.5, 127.5), efficientnet_lite0()).eval()
     network.to(memory_format=torch.channels_last)
     answers = []
     with torch.no_grad():
-        for start in range(0, len(rows), 16):
-            photos = torch.from_numpy(dataset.pixels[rows[start : start + 16]]).permute(0, 3, 1, 2)
+        for start in range(0, len(paths), 16):
+            batch = np.stack([load_pixels(path, 224, "squish") for path in paths[start : start + 16]])
+            photos = torch.from_numpy(batch).permute(0, 3, 1, 2)
             answers.append(network(photos).softmax(1)[:, 294:298].sum(1))  # brown, black, polar and sloth bear
     assert score(labels, torch.cat(answers).numpy())["roc_auc"] > 0.999
 
@@ -123,6 +124,7 @@ def test_what_training_changes_is_all_but_the_body(body):
         load_trained_state(other, {name: tensor for name, tensor in weights.items() if "head" not in name})
 
 
+@pytest.mark.slow  # a pretrained body, several times
 def test_the_stages_of_a_body_have_digests_of_their_own(body):
     assert body.digest() == load_body(LITE).digest()
     assert body.digest() != load_body(LITE.model_copy(update={"body_stage": -2})).digest()

@@ -121,7 +121,7 @@ def test_a_run_with_it_needs_the_file_to_go_on_and_its_model_does_not(model, pho
     result = CliRunner().invoke(
         app,
         ["train", "--data", str(photos), "--body", file.name, "--out", "run", "--set", "data.image_size=64",
-         "--set", "model.widths=[8]", "--epochs", "2", "--batch-size", "8"],
+         "--set", "model.widths=[8]", "--epochs", "1", "--batch-size", "8"],
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     run = open_run("run")

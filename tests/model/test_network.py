@@ -174,6 +174,7 @@ class TestDropout:
         assert abs((seen[0] == 0).float().mean() - 0.9) < 0.02
 
 
+@pytest.mark.slow  # trains
 @pytest.mark.parametrize("options", [{}, {"residual": 1}, {"stride": 1, "pooling": "max"}, {"kernel_size": (5, 1)}])
 def test_a_batch_can_be_overfitted(options):
     torch.manual_seed(0)

@@ -81,6 +81,7 @@ class TestPlan:
         assert digest_config(tiny_config(photos, "train.min_steps=9")) != before
 
 
+@pytest.mark.slow  # trains
 class TestCurve:
     def test_each_size_is_the_mean_of_its_runs_on_the_same_validation_photos(self, curve, dataset):
         folder, found = curve
@@ -140,6 +141,7 @@ class TestCurve:
         assert (result.predictions["valid"] == same["valid"]).all()
 
 
+@pytest.mark.slow  # trains
 def test_a_run_on_few_photos_says_which_and_is_read_back(photos, tmp_path):
     config = tiny_config(photos, "data.photos=10", "train.min_steps=4")
     run, _, _ = train_small(config, tmp_path / "run")

@@ -9,6 +9,7 @@ from bearcnn.sweep.plot import draw_sweep
 from tests.helpers.sweeps import analyse_made_up, dropout, noise
 
 
+@pytest.mark.slow  # draws eight pictures, twice
 @pytest.mark.parametrize("seeds", [1, 3])
 @pytest.mark.parametrize("scaled", [True, False])
 def test_a_sweep_is_drawn_as_png_and_svg(seeds, scaled):

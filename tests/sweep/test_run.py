@@ -35,6 +35,7 @@ def swept(photos, tmp_path_factory):
     return folder, plan, dataset, reporter, write_analysis(folder, plan, dataset)
 
 
+@pytest.mark.slow  # trains
 class TestSweep:
     """Each trial is a training; its numbers are what its last network gives."""
 
@@ -192,6 +193,7 @@ class TestSweep:
         assert result.record.scores == folder.records()[trial.id].scores
 
 
+@pytest.mark.slow  # trains
 class TestPythonUse:
     """`sweep` in a notebook: one call, silent."""
 
@@ -256,6 +258,7 @@ class TestOldSweeps:
         assert set(folder.records()) == {f"pooling-{mode}_seed-{seed}" for mode in ("max", "avg") for seed in (0, 1)}
         assert all(read_predictions(folder, name)["test"].ndim == 1 for name in folder.records())
 
+    @pytest.mark.slow  # trains
     def test_it_is_extended_and_its_trials_do_not_run_again(self, old):
         plan = old.plan()
         dataset = Dataset.from_config(plan.config.data)

@@ -135,6 +135,7 @@ class TestPairs:
             assert (found.low_simultaneous, found.high_simultaneous) == (wide.low, wide.high)
             assert found.low_simultaneous < found.difference.low
 
+    @pytest.mark.slow  # simulates 400 sweeps
     def test_together_they_cover_all_truths_as_often_as_they_say(self, rng):
         base = dict.fromkeys(range(5), 0.0)
         sound = 0

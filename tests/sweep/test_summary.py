@@ -58,6 +58,7 @@ class TestSummary:
         assert "A hint, not more, that it was raised by 0.3" in words
         assert "Among 7 comparisons, chance alone can give such a hint." in words
 
+    @pytest.mark.slow  # simulates 100 sweeps
     def test_wrong_claims_are_rare_where_nothing_differs(self):
         random = np.random.default_rng(5)
         plan = dropout(5, (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7))

@@ -136,6 +136,7 @@ def test_torchs_threads_stay_as_they_were(body, dataset, config, tmp_path):
     assert cache_root().is_dir()
 
 
+@pytest.mark.slow  # maps of a pretrained body
 class TestViews:
     """More pictures of each photo than itself and its mirror image."""
 

@@ -138,6 +138,7 @@ def test_a_folder_that_cannot_be_used_says_what_where_and_how(tmp_path: Path, lo
     assert "no folder train" in message(fill(tmp_path / "untrained", {"test/bear": 3, "test/fox": 3, "wolf": 3}))
 
 
+@pytest.mark.slow  # decodes some 2,000 photos
 @pytest.mark.skipif(not (SHARED / "data/bears").is_dir(), reason="the shared photos are not here")
 def test_real_photos_keep_their_given_splits_and_kinds(tmp_path: Path, load: Any) -> None:
     root = SHARED / "data/bears"

@@ -105,6 +105,7 @@ def test_an_animal_is_painted_inside_its_box_and_up_to_each_side_of_it(species):
         assert max(columns[0] - 40, rows[0] - 30, 39 + stamp.width - columns[-1], 29 + stamp.height - rows[-1]) <= 3
 
 
+@pytest.mark.slow  # draws 72 scenes
 def test_a_busier_scene_has_more_edges():
     def edges(clutter):
         pictures = [draw_scene(2, i, size=64, is_bear=False, clutter=clutter).image.convert("L") for i in range(24)]
@@ -121,6 +122,7 @@ def test_the_place_does_not_depend_on_what_stands_in_it():
         assert np.abs(np.subtract(*sky)).mean() < 12
 
 
+@pytest.mark.slow  # draws 200 scenes
 def test_every_kind_of_animal_and_none_turns_up():
     kinds = {draw_scene(0, i, size=16, is_bear=i % 2 == 0).subclass for i in range(200)}
     assert kinds == set(SUBCLASSES)
@@ -149,6 +151,7 @@ def test_a_number_out_of_its_range_is_refused_in_one_line(wrong, reason, tmp_pat
 # ---- A data set.
 
 
+@pytest.mark.slow  # starts processes
 def test_a_set_has_its_layout_its_shares_and_a_line_for_each_picture(drawn):
     directory, summary, reports = drawn
     rows = rows_of(directory)
@@ -170,16 +173,19 @@ def test_a_set_has_its_layout_its_shares_and_a_line_for_each_picture(drawn):
     assert reports == [(done, 120) for done in range(1, 121)]
 
 
+@pytest.mark.slow  # starts processes
 def test_no_picture_is_in_a_set_twice(drawn):
     files = digests(drawn[0])
     assert len(set(files.values())) == len(files)
 
 
+@pytest.mark.slow  # starts processes
 def test_the_files_are_the_same_however_many_processes_draw_them(drawn, tmp_path):
     write_scenes(tmp_path / "alone", count=ENOUGH_FOR_PROCESSES, size=32, seed=3, workers=1)
     assert digests(tmp_path / "alone") == digests(drawn[0])
 
 
+@pytest.mark.slow  # starts processes
 def test_another_seed_draws_other_pictures(drawn, tmp_path):
     write_scenes(tmp_path / "other", count=20, size=32, seed=4)
     assert not set(digests(tmp_path / "other").values()) & set(digests(drawn[0]).values())
@@ -208,6 +214,7 @@ def test_too_few_pictures_for_three_splits_are_refused(tmp_path):
         write_scenes(tmp_path / "set", count=5)
 
 
+@pytest.mark.slow  # starts processes
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_interruption_leaves_nothing_behind(tmp_path, workers):
     def interrupt(done, total):

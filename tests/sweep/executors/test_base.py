@@ -29,6 +29,7 @@ class TestRegistry:
         with pytest.raises(SweepError, match="no executor 'slurm': expected local or ray"):
             find_executor("slurm")
 
+    @pytest.mark.slow  # starts a process
     def test_a_sweep_is_planned_and_analysed_without_anything_heavy(self):
         code = (
             "import sys; import bearcnn.sweep.run, bearcnn.sweep.executors.processes, bearcnn.sweep.executors.ray\n"
