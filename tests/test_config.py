@@ -258,6 +258,11 @@ def test_every_file_under_configs_loads_and_explains_itself():
                 assert before.startswith("#") or "#" in line, f"{file}: {line} is not explained"
 
 
+def test_the_preset_for_tiny_pictures_halves_them_after_the_first_block():
+    preset = load_config(CONFIGS / "pixel.toml")
+    assert preset.model.map_sizes(preset.data.image_size) == (32, 16, 8, 4)
+
+
 def test_a_body_alone_is_the_preset():
     preset = load_config(CONFIGS / "pretrained.toml")
     assert load_config(None, ["model.body=efficientnet_lite0", "train.name=pretrained"]) == preset
