@@ -11,20 +11,19 @@ ResizeMode = Literal["squish", "crop", "pad"]
 """How a photo becomes a square: the whole frame squeezed, the middle square, or the whole frame between bars."""
 
 
-def map_sizes(
-    image_size: int, blocks: int, stride: int, pool_size: int, *, start: int | None = None
-) -> tuple[int, ...]:
+def map_sizes(image_size: int, strides: Sequence[int], pool_size: int, *, start: int | None = None) -> tuple[int, ...]:
     """Compute the side of the map after each block, in places.
 
-    A convolution is padded by half its kernel: with `stride = 2` it keeps every other place, ceil(n / 2). A pooling
-    window moves by its own size: floor(n / pool_size). `start` is the side of the first block's input: by default the
-    picture's.
+    A convolution is padded by half its kernel: with a stride of 2 it keeps every other place, ceil(n / 2). In a block
+    with a stride of 1, a pooling window moves by its own size: floor(n / pool_size). `start` is the side of the first
+    block's input: by default the picture's.
 
     Raises:
         ValueError: the map is too small to be halved in some block.
     """
     sizes = [image_size if start is None else start]
-    for block in range(1, blocks + 1):
+    blocks = len(strides)
+    for block, stride in enumerate(strides, 1):
         size = sizes[-1]
         if size < (2 if stride == 2 else pool_size):
             shrinking = "stride 2" if stride == 2 else f"pooling windows of {pool_size}"
@@ -72,7 +71,7 @@ class ReceptiveField:
 def receptive_fields(
     kernel_sizes: Sequence[int],
     residuals: Sequence[int],
-    stride: int,
+    strides: Sequence[int],
     pool_size: int,
     *,
     start: ReceptiveField = ReceptiveField(),  # frozen
@@ -82,15 +81,16 @@ def receptive_fields(
     Args:
         kernel_sizes: the side of each block's convolution window.
         residuals: the number of further convolutions in each block.
-        stride: of each block's first convolution.
-        pool_size: the side of the pooling window at each block's end; 1 for none.
+        strides: the stride of each block's first convolution.
+        pool_size: the side of the pooling window at the end of each block with a stride of 1; 1 for none.
         start: what a place of the map that the first block gets sees; a pixel, unless given.
     """
     fields, field = [], start
-    for kernel_size, residual in zip(kernel_sizes, residuals, strict=True):
+    for kernel_size, residual, stride in zip(kernel_sizes, residuals, strides, strict=True):
         convolved = field = field.after(kernel_size, stride, kernel_size // 2)
         for _ in range(residual):
             field = field.after(kernel_size, 1, kernel_size // 2)
-        field = field.after(pool_size, pool_size, 0)
+        if stride == 1:
+            field = field.after(pool_size, pool_size, 0)
         fields.append((convolved, field))
     return fields

@@ -24,12 +24,13 @@ class Sample:
 
     seconds: float
     peak_mb: float = float("nan")
+    processor_seconds: float = float("nan")  # of all threads and of the processes that it started itself
     values: dict[str, Any] = field(default_factory=dict)  # the process's own measurements
 
 
-def time_script(script: str, *arguments: object, **environment: str) -> Sample:
+def time_script(script: str, *arguments: object, python: str = sys.executable, **environment: str) -> Sample:
     """Run Python source in a fresh process; its last line is a JSON object of its own measurements."""
-    sample, output = _run([sys.executable, "-c", script, *map(str, arguments)], environment)
+    sample, output = _run([python, "-c", script, *map(str, arguments)], environment)
     return replace(sample, values=json.loads(output.splitlines()[-1]))
 
 
@@ -84,7 +85,8 @@ def _run(command: Sequence[str], environment: dict[str, str]) -> tuple[Sample, s
     if status:
         raise RuntimeError(f"{' '.join(command)} failed:\n{output.decode(errors='replace')[-2000:]}")
     per_mb = 1024 if sys.platform != "darwin" else 1024**2  # ru_maxrss is in KB on Linux, in bytes on macOS
-    return Sample(seconds, usage.ru_maxrss / per_mb), output.decode(errors="replace")
+    processor_seconds = usage.ru_utime + usage.ru_stime
+    return Sample(seconds, usage.ru_maxrss / per_mb, processor_seconds), output.decode(errors="replace")
 
 
 def alternate(sides: dict[str, Callable[[], Sample]], rounds: int, warm_up: bool = True) -> dict[str, list[Sample]]:

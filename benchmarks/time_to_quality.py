@@ -1,12 +1,16 @@
-"""Time until a validation AUC: plain fastai's usual recipe, and `bearcnn train`.
+"""Time until a validation AUC: plain fastai's usual recipe, and `bearcnn train`; beside them `yolo classify`.
 
-    python benchmarks/time_to_quality.py [--data PHOTOS] [--config FILE] [--epochs N] [--seeds 3]
+    python benchmarks/time_to_quality.py [--data PHOTOS] [--config FILE] [--epochs N] [--seeds 3] [--yolo COMMAND]
 
 Plain fastai is what its users write: four stride-2 `ConvLayer`s, `AdaptiveConcatPool2d`, 128 px, `aug_transforms()` and
 `fit_one_cycle(20, 3e-3)`, one worker per core. bearcnn is its command line with a configuration as it is, or with fewer
 epochs: a shorter cycle reaches a given AUC sooner. Both see the same photos in the same splits. The clock runs
-from the start of the process, with imports and, for bearcnn, an empty cache; bearcnn's complete command also exports
-and scores a model.
+from the start of the process, with imports and, for bearcnn, an empty cache. What counts is bearcnn's complete command,
+which also exports and scores a model, and the AUC of the model that it leaves.
+
+`--yolo` is the command of ultralytics in a virtual environment of its own (`pip install ultralytics` there; it is no
+dependency): `yolo classify train` from random weights with plain fastai's size and number of epochs, and its own
+choices otherwise. Its time is that of the whole command, its AUC that of the model that it leaves, by our own scorer.
 """
 
 import json
@@ -32,13 +36,17 @@ from measure import (
     time_script,
     watch_process,
 )
+from yolo import MODEL, train_yolo
+
+SIDE = 128
+"""Side of the pictures of plain fastai and of `yolo classify`, in pixels."""
 
 PLAIN_FASTAI = """
 import bearcnn._torch
 import json, sys, time, warnings
 warnings.simplefilter("ignore")
 from fastai.vision.all import *
-folder, epochs, workers, seed, start = sys.argv[1:]
+folder, epochs, side, workers, seed, start = sys.argv[1:]
 
 class Clock(Callback):
     order = 60  # after the Recorder
@@ -49,8 +57,8 @@ class Clock(Callback):
 if __name__ == "__main__":
     set_seed(int(seed))
     loaders = ImageDataLoaders.from_folder(
-        folder, train="train", valid="valid", item_tfms=Resize(128, ResizeMethod.Squish), batch_tfms=aug_transforms(),
-        num_workers=int(workers),
+        folder, train="train", valid="valid", item_tfms=Resize(int(side), ResizeMethod.Squish),
+        batch_tfms=aug_transforms(), num_workers=int(workers),
     )
     widths = [3, 32, 64, 128, 256]
     blocks = [ConvLayer(a, b, stride=2) for a, b in zip(widths, widths[1:])]
@@ -72,8 +80,9 @@ def main() -> None:
     parser.add_argument("--plain-epochs", type=int, default=20, help="of plain fastai")
     parser.add_argument("--workers", type=int, default=cores(), help="processes of plain fastai (default: the cores)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for bearcnn; can be repeated")
+    parser.add_argument("--yolo", type=Path, help="ultralytics' command, such as ../yolo/bin/yolo (default: without)")
     options = parser.parse_args()
-    samples: dict[str, list[Sample]] = {"plain fastai": [], "bearcnn": []}
+    samples: dict[str, list[Sample]] = {"plain fastai": [], "bearcnn": [], **({"yolo": []} if options.yolo else {})}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         counts = in_own_process(lay_out, options.data, folder)
@@ -84,14 +93,15 @@ def main() -> None:
                 epochs = [f"train.epochs={options.epochs}"] if options.epochs else []
                 settings = [f"train.seed={seed}", *epochs, *options.set]
                 samples["bearcnn"].append(train_bearcnn(folder / "subclasses", settings, options.config))
-    plain = [sample.values["reached"] for sample in samples["plain fastai"]]
+            if seed < options.rounds and options.yolo:
+                samples["yolo"].append(_yolo(folder / "plain", seed, options))
     finish(
         f"time to plain fastai's AUC, {counts['train']} photos to train on, {counts['valid']} to validate on",
         options.out / "time_to_quality.json",
         [
             *_describe(samples),
-            *_compare("final", [reached[-1] for reached in plain], samples["bearcnn"]),
-            *_compare("best", [max(reached, key=lambda pair: pair[1]) for reached in plain], samples["bearcnn"]),
+            *compare(samples["plain fastai"], samples["bearcnn"]),
+            *(_compare_yolo(samples["yolo"], samples["bearcnn"]) if options.yolo else ()),
         ],
         samples,
         options={key: str(value) for key, value in vars(options).items()},
@@ -100,7 +110,8 @@ def main() -> None:
 
 def _describe(samples: dict[str, list[Sample]]) -> list[str]:
     lines = []
-    for side, found in samples.items():
+    for side in ("plain fastai", "bearcnn"):
+        found = samples[side]
         final = middle([sample.values["reached"][-1][1] for sample in found], "AUC", 4)
         best = middle([max(auc for _, auc in sample.values["reached"]) for sample in found], "AUC", 4)
         epochs = len(found[0].values["reached"])
@@ -109,20 +120,40 @@ def _describe(samples: dict[str, list[Sample]]) -> list[str]:
     return lines
 
 
-def _compare(which: str, targets: list[list[float]], ours: list[Sample]) -> list[str]:
-    """Compare bearcnn's time to plain fastai's final or best AUC; both are [seconds, AUC]."""
-    times = [
-        (target[0], needed, sample.seconds)
-        for target, sample in zip(islice(cycle(targets), len(ours)), ours, strict=True)
-        if (needed := first_reached(sample.values["reached"], target[1])) is not None
+def compare(theirs: Sequence[Sample], ours: Sequence[Sample]) -> list[str]:
+    """Compare the complete commands of plain fastai and bearcnn, where bearcnn's model is at least as good.
+
+    Plain fastai's AUC is that of its last epoch. A command that leaves a worse model counts as not reached.
+    """
+    pairs = list(zip(islice(cycle(theirs), len(ours)), ours, strict=True))
+    targets = [plain.values["reached"][-1][1] for plain, _ in pairs]
+    reached = [
+        (plain.seconds, own.seconds)
+        for (plain, own), target in zip(pairs, targets, strict=True)
+        if own.values["roc_auc"] >= target
     ]
-    aucs = ", ".join(f"{auc:.4f} after {seconds:.0f} s" for seconds, auc in targets)
-    lines = [f"plain fastai's {which} AUC: {aucs}; reached by {len(times)} of {len(ours)} training runs of bearcnn"]
-    if times:
-        theirs, needed, whole = zip(*times, strict=True)
-        lines.append(f"  after {middle(needed, 's', 0)}: plain fastai takes {ratios(theirs, needed)} the time")
-        lines.append(f"  and {ratios(theirs, whole)} that of the complete command, which exports and scores a model")
+    aucs = ", ".join(f"{plain.values['reached'][-1][1]:.4f} after {plain.seconds:.0f} s" for plain in theirs)
+    lines = [f"plain fastai's AUC: {aucs}; reached by the models of {len(reached)} of {len(ours)} commands of bearcnn"]
+    if reached:
+        plain, whole = zip(*reached, strict=True)
+        lines.append(f"  in {middle(whole, 's', 0)}, start-up, export and scores included")
+        lines.append(f"  plain fastai's script takes {ratios(plain, whole)} the time")
+    times = [first_reached(own.values["reached"], target) for (_, own), target in zip(pairs, targets, strict=True)]
+    if found := [seconds for seconds in times if seconds is not None]:
+        lines.append(f"  (the first epoch as good ended after {middle(found, 's', 0)}, in {len(found)} of {len(ours)})")
     return lines
+
+
+def _compare_yolo(yolo: Sequence[Sample], ours: Sequence[Sample]) -> list[str]:
+    """Compare the complete commands of `yolo classify train` and bearcnn."""
+    own = list(islice(cycle(ours), len(yolo)))
+    scores = [middle([sample.values["roc_auc"] for sample in found], "AUC", 4) for found in (yolo, own)]
+    seconds = [[sample.seconds for sample in found] for found in (yolo, own)]
+    name = f"yolo classify ({MODEL}, ultralytics {yolo[0].values['version']})"
+    return [
+        f"{name}: {middle(seconds[0], 's', 0)}; its model {scores[0]}, bearcnn's {scores[1]}",
+        f"  it takes {ratios(*seconds)} the time of bearcnn's complete command",
+    ]
 
 
 def first_reached(reached: list[list[float]], auc: float) -> float | None:
@@ -130,8 +161,15 @@ def first_reached(reached: list[list[float]], auc: float) -> float | None:
     return next((seconds for seconds, value in reached if value >= auc), None)
 
 
+def _yolo(photos: Path, seed: int, options: Namespace) -> Sample:
+    workers = f"workers={options.workers}"
+    sample = train_yolo(options.yolo, photos, workers, epochs=options.plain_epochs, size=SIDE, seed=seed)
+    say(f"seed {seed}, yolo classify: {sample.seconds:.0f} s, AUC {sample.values['roc_auc']:.4f}")
+    return sample
+
+
 def _plain(photos: Path, seed: int, options: Namespace) -> Sample:
-    sample = time_script(PLAIN_FASTAI, photos, options.plain_epochs, options.workers, seed, time.time())
+    sample = time_script(PLAIN_FASTAI, photos, options.plain_epochs, SIDE, options.workers, seed, time.time())
     say(f"seed {seed}, plain fastai: {sample.seconds:.0f} s, AUC {sample.values['reached'][-1][1]:.4f}")
     return sample
 
@@ -139,7 +177,10 @@ def _plain(photos: Path, seed: int, options: Namespace) -> Sample:
 def train_bearcnn(
     photos: Path, settings: Sequence[str], config: Path | None = None, cache: Path | None = None
 ) -> Sample:
-    """Run `bearcnn train` and note the time of each epoch's AUC; with an empty cache unless one is given."""
+    """Run `bearcnn train`, and note the time and AUC of each epoch and the model's AUC.
+
+    The cache is empty unless one is given.
+    """
     with tempfile.TemporaryDirectory(dir=photos.parent) as name:
         run = Path(name) / "run"
         command = [*bearcnn_train(photos, run, settings), *(["--config", str(config)] if config else [])]
@@ -151,8 +192,10 @@ def train_bearcnn(
                 reached.append([time.perf_counter() - start, record["roc_auc"]])
 
         seconds = watch_process(command, look, BEARCNN_CACHE=str(cache or name))
-    say(f"{' '.join(settings)}, bearcnn: {seconds:.0f} s, AUC {reached[-1][1]:.4f}")
-    return Sample(seconds, values={"reached": reached})
+        scores = json.loads((run / "metrics.json").read_text())["evaluations"]["valid"]["estimates"]
+    values = {"reached": reached, "roc_auc": scores["roc_auc"]["value"]}  # of the exported model
+    say(f"{' '.join(settings)}, bearcnn: {seconds:.0f} s, AUC {values['roc_auc']:.4f}")
+    return Sample(seconds, values=values)
 
 
 def _read(history: Path) -> list[dict[str, Any]]:

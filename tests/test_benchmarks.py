@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ def run(name: str, *arguments: object) -> str:
 def test_every_benchmark_is_known() -> None:
     assert set(COMMANDS) == {
         "busy", "cluster_predict", "cold_predict", "edge", "folder_predict", "gpu", "import_time", "memory",
-        "predict_memory", "pretrained", "recipe",
+        "predict_memory", "presets", "pretrained", "recipe",
         "sweep_speed", "time_to_quality", "training_speed", "versions", "window_hits",
     }  # fmt: skip
 
@@ -148,6 +149,80 @@ def test_time_until_an_auc() -> None:
     reached = [[10.0, 0.5], [20.0, 0.9], [30.0, 0.8]]
     assert first_reached(reached, 0.7) == 20
     assert first_reached(reached, 0.95) is None
+
+
+def test_complete_commands_are_compared_and_only_where_the_model_is_as_good() -> None:
+    from measure import Sample
+    from time_to_quality import compare
+
+    theirs = [Sample(100, values={"reached": [[40, 0.95], [98, 0.9]]})]
+    good = Sample(50, values={"reached": [[10, 0.92], [30, 0.93]], "roc_auc": 0.93})
+    worse = Sample(20, values={"reached": [[5, 0.91], [10, 0.89]], "roc_auc": 0.89})
+    first, *lines = compare(theirs, [good, worse])
+    assert "0.9000 after 100 s; reached by the models of 1 of 2" in first
+    assert "in 50 s (50 to 50), start-up, export and scores included" in lines[0]
+    assert "2.0 x (2.0 to 2.0)" in lines[1]
+    assert "after 8 s (5 to 10), in 2 of 2" in lines[2]
+    assert len(compare(theirs, [replace(worse, values={"reached": [[5, 0.8]], "roc_auc": 0.8})])) == 1
+
+
+def test_a_preset_s_score_is_that_of_its_test_photos_or_else_of_the_validation_photos() -> None:
+    from measure import Sample
+    from presets import describe, read_scores
+
+    def scored(auc: float, photos: int) -> dict:
+        estimate = {"value": auc, "low": auc - 0.1, "high": auc + 0.1}
+        estimates = dict.fromkeys(("roc_auc", "average_precision", "accuracy"), estimate)
+        return {"n": photos, "positives": 9, "estimates": estimates}
+
+    metrics = {"epochs": 3, "monitor": "last", "evaluations": {"valid": scored(0.8, 20), "test": scored(0.7, 30)}}
+    assert (read_scores(metrics)["roc_auc"], read_scores(metrics)["photos"]) == (0.7, 30)
+    del metrics["evaluations"]["test"]
+    assert (read_scores(metrics)["roc_auc"], read_scores(metrics)["split"]) == (0.8, "valid")
+    samples = [
+        Sample(10 * seed, processor_seconds=5, values={**read_scores(metrics), "roc_auc": 0.8 + seed / 100})
+        for seed in (1, 2, 3)
+    ]
+    lines = describe(samples)
+    assert lines[0] == "scored on 20 valid photos (9 bears), none of which chose the epoch"
+    assert "ROC AUC 0.8200, 95% interval over seeds 0.7952 to 0.8448" in lines[1]
+    assert lines[-1] == "3 epochs: 20 s (10 to 30) for the whole command, 5 s (5 to 5) of the processor"
+
+
+STAND_IN_FOR_YOLO = """#!{python}
+import json, os, sys
+from pathlib import Path
+
+assert os.environ["YOLO_OFFLINE"] == "True" and os.environ["YOLO_CONFIG_DIR"]
+given = dict(word.split("=", 1) for word in sys.argv[1:] if "=" in word)
+if sys.argv[1] == "settings":
+    assert given == {{"sync": "False"}}
+elif sys.argv[1:3] == ["classify", "train"]:
+    assert given["model"].endswith(".yaml") and given["pretrained"] == "False", "random weights"
+    weights = Path(given["project"], given["name"], "weights")
+    weights.mkdir(parents=True)
+    (weights / "best.pt").write_text(json.dumps(given))
+else:  # as python -c SCRIPT best.pt FOLDER SIZE
+    _, _, _, weights, _, size = sys.argv
+    assert json.loads(Path(weights).read_text())["imgsz"] == size
+    answers = [[0, 0.1], [0, 0.7], [1, 0.9], [1, 0.5]]
+    print("noise\\n" + json.dumps({{"answers": answers, "version": "8.0"}}))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the stand-in is a script with a shebang")
+def test_yolo_starts_from_random_weights_offline_and_is_scored_by_our_auc(tmp_path: Path) -> None:
+    from yolo import train_yolo
+
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    for name in ("yolo", "python"):
+        (commands / name).write_text(STAND_IN_FOR_YOLO.format(python=sys.executable))
+        (commands / name).chmod(0o755)
+    sample = train_yolo(commands / "yolo", tmp_path / "photos", "workers=0", epochs=2, size=64, seed=1)
+    assert sample.values == {"roc_auc": 0.75, "version": "8.0"}
+    assert sample.seconds > 0
+    assert {path.name for path in tmp_path.iterdir()} == {"bin"}, "nothing is left"
 
 
 def test_copies_are_other_files_with_the_same_pixels(photos: Path, tmp_path: Path) -> None:

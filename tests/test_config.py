@@ -1,4 +1,5 @@
 import itertools
+import math
 import tomllib
 from pathlib import Path
 
@@ -36,6 +37,7 @@ def test_overrides_win_over_the_file_and_later_ones_over_earlier(tmp_path):
         ("model.kernel_size=5", 5),
         ("model.kernel_size=[7, 5, 3, 1]", (7, 5, 3, 1)),
         ("model.residual=[0,0,1,2]", (0, 0, 1, 2)),
+        ("model.stride=1,2,2,2", (1, 2, 2, 2)),
         ('data.positive=["bear", "cub"]', ("bear", "cub")),
         ("data.positive=bear", ("bear",)),
         ("train.name=my-bear", "my-bear"),
@@ -118,6 +120,8 @@ def test_an_unknown_key_names_the_nearest_one(override, nearest):
         (["data.valid_share=0.5", "data.test_share=0.5"], "less than a fifth"),
         (["train.lr=nan"], "finite"),
         (["model.stride=3"], "1 or 2"),
+        (["model.stride=[1,2,2,3]"], "expected 1 or 2 (got 3)"),
+        (["model.stride=[1,2]"], "stride has 2 numbers for 4 blocks"),
         (["model.pooling=sum"], "there is no pooling mode 'sum': expected max, avg or concat"),
         (["model.pooling=maxx"], "did you mean max?"),
         (["train.name=../x"], "pattern"),
@@ -189,16 +193,18 @@ def test_a_dumped_config_reads_back_the_same(tmp_path_factory, name, lr, epochs,
     assert make_config(tomllib.loads(dump_config(config, explained=explained))) == config
 
 
-@given(size=st.integers(8, 300), blocks=st.integers(1, 10), stride=st.sampled_from([1, 2]), pool_size=st.integers(2, 5))
-def test_map_sizes_halve_or_are_refused(size, blocks, stride, pool_size):
+@given(
+    size=st.integers(8, 300), strides=st.lists(st.sampled_from([1, 2]), min_size=1, max_size=10),
+    pool_size=st.integers(2, 5),
+)  # fmt: skip
+def test_map_sizes_halve_or_are_refused(size, strides, pool_size):
     try:
-        sizes = map_sizes(size, blocks, stride, pool_size)
+        sizes = map_sizes(size, strides, pool_size)
     except ValueError as error:
         assert f"{size} px" in str(error)
-        factor = 2 if stride == 2 else pool_size
-        assert size < factor**blocks
+        assert size < math.prod(2 if stride == 2 else pool_size for stride in strides)
         return
-    assert len(sizes) == blocks
+    assert len(sizes) == len(strides)
     assert all(side >= 1 for side in sizes)
     assert all(after < before for before, after in zip((size, *sizes), sizes, strict=False))
 
@@ -250,6 +256,11 @@ def test_every_file_under_configs_loads_and_explains_itself():
         for before, line in itertools.pairwise(lines):
             if " = " in line and not line.startswith("#"):
                 assert before.startswith("#") or "#" in line, f"{file}: {line} is not explained"
+
+
+def test_the_preset_for_tiny_pictures_halves_them_after_the_first_block():
+    preset = load_config(CONFIGS / "pixel.toml")
+    assert preset.model.map_sizes(preset.data.image_size) == (32, 16, 8, 4)
 
 
 def test_a_body_alone_is_the_preset():

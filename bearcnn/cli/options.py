@@ -98,7 +98,9 @@ class ConfigOptions:
     kernel_size: Annotated[
         str | None, knob("Side of the convolution's window: 1, 3, 5, 7 ... or one per block: 5,3,3,3.")
     ] = None
-    stride: Annotated[str | None, knob("2 halves the map in the convolution, 1 in a pooling window.")] = None
+    stride: Annotated[
+        str | None, knob("2 halves the map in the convolution, 1 in a pooling window; or one per block: 1,2,2,2.")
+    ] = None
     pooling: Annotated[str | None, knob(f"{_POOLING}: what is taken from each window and from the last map.")] = None
     dropout: Annotated[str | None, knob("Share of the features dropped before the last layer.")] = None
     input_dropout: Annotated[str | None, knob("Share of the picture's pixels dropped.")] = None

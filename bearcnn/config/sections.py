@@ -173,8 +173,9 @@ class ModelConfig(Section):
     """Channels of each block; there are as many blocks as numbers."""
     kernel_size: int | tuple[int, ...] = 3
     """Side of the convolution's window, odd; one for all blocks or a list with one for each."""
-    stride: Literal[1, 2] = 2
-    """2: the convolution skips every other place and halves the map. 1: a pooling window after it halves the map."""
+    stride: Literal[1, 2] | tuple[Literal[1, 2], ...] = 2
+    """2: the convolution skips every other place and halves the map. 1: a pooling window after it halves the map. One
+    number for all blocks or a list with one for each."""
     pooling: Pooling = "concat"
     """Pooling of the windows between blocks and of the last map: max, avg, or concat (both side by side)."""
     pool_size: int = Field(2, ge=1, le=8)
@@ -210,16 +211,21 @@ class ModelConfig(Section):
 
     @model_validator(mode="after")
     def _one_number_a_block(self) -> "ModelConfig":
-        if isinstance(self.residual, tuple) and len(self.residual) != len(self.widths):
-            raise ValueError(f"residual has {len(self.residual)} numbers for {len(self.widths)} blocks (widths)")
-        if isinstance(self.kernel_size, tuple) and len(self.kernel_size) != len(self.widths):
-            raise ValueError(f"kernel_size has {len(self.kernel_size)} numbers for {len(self.widths)} blocks (widths)")
+        for key in ("residual", "kernel_size", "stride"):
+            value = getattr(self, key)
+            if isinstance(value, tuple) and len(value) != len(self.widths):
+                raise ValueError(f"{key} has {len(value)} numbers for {len(self.widths)} blocks (widths)")
         return self
 
     @property
     def kernel_sizes(self) -> tuple[int, ...]:
         """The kernel size of each block."""
         return self.kernel_size if isinstance(self.kernel_size, tuple) else (self.kernel_size,) * len(self.widths)
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """The stride of each block."""
+        return self.stride if isinstance(self.stride, tuple) else (self.stride,) * len(self.widths)
 
     @property
     def residuals(self) -> tuple[int, ...]:
@@ -240,7 +246,7 @@ class ModelConfig(Section):
         """
         body = self.known_body
         start = body.map_side(self.body_stage, image_size) if body else image_size
-        return map_sizes(image_size, len(self.widths), self.stride, self.pool_size, start=start)
+        return map_sizes(image_size, self.strides, self.pool_size, start=start)
 
     @property
     def receptive_fields(self) -> list[tuple[ReceptiveField, ReceptiveField]]:
@@ -251,10 +257,9 @@ class ModelConfig(Section):
         """
         if self.body != NO_BODY and not self.known_body:
             raise ValueError(f"the receptive field of {self.body} isn't known")
-        pool_size = self.pool_size if self.stride == 1 else 1
         body = self.known_body
         start = body.receptive_field(self.body_stage) if body else ReceptiveField()
-        return receptive_fields(self.kernel_sizes, self.residuals, self.stride, pool_size, start=start)
+        return receptive_fields(self.kernel_sizes, self.residuals, self.strides, self.pool_size, start=start)
 
 
 class AugmentConfig(Section):

@@ -62,8 +62,7 @@ class Subject:
             return model.receptive_fields
         step = size // self.network.stem(self.batch()).shape[2]
         start = ReceptiveField(size, step, (step - 1) / 2)
-        pool_size = model.pool_size if model.stride == 1 else 1
-        return receptive_fields(model.kernel_sizes, model.residuals, model.stride, pool_size, start=start)
+        return receptive_fields(model.kernel_sizes, model.residuals, model.strides, model.pool_size, start=start)
 
     def describe_view(self, field: ReceptiveField) -> str:
         """Return in words what a place sees of the photo."""

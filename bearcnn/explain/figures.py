@@ -205,11 +205,18 @@ def draw_pooling(subject: Subject, step: ConvolutionStep) -> Figure:
     size = max(model.pool_size, 2)
     own = {"max": "the maximum", "avg": "the average", "concat": "both side by side (concat)"}
     own_words = own.get(model.pooling, POOLING_MODES[model.pooling].words)
-    if model.stride == 1 and model.pool_size == 1:
+    strides = set(model.strides)
+    if strides == {1, 2}:
+        pooled = "pools only the last map, as one window," if model.pool_size == 1 else "pools after the other blocks"
+        here = (
+            "Some of this network's convolutions skip every other place instead (stride 2). It "
+            f"{pooled} and takes {own_words}."
+        )
+    elif strides == {1} and model.pool_size == 1:
         here = (
             f"This network's blocks keep the map's size; it pools only the last map, all of it, and takes {own_words}."
         )
-    elif model.stride == 1:
+    elif strides == {1}:
         here = f"This network pools after each block and takes {own_words}."
     else:
         here = (

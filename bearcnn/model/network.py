@@ -51,7 +51,7 @@ class Block(nn.Module):
         maps = self.convolution(maps)
         for convolution in self.residuals:
             maps = maps + convolution(maps)
-        return self.dropout(self.pooling(maps))  # (batch, out_width, n / 2, n / 2)
+        return self.dropout(self.pooling(maps))  # (batch, out_width, n / 2, n / 2); n x n with neither
 
 
 class BearCNN(nn.Module):
@@ -68,7 +68,7 @@ class BearCNN(nn.Module):
         widths: channels of each block.
         output_classes: the class of each output of the head, 0 (not bear) before 1 (bear).
         kernel_sizes: odd side of each block's convolution window.
-        stride: 2 to halve the map in the convolution, 1 to halve it in pooling windows.
+        strides: 2 to halve a block's map in the convolution, 1 to halve it in pooling windows; 2 unless given.
         pooling: a name in `POOLING_MODES`, for the windows and for the last map.
         pool_size: side of the pooling windows.
         residuals: further convolutions of each block, each added to its input; none unless given.
@@ -84,7 +84,7 @@ class BearCNN(nn.Module):
         kernel_sizes: Sequence[int] = (3, 3, 3, 3),
         *,
         output_classes: Sequence[int] = (0, 1),
-        stride: int = 2,
+        strides: Sequence[int] = (),
         pooling: str = "concat",
         pool_size: int = 2,
         residuals: Sequence[int] = (),
@@ -99,8 +99,9 @@ class BearCNN(nn.Module):
         self.input_dropout = PixelDropout(input_dropout)
         self.blocks = nn.Sequential()
         in_width = 3 if body is None else body.out_width
-        residuals = residuals or (0,) * len(widths)
-        for number, (width, kernel_size, residual) in enumerate(zip(widths, kernel_sizes, residuals, strict=True), 1):
+        strides, residuals = strides or (2,) * len(widths), residuals or (0,) * len(widths)
+        each = zip(widths, kernel_sizes, strides, residuals, strict=True)
+        for number, (width, kernel_size, stride, residual) in enumerate(each, 1):
             block = Block(
                 in_width,
                 width,
@@ -201,7 +202,7 @@ def build_model(
         config.widths,
         config.kernel_sizes,
         output_classes=output_classes,
-        stride=config.stride,
+        strides=config.strides,
         pooling=config.pooling,
         pool_size=config.pool_size,
         residuals=config.residuals,

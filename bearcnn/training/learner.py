@@ -124,7 +124,7 @@ def _check_map(config: Config, side: int) -> None:
     """Check that a body's map is large enough for the blocks; the configuration can't know for every body."""
     model = config.model
     try:
-        map_sizes(config.data.image_size, len(model.widths), model.stride, model.pool_size, start=side)
+        map_sizes(config.data.image_size, model.strides, model.pool_size, start=side)
     except ValueError as error:
         raise ConfigError(str(error)) from None
 

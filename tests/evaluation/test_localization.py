@@ -15,11 +15,12 @@ from tests.helpers.onnx_models import make_manifest
 
 @st.composite
 def networks(draw):
-    blocks, stride = draw(st.integers(1, 3)), draw(st.sampled_from([1, 2]))
+    strides = tuple(draw(st.lists(st.sampled_from([1, 2]), min_size=1, max_size=3)))
+    blocks = len(strides)
     return ModelConfig(
         widths=(2,) * blocks,
-        kernel_size=tuple(draw(st.sampled_from([1, 3, 5] if stride == 1 else [3, 5])) for _ in range(blocks)),
-        stride=stride,  # with 2 and a kernel of 1, every other pixel is passed over, also at the edge
+        kernel_size=tuple(draw(st.sampled_from([1, 3, 5] if stride == 1 else [3, 5])) for stride in strides),
+        stride=strides,  # with 2 and a kernel of 1, every other pixel is passed over, also at the edge
         pooling=draw(st.sampled_from(["avg", "concat"])),  # a maximum has a gradient at one of its places only
         pool_size=draw(st.integers(2, 3)),
         residual=tuple(draw(st.integers(0, 2)) for _ in range(blocks)),
@@ -106,7 +107,7 @@ def test_without_photos_there_is_no_rate():
 def test_there_are_as_many_windows_as_places_in_the_last_map():
     config = Config(data={"image_size": 100})
     field = config.model.receptive_fields[-1][1]
-    assert map_sizes(100, 4, 2, 2)[-1] == len(range(0, 100, field.step))
+    assert map_sizes(100, (2, 2, 2, 2), 2)[-1] == len(range(0, 100, field.step))
 
 
 def test_the_game_of_all_bears_is_read_from_new_and_old_metrics():

@@ -26,6 +26,7 @@ from tests.helpers.onnx_models import make_manifest
 VARIANTS = {
     "default": ModelConfig(widths=(4, 6)),
     "max": ModelConfig(widths=(4, 6), pooling="max", stride=1, kernel_size=(5, 3), residual=1, input_dropout=0.1),
+    "mixed": ModelConfig(widths=(4, 6), stride=(1, 2), pool_size=1),
     "avg": ModelConfig(widths=(4, 6), pooling="avg", stride=1, pool_size=3, conv_dropout=0.25),
     "wide": ModelConfig(widths=(3,), kernel_size=31, dropout=0.0),
     "dots": ModelConfig(widths=(3, 2), kernel_size=1),

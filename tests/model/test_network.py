@@ -25,29 +25,28 @@ def random_pixels(count: int = 2, size: int = 32, seed: int = 0) -> torch.Tensor
 @settings(deadline=None, max_examples=60)
 @given(
     kernel_size=st.sampled_from([1, 3, 5, 7]),
-    stride=st.sampled_from([1, 2]),
+    stride=st.sampled_from([1, 2, (1, 2), (2, 1), (1, 2, 1)]),
     pooling=st.sampled_from(POOLINGS),
     pool_size=st.integers(2, 3),
     blocks=st.integers(1, 3),
-    residual=st.sampled_from([0, 1, (2,), (0, 1), (1, 0, 2)]),
+    residual=st.sampled_from([0, 1, 2]),
     size=st.integers(28, 40),
 )
 def test_maps_have_the_size_of_the_formula(kernel_size, stride, pooling, pool_size, blocks, residual, size):
-    blocks = len(residual) if isinstance(residual, tuple) else blocks
+    blocks = len(stride) if isinstance(stride, tuple) else blocks
     widths = (4, 6, 8)[:blocks]
-    model = build_model(
-        ModelConfig(
-            widths=widths,
-            kernel_size=kernel_size,
-            stride=stride,
-            pooling=pooling,
-            pool_size=pool_size,
-            residual=residual,
-        )
-    ).eval()
-    side = map_sizes(size, blocks, stride, pool_size)[-1]
+    config = ModelConfig(
+        widths=widths,
+        kernel_size=kernel_size,
+        stride=stride,
+        pooling=pooling,
+        pool_size=pool_size,
+        residual=(residual, 1, 0)[:blocks],
+    )
+    model = build_model(config).eval()
+    side = map_sizes(size, config.strides, pool_size)[-1]
     doubled = 2 if pooling == "concat" else 1
-    last_width = widths[-1] * (doubled if stride == 1 else 1)
+    last_width = widths[-1] * (doubled if config.strides[-1] == 1 else 1)
     pixels = random_pixels(2, size)
     last_map = model.last_map(pixels)
     assert last_map.shape == (2, last_width, side, side)
@@ -58,7 +57,7 @@ def test_maps_have_the_size_of_the_formula(kernel_size, stride, pooling, pool_si
 
 @pytest.mark.parametrize(("kernel_size", "stride"), list(itertools.product([1, 3, 5], [1, 2])))
 def test_a_convolution_is_the_unfolded_matrix_product(kernel_size, stride):
-    block = BearCNN((5,), (kernel_size,), stride=stride, pooling="max").blocks[0]
+    block = BearCNN((5,), (kernel_size,), strides=(stride,), pooling="max").blocks[0]
     convolution = block.convolution[0]
     photos = torch.rand(2, 3, 12, 12)
     windows = F.unfold(photos, kernel_size, padding=kernel_size // 2, stride=stride)  # (2, 3 k k, places)
