@@ -92,6 +92,8 @@ class ReplicaProcess:
         self.own: tuple[int, ...] = ()
         self.error = ""
         self._connection: Connection | None = None
+        self._task: Task | None = None
+        self._preparing = threading.Lock()
         key = secrets.token_bytes(16)
         self._listener = Listener(authkey=key)
         environment = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"}
@@ -108,24 +110,28 @@ class ReplicaProcess:
         self._process.stdin.flush()
 
     def prepare(self, task: Task) -> None:
-        """Give it a training run; `ready` turns true when it can compute."""
-        self.ready = False
+        """Give it a training run; `ready` turns true when it can compute. An earlier run's is forgotten."""
+        self.ready, self._task = False, task
         threading.Thread(target=self._prepare, args=(task,), daemon=True).start()
 
     def _prepare(self, task: Task) -> None:
-        try:
-            if self._connection is None:
-                self._connection = self._listener.accept()
-            self._connection.send(task)
-            answer = self._connection.recv()
-            while answer is not True and answer[0] != FAILED:  # of steps that nobody waited for
+        with self._preparing:
+            if self._task is not task:
+                return
+            try:
+                if self._connection is None:
+                    self._connection = self._listener.accept()
+                self._connection.send(task)
                 answer = self._connection.recv()
-            if answer is True:
-                self.ready = True
-            else:
+                while not isinstance(answer, bool) and answer[0] != FAILED:  # of steps that nobody waited for
+                    answer = self._connection.recv()
+            except LOST:
+                self.lost = True
+                return
+            if not isinstance(answer, bool):
                 self.error = answer[1]
-        except LOST:
-            self.lost = True
+            elif self._task is task:
+                self.ready = answer
 
     def send(self, *message: Any) -> None:
         """Send a message; a lost replica is only marked."""

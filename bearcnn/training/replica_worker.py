@@ -8,6 +8,7 @@ import threading
 import traceback
 from dataclasses import replace
 from multiprocessing.connection import Client, Connection
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
@@ -79,15 +80,26 @@ class _Worker:
         return validate_slices(self.model, self.valid).numpy()
 
 
+def _open(task: Task) -> _Worker | None:
+    """Open a task, unless its training run has ended meanwhile: then its memory is gone."""
+    try:
+        worker = _Worker(task)
+    except Exception:
+        if not Path(task.memory).exists():
+            return None
+        raise
+    worker.warm_up()
+    return worker
+
+
 def _serve(connection: Connection) -> None:
     """Answer the training process until it is gone."""
     worker: _Worker | None = None
     while True:
         message = connection.recv()
         if isinstance(message, Task):
-            worker = _Worker(message)
-            worker.warm_up()
-            connection.send(True)
+            worker = _open(message)
+            connection.send(worker is not None)
             continue
         assert worker is not None
         what, *arguments = message
