@@ -33,6 +33,7 @@ class TrainingState:
     best_size: int = 0  # of the training pictures in the best epoch
     stopped_early: bool = False
     unfrozen: int = 0  # last stages of the body that learn in this phase; 0 in the first
+    devices: int = 1  # processes that trained the last epoch, each a slice of every batch
 
     @property
     def epochs(self) -> int:

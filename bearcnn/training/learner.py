@@ -26,6 +26,7 @@ from bearcnn.training.dataloaders import build_dataloaders
 from bearcnn.training.losses import SubclassCrossEntropy
 from bearcnn.training.maps import Views, open_maps
 from bearcnn.training.replicas import Replicas
+from bearcnn.training.slices import Slices
 
 
 def build_learner(
@@ -35,7 +36,7 @@ def build_learner(
     model: BearCNN | None = None,
     cbs: Sequence[Callback] = (),
     on_maps: OnMaps = lambda *_: None,
-    replicas: Replicas | None = None,
+    replicas: Slices | None = None,
 ) -> Learner:
     """Build the Learner of a configuration and a data set; nothing is trained yet.
 
