@@ -58,15 +58,14 @@ class NoEpochError(RunError):
 class RankLostError(RunError):
     """A training run on several devices that has lost one of its processes."""
 
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
     def add_where(self, directory: Path, resumable: bool) -> None:
-        """Add how the run continues, once its folder is known."""
-        command = f"bearcnn train --resume {directory}"
-        how = (
-            f"continue from the last finished epoch with: {command}"
-            if resumable
-            else "no epoch was finished: start again"
-        )
-        self.args = (f"{self}; {how}",)
+        """Add how the run continues, once its folder is known, and drop what a Learner has put before."""
+        again = f"continue from the last finished epoch with: bearcnn train --resume {directory}"
+        self.args = (f"{self.reason}; {again if resumable else 'no epoch was finished: start again'}",)
 
 
 class SweepError(BearcnnError):

@@ -72,7 +72,7 @@ def train(
         KeyboardInterrupt: Ctrl-C, with `config.train.folds`.
     """
     with join_world() as world:
-        _check(world, config)
+        check_world(world, config)
         dataset = dataset.for_training(config)
         # Decided once: the number of slices changes the weights, and `resume` must go on with it.
         config = config.model_copy(
@@ -93,7 +93,7 @@ def resume(run: Run, dataset: Dataset, *, cbs: Callbacks = (), reporter: Reporte
     """
     with join_world() as world:
         world.share(lambda: _check_resumable(run, dataset))
-        _check(world, world.share(run.config))
+        check_world(world, world.share(run.config))
         return _finish_in(world, run, dataset, True, cbs, reporter)
 
 
@@ -113,7 +113,12 @@ def _check_resumable(run: Run, dataset: Dataset) -> None:
         )
 
 
-def _check(world: World, config: Config) -> None:
+def check_world(world: World, config: Config) -> None:
+    """Check that several devices can train a configuration.
+
+    Raises:
+        ConfigError: they can't.
+    """
     if world.size > 1 and config.train.folds:
         error = ConfigError("train.folds: cross-validation runs on one device; omit `folds` or the other devices")
         error.told = not world.leads

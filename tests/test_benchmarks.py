@@ -35,8 +35,8 @@ def run(name: str, *arguments: object) -> str:
 
 def test_every_benchmark_is_known() -> None:
     assert set(COMMANDS) == {
-        "cluster_predict", "cold_predict", "edge", "folder_predict", "import_time", "memory", "predict_memory",
-        "pretrained", "recipe",
+        "cluster_predict", "cold_predict", "distributed", "edge", "folder_predict", "import_time", "memory",
+        "predict_memory", "pretrained", "recipe",
         "sweep_speed", "time_to_quality", "training_speed", "versions", "window_hits",
     }  # fmt: skip
 

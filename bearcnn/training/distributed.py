@@ -40,7 +40,6 @@ class Distributed(Slices):
 
     def before_fit(self) -> None:
         self.close()
-        self.world.check_batches(self.dls.train.bs)
         self.world.wait()  # others may still decode photos, or compute maps
         if self.dls.device.type == "cuda":
             nn.SyncBatchNorm.convert_sync_batchnorm(self.model.blocks, self.world.steps)

@@ -95,6 +95,7 @@ def fit(
     )  # fmt: skip
     if learner.model.body is not None and (warning := warn_of_licence(learner.model.body.about["licence"])):
         reporter.warn(warning)
+    world.check_batches(learner.dls.train.bs)
     reporter.model_built(describe_model(learner.model, config.data.image_size))
     if checkpoint:
         checkpoint.restore_model(learner.model)

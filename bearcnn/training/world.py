@@ -162,10 +162,25 @@ def join_world() -> Iterator[World]:
         distributed.new_group(backend="gloo", timeout=_PATIENCE),
     )
     try:
-        yield world if world.size > 1 else ALONE
+        with _hidden_from_fastai():
+            yield world if world.size > 1 else ALONE
     finally:
         if starts:
             distributed.destroy_process_group()
+
+
+@contextmanager
+def _hidden_from_fastai() -> Iterator[None]:
+    """Unset WORLD_SIZE: where it is more than 1, fastai's Recorder gathers each batch's loss from all ranks.
+
+    That is one more meeting a step, and a deadlock in validation, where one rank can have a batch more than another.
+    """
+    size = os.environ.pop("WORLD_SIZE", None)
+    try:
+        yield
+    finally:
+        if size is not None:
+            os.environ["WORLD_SIZE"] = size
 
 
 def _start() -> None:

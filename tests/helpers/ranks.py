@@ -20,7 +20,7 @@ from bearcnn.training.slices import Slices
 from bearcnn.training.world import join_world
 from tests.helpers.training import small_config
 
-IN_TWO = ("train.epochs=2", "train.subclasses=true", "model.conv_dropout=0.1")
+IN_TWO = ("train.epochs=2", "train.batch_size=13", "train.subclasses=true", "model.conv_dropout=0.1")
 WHOLE_BATCH = ("train.replicas=1", "train.batch_size=9", "model.dropout=0", "model.input_dropout=0")
 
 
