@@ -19,8 +19,12 @@ from bearcnn.workers import RENDEZVOUS, end_with_parent, exit_on_sigterm, module
 if TYPE_CHECKING:
     from bearcnn.training.world import World
 
-_GRACE = 55.0
-"""Seconds for the others to see that one is lost: more than `world.STEP_SECONDS`."""
+_GRACE_AFTER_KILL, _GRACE_AFTER_ERROR = 50.0, 10.0
+"""Seconds for the others to see that one was killed, which is more than `world.STEP_SECONDS`; or to end, once one has
+seen that something is wrong."""
+
+_TIME_TO_TELL = 2.0
+"""Seconds before a silent process ends with an error: torchrun ends the others at once, also the one that tells it."""
 
 
 def run_on_devices(count: int) -> int:
@@ -74,8 +78,10 @@ def _watch(ranks: "Sequence[subprocess.Popen[bytes]]") -> None:
         except KeyboardInterrupt:
             with suppress(OSError, ValueError):  # Windows has no such signal
                 ranks[0].send_signal(signal.SIGINT)
-        if ends == float("inf") and any(rank.poll() for rank in ranks):
-            ends = time.monotonic() + _GRACE
+        codes = [rank.poll() or 0 for rank in ranks]
+        if any(codes):
+            grace = _GRACE_AFTER_ERROR if max(codes) > 0 else _GRACE_AFTER_KILL
+            ends = min(ends, time.monotonic() + grace)
 
 
 @contextmanager
@@ -91,7 +97,12 @@ def joined_ranks() -> Iterator["World | None"]:
     with join_world() as world, _losing_on_sigterm(tells=world.leads):
         if not world.leads:
             console.silence()
-        yield world
+        try:
+            yield world
+        except BearcnnError as error:
+            if error.told:
+                time.sleep(_TIME_TO_TELL)
+            raise
 
 
 @contextmanager
