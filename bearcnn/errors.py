@@ -7,7 +7,8 @@
     ├── ModelFileError    a model file that is missing, damaged or not written by bearcnn
     ├── RunError          a run folder that is missing, unfinished or in the way
     │   ├── ResumeError   a run that can't be continued exactly
-    │   └── NoEpochError  a training run that Ctrl-C ended before its first epoch was finished
+    │   ├── NoEpochError  a training run that Ctrl-C ended before its first epoch was finished
+    │   └── RankLostError a training run on several devices that has lost one of its processes
     ├── SweepError        a sweep that can't be planned, continued or run
     ├── ClusterError      a Ray cluster that can't be reached, or whose nodes can't do what is asked of them
     └── MissingPackageError  an optional package that the user has to install first
@@ -16,9 +17,14 @@ A message says what is wrong, where, and how to fix it, in one line. Only `cli.m
 and exit code 1. Every other exception is a bug in bearcnn and keeps its traceback.
 """
 
+from pathlib import Path
+
 
 class BearcnnError(Exception):
     """Anything the user can fix."""
+
+    told = False
+    """Whether another process of the same training run says it."""
 
 
 class ConfigError(BearcnnError):
@@ -47,6 +53,19 @@ class ResumeError(RunError):
 
 class NoEpochError(RunError):
     """A training run that Ctrl-C ended before its first epoch was finished."""
+
+
+class RankLostError(RunError):
+    """A training run on several devices that has lost one of its processes."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def add_where(self, directory: Path, resumable: bool) -> None:
+        """Add how the run continues, once its folder is known, and drop what a Learner has put before."""
+        again = f"continue from the last finished epoch with: bearcnn train --resume {directory}"
+        self.args = (f"{self.reason}; {again if resumable else 'no epoch was finished: start again'}",)
 
 
 class SweepError(BearcnnError):

@@ -12,7 +12,7 @@ from typing import Any
 
 from bearcnn.config import Config
 from bearcnn.data.dataset import Dataset
-from bearcnn.errors import NoEpochError, ResumeError
+from bearcnn.errors import ConfigError, NoEpochError, ResumeError
 from bearcnn.evaluation.assessment import assess_calibration, evaluate_predictions, group_errors
 from bearcnn.evaluation.calibration import fit_temperature, log_odds
 from bearcnn.evaluation.predictions import SCORED, LabelledPrediction, as_arrays, in_split, read_folds
@@ -35,6 +35,7 @@ from bearcnn.training.fit import Callbacks, TrainResult, fit
 from bearcnn.training.folds import cross_validate
 from bearcnn.training.learner import choose_device
 from bearcnn.training.replicas import ReplicaPool, choose_replicas
+from bearcnn.training.world import World, join_world
 
 
 def train(
@@ -53,6 +54,9 @@ def train(
     With `config.train.folds` the train and valid splits are cross-validated, and the network is trained on both; a test
     split stays out and has the scores that count. Ctrl-C then ends everything, for `resume` to continue.
 
+    Where torchrun, Ray Train or `bearcnn train --devices` has started several processes of this program, they train
+    one network, and each must make this call with the same arguments. Rank 0 alone writes and reports.
+
     Args:
         config: the network and how it is trained.
         dataset: photos with a train and a valid split, of `config.data.image_size`.
@@ -62,25 +66,44 @@ def train(
 
     Raises:
         RunError: the folder isn't empty, the loss became infinite or not a number, or Ctrl-C came in the first epoch.
-        DataError: a class has fewer distinct photos than `config.train.folds`.
+        RankLostError: another of the processes has ended, or hangs.
+        ConfigError: `config.train.folds`, or too small a batch, with several processes.
+        DataError: a class has fewer distinct photos than `config.train.folds`, or a process has other photos.
         KeyboardInterrupt: Ctrl-C, with `config.train.folds`.
     """
-    dataset = dataset.for_training(config)
-    # Decided once: the number of slices changes the weights, and `resume` must go on with it. Others see whole batches.
-    replicas = 1 if cbs and config.train.replicas == "auto" else choose_replicas(config, choose_device())
-    config = config.model_copy(update={"train": config.train.model_copy(update={"replicas": replicas})})
-    run = create_run(choose_directory(config, datetime.now(), out=Path(out) if out else None), config)
-    run.write_dataset(dataset.to_json())
-    return finish(run, dataset, _fit(run, dataset, False, cbs, reporter), reporter)
+    with join_world() as world:
+        check_world(world, config)
+        dataset = dataset.for_training(config)
+        # Decided once: the number of slices changes the weights, and `resume` must go on with it.
+        config = config.model_copy(
+            update={"train": config.train.model_copy(update={"replicas": _count_slices(world, config, cbs)})}
+        )
+        run = world.share(lambda: _create(config, dataset, out))
+        return _finish_in(world, run, dataset, False, cbs, reporter)
 
 
 def resume(run: Run, dataset: Dataset, *, cbs: Callbacks = (), reporter: Reporter = SILENT) -> Run:
     """Continue an interrupted run; its weights become those of an uninterrupted run, bit for bit.
 
+    In several processes it continues as `train` does; their number may be another than before, and the bits then are.
+
     Raises:
         ResumeError: the run is finished, its photos have changed, or its checkpoint can't be used.
-        RunError: as in `train`.
+        RunError, RankLostError, ConfigError: as in `train`.
     """
+    with join_world() as world:
+        world.share(lambda: _check_resumable(run, dataset))
+        check_world(world, world.share(run.config))
+        return _finish_in(world, run, dataset, True, cbs, reporter)
+
+
+def _create(config: Config, dataset: Dataset, out: Path | str | None) -> Run:
+    run = create_run(choose_directory(config, datetime.now(), out=Path(out) if out else None), config)
+    run.write_dataset(dataset.to_json())
+    return run
+
+
+def _check_resumable(run: Run, dataset: Dataset) -> None:
     if run.metrics_file.is_file() and run.metrics()["complete"]:
         raise ResumeError(f"{run.directory} is finished; for more epochs start a new run with a larger train.epochs")
     if run.dataset_record()["fingerprint"] != dataset.fingerprint:
@@ -88,19 +111,41 @@ def resume(run: Run, dataset: Dataset, *, cbs: Callbacks = (), reporter: Reporte
             f"the photos in {dataset.root} have changed since {run.directory} was started, and it can't be continued "
             "to the same result; put them back or start a new run"
         )
-    return finish(run, dataset, _fit(run, dataset, True, cbs, reporter), reporter)
 
 
-def _fit(run: Run, dataset: Dataset, resume: bool, cbs: Callbacks, reporter: Reporter) -> TrainResult:
+def check_world(world: World, config: Config) -> None:
+    """Check that several devices can train a configuration.
+
+    Raises:
+        ConfigError: they can't.
+    """
+    if world.size > 1 and config.train.folds:
+        error = ConfigError("train.folds: cross-validation runs on one device; omit `folds` or the other devices")
+        error.told = not world.leads
+        raise error
+
+
+def _count_slices(world: World, config: Config, cbs: Callbacks) -> int:
+    if world.size > 1:
+        return world.size
+    # Other people's callbacks see whole batches.
+    return 1 if cbs and config.train.replicas == "auto" else choose_replicas(config, choose_device())
+
+
+def _finish_in(world: World, run: Run, dataset: Dataset, resume: bool, cbs: Callbacks, reporter: Reporter) -> Run:
+    """Train, and let rank 0 do the rest, while the others wait."""
+    reporter = reporter if world.leads else SILENT
+    world.check_photos(dataset.fingerprint, dataset.pixels.shape[1])
     with ReplicaPool() as pool:
-        return _fit_with(pool, run, dataset, resume, cbs, reporter)
+        result = _fit(world, pool, run, dataset, resume, cbs, reporter)
+    return world.share(lambda: finish(run, dataset, result, reporter))
 
 
-def _fit_with(
-    pool: ReplicaPool, run: Run, dataset: Dataset, resume: bool, cbs: Callbacks, reporter: Reporter
+def _fit(
+    world: World, pool: ReplicaPool, run: Run, dataset: Dataset, resume: bool, cbs: Callbacks, reporter: Reporter
 ) -> TrainResult:
-    if not run.config().train.folds:
-        return fit(run, dataset, resume=resume, cbs=cbs, reporter=reporter, pool=pool)
+    if world.size > 1 or not run.config().train.folds:
+        return fit(run, dataset, resume=resume, cbs=cbs, reporter=reporter, pool=pool, world=world)
     try:
         cross_validate(run, dataset, cbs=cbs, reporter=reporter, pool=pool)
         resume = resume and last_file(run).is_file()

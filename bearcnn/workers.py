@@ -10,11 +10,15 @@ from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
+from pathlib import Path
 from types import FrameType
 from typing import TypeVar
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+
+RENDEZVOUS = "BEARCNN_RENDEZVOUS"
+"""The environment variable with the folder where the processes of `bearcnn train --devices` meet."""
 
 
 def map_in_processes(
@@ -117,6 +121,28 @@ def prepare_worker() -> None:
     """End this worker process with its parent, whatever the signal, and leave Ctrl-C to the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
+
+
+def started_as_rank() -> bool:
+    """Check whether the environment names this process as one of several of a training run, as torchrun does."""
+    return "RANK" in os.environ and os.environ.get("WORLD_SIZE", "1") not in ("", "1")
+
+
+def module_path() -> str:
+    """Return the PYTHONPATH of a process that runs one of this package's modules."""
+    package = str(Path(__file__).parents[1])
+    return os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
+def end_with_parent(stdin: int) -> None:
+    """End this process when the one that holds the other end of its standard input (a number) ends, however it ends."""
+    threading.Thread(target=_read_to_end, args=(stdin,), daemon=True).start()
+
+
+def _read_to_end(stdin: int) -> None:
+    while os.read(stdin, 1):  # not through a buffer, whose lock would be in the way of this process's own end
+        pass
+    os._exit(1)
 
 
 def _die_with_parent() -> None:

@@ -71,7 +71,8 @@ def main() -> None:
             raise BearcnnError("there is no standard output to write to")
         sys.exit(app(standalone_mode=False))
     except BearcnnError as error:
-        console.show_error(console.name_options(str(error)))
+        if not error.told:
+            console.show_error(console.name_options(str(error)))
         sys.exit(1)
     except _UsageError as error:
         if error.format_message():  # else the help was shown, for a command without arguments

@@ -240,12 +240,17 @@ def parse_columns(texts: Sequence[str] | None) -> dict[str, list[str]]:
 
 def reopen_with_progress(run: "Run") -> "Dataset":
     """Open the photos of a run, decoded; how far that is shows on the terminal."""
+    return reopen_record(run.dataset_record(), run.config())
+
+
+def reopen_record(record: "dict[str, Any]", config: "Config") -> "Dataset":
+    """Open the photos of a run whose dataset.json and configuration these are, as `reopen_with_progress` does."""
     from bearcnn.data.dataset import Dataset
 
     with console.tracking() as track:
         return Dataset.from_record(
-            run.dataset_record(),
-            run.config().data,
+            record,
+            config.data,
             on_listing=track("drawing scenes"),
             on_progress=track("decoding photos"),
         )

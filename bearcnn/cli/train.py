@@ -5,22 +5,25 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bearcnn.bodies import NO_BODY
+from bearcnn.cli.devices import joined_ranks, run_on_devices
 from bearcnn.cli.display import console
-from bearcnn.cli.options import AsJson, ConfigOptions, knob, open_with_progress, reopen_with_progress, with_options
+from bearcnn.cli.options import AsJson, ConfigOptions, knob, open_with_progress, reopen_record, with_options
 from bearcnn.cli.packages import require
 from bearcnn.cli.regions import show_regions
 from bearcnn.errors import BearcnnError
+from bearcnn.workers import started_as_rank
 
 if TYPE_CHECKING:
     from bearcnn.config import Config
     from bearcnn.data.dataset import Dataset
     from bearcnn.reporter import Reporter
     from bearcnn.runs import Run
+    from bearcnn.training.world import World
 
 
 @with_options
@@ -37,6 +40,15 @@ def train(
         bool, typer.Option("--lr-find", metavar="", help="Suggest a learning rate and plot why; no training.")
     ] = False,
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Continue an interrupted run, to the bit.")] = None,
+    devices: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=1024,
+            help="Train one network on N GPUs of this computer, or without GPUs in N processes.",
+        ),
+    ] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Train a network on labelled photos (or the built-in scenes), evaluate it, and write it as one file.
@@ -64,46 +76,62 @@ def train(
         bearcnn train --resume runs/20260131-101500-bear
     """
     require("torch")
-    if resume is not None:
-        if options.given or seed is not None or folds is not None or out or lr_find:
-            raise BearcnnError("--resume continues a run as it was configured; omit the other options")
-        _resume(resume, as_json)
-        return
+    if resume is not None and (options.given or seed is not None or folds is not None or out or lr_find):
+        raise BearcnnError("--resume continues a run as it was configured; omit the other options")
     config = options.load(seed=seed, folds=folds)
-    directory, dataset = _open(config, "lr-find" if lr_find else "", out)
-    if lr_find:
-        _find_lr(directory, config, dataset, as_json)
-        return
-    from bearcnn import pipeline
+    if lr_find and (devices > 1 or started_as_rank()):
+        raise BearcnnError("--lr-find needs one device: omit the others")
+    if devices > 1 and not started_as_rank():
+        raise typer.Exit(run_on_devices(devices))
+    with joined_ranks() as world:
+        if resume is not None:
+            _resume(resume, as_json, world)
+            return
+        directory, dataset = _open(config, "lr-find" if lr_find else "", out, world)
+        if lr_find:
+            _find_lr(directory, config, dataset, as_json)
+            return
+        from bearcnn import pipeline
 
-    with _naming_the_rest(directory, config), _showing(config) as reporter:
-        run = pipeline.train(config, dataset, directory, reporter=reporter)
-    _show(run, as_json)
+        with _naming_the_rest(directory, config), _showing(config) as reporter:
+            run = pipeline.train(config, dataset, directory, reporter=reporter)
+        if not world or world.leads:
+            _show(run, as_json)
 
 
-def _open(config: "Config", purpose: str, out: Path | None) -> "tuple[Path, Dataset]":
+def _open(config: "Config", purpose: str, out: Path | None, world: "World | None") -> "tuple[Path, Dataset]":
     """Choose the run folder and open the photos: a folder that is in the way is refused before anything is decoded."""
     from bearcnn.cli.display.dataset import show_dataset
     from bearcnn.runs import choose_directory
 
-    directory = choose_directory(config, datetime.now(), purpose, out)
-    dataset = open_with_progress(config).for_training(config)
+    def choose() -> Path:
+        return choose_directory(config, datetime.now(), purpose, out)
+
+    def load() -> "Dataset":
+        return open_with_progress(config).for_training(config)
+
+    directory = world.share(choose) if world else choose()
+    dataset = world.in_turn(load) if world else load()
     show_dataset(dataset, builtin=not config.data.path)
     show_regions(dataset, config.data.detections)
     return directory, dataset
 
 
-def _resume(folder: Path, as_json: bool) -> None:
+def _resume(folder: Path, as_json: bool, world: "World | None") -> None:
     from bearcnn.runs import open_run
 
-    run = open_run(folder)
-    dataset = reopen_with_progress(run)
+    def read() -> "tuple[Run, dict[str, Any], Config]":
+        run = open_run(folder)
+        return run, run.dataset_record(), run.config()
+
+    run, record, config = world.share(read) if world else read()
+    dataset = world.in_turn(lambda: reopen_record(record, config)) if world else reopen_record(record, config)
     from bearcnn import pipeline
 
-    config = run.config()
     with _naming_the_rest(folder, config), _showing(config, len(run.history())) as reporter:
         pipeline.resume(run, dataset, reporter=reporter)
-    _show(run, as_json)
+    if not world or world.leads:
+        _show(run, as_json)
 
 
 def _showing(config: "Config", finished: int = 0) -> "AbstractContextManager[Reporter]":

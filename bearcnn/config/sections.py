@@ -294,7 +294,7 @@ class TrainConfig(Section):
     """Shares of the epochs at each of train.sizes; empty for equal ones."""
     batch_size: int = Field(32, ge=2, le=8192)
     """Photos in one step."""
-    replicas: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = "auto"
+    replicas: Literal["auto"] | Annotated[int, Field(ge=1, le=4096)] = "auto"
     """Slices of a step, each for one processor core: batch norm and dropout treat each as a batch of its own, and their
     gradients are added. auto: in `bearcnn train` one for each core, of at least 8 photos; else 1. The number changes
     the weights a little; which core computes a slice, or whether it is busy, changes nothing."""

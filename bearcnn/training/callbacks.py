@@ -118,9 +118,7 @@ class EpochMetrics(_EpochCallback):
         self.replicas.share_validation()
 
     def after_validate(self) -> None:
-        for logits, labels in self.replicas.collect_validation():
-            self._logits.append(logits)
-            self._labels.append(labels)
+        self._logits, self._labels = self.replicas.collect_validation(self._logits, self._labels)
 
     def after_batch(self) -> None:
         if self.training:
@@ -136,7 +134,9 @@ class EpochMetrics(_EpochCallback):
     def after_epoch(self) -> None:
         if self.is_skipped:
             return
-        scores, valid_loss = self._score() if self._logits else (defaultdict(lambda: math.nan), math.nan)
+        scores, valid_loss = (
+            self.replicas.agree(self._score()) if self._logits else (defaultdict(lambda: math.nan), math.nan)
+        )
         reached = self._reach(valid_loss, scores)
         size = self.dls.train.size
         # A larger picture size wins, although its first score may be lower.

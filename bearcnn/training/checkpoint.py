@@ -34,6 +34,7 @@ class TrainingState:
     stopped_early: bool = False
     unfrozen: int = 0  # last stages of the body that learn in this phase; 0 in the first
     loss_scale: dict[str, float] = field(default_factory=dict)  # of float16's gradients; empty in other formats
+    devices: int = 1  # processes that trained the last epoch, each a slice of every batch
 
     @property
     def epochs(self) -> int:

@@ -1,7 +1,7 @@
 """Training of a configuration in its run folder, from the beginning or from the last checkpoint."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +12,7 @@ from fastai.learner import Learner
 from bearcnn.bodies import warn_of_licence
 from bearcnn.config import Config
 from bearcnn.data.dataset import Dataset
-from bearcnn.errors import BearcnnError, NoEpochError, ResumeError, RunError
+from bearcnn.errors import BearcnnError, NoEpochError, RankLostError, ResumeError, RunError
 from bearcnn.model.bodies import load_body
 from bearcnn.model.load import load_weights
 from bearcnn.model.network import BearCNN, build_model
@@ -21,9 +21,12 @@ from bearcnn.reporter import SILENT, Reporter
 from bearcnn.runs import Run, create_run
 from bearcnn.training.callbacks import CountBatches, EarlyStopping, EpochMetrics, SaveCheckpoint
 from bearcnn.training.checkpoint import TrainingState, best_file, last_file, read_checkpoint
+from bearcnn.training.distributed import Distributed
 from bearcnn.training.learner import build_learner, build_network, stage_rates, unfreeze
 from bearcnn.training.precision import restore_scaler
 from bearcnn.training.replicas import ReplicaPool, Replicas
+from bearcnn.training.slices import Slices
+from bearcnn.training.world import ALONE, World
 
 Callbacks = Sequence[Callback]
 """Callbacks for a Learner besides its own."""
@@ -57,37 +60,49 @@ def fit(
     cbs: Callbacks = (),
     reporter: Reporter = SILENT,
     pool: ReplicaPool | None = None,
+    world: World = ALONE,
 ) -> TrainResult:
     """Train a run's configuration: one cycle (Smith 2018), with a checkpoint after each epoch.
 
     With `train.unfreeze` a second phase follows, in which the last stages of the body learn as well, as in fastai's
     `fine_tune`. Ctrl-C ends the training run at the last finished epoch. Replicas stay in `pool`, if there is one.
+    In a `world` of several, each rank computes a slice of every batch; the run's folder is rank 0's alone.
 
     Raises:
+        RankLostError: a rank has ended; `resume` continues from the last finished epoch.
         ResumeError: the run can't be continued to the result of an uninterrupted run.
         RunError: the loss became infinite or not a number, or Ctrl-C came in the first epoch.
         ConfigError: the body doesn't have so many stages to unfreeze.
     """
-    config = run.config()
-    checkpoint = read_checkpoint(run) if resume else None
+    config = world.share(run.config)
+    checkpoint = world.share(lambda: read_checkpoint(run)) if resume else None
     state = checkpoint.state if checkpoint else TrainingState()
+    if checkpoint and state.devices != world.size:
+        reporter.warn(
+            f"this run's epochs were computed on {_devices(state.devices)}, and now on {_devices(world.size)}: its "
+            "weights can differ from those of an uninterrupted run, not in quality but in their last digits"
+        )
+    state.devices = world.size
     model = None
     if state.unfrozen:
         model = build_network(config, dataset)
         unfreeze(model, state.unfrozen)
-    slices = 1 if config.train.replicas == "auto" else config.train.replicas  # a run from before there were others
-    replicas = partial(Replicas, config, slices, pool=pool, on_lost=reporter.warn)
+    replicas: Callable[[], Slices] = partial(Distributed, world, config.train.seed)
+    if world.size == 1:
+        slices = 1 if config.train.replicas == "auto" else config.train.replicas  # auto: an older run
+        replicas = partial(Replicas, config, slices, pool=pool, on_lost=reporter.warn)
     learner = build_learner(
         config, dataset, model=model, cbs=cbs, on_maps=reporter.preparing, replicas=replicas()
     )  # fmt: skip
     if learner.model.body is not None and (warning := warn_of_licence(learner.model.body.about["licence"])):
         reporter.warn(warning)
+    world.check_batches(learner.dls.train.bs)
     reporter.model_built(describe_model(learner.model, config.data.image_size))
     if checkpoint:
         checkpoint.restore_model(learner.model)
         checkpoint.restore_optimizer(learner.opt)
         restore_scaler(learner, state.loss_scale)
-    interrupted = _fit_phase(run, config, state, learner, reporter)
+    interrupted = _fit_phase(run, config, state, learner, reporter, world)
     if config.train.unfreeze and not state.unfrozen and not interrupted:
         _check_reached(run, config, state, interrupted)
         unfreeze(learner.model, config.train.unfreeze)
@@ -95,9 +110,11 @@ def fit(
         reporter.stage(f"from now on {learner.model.body.about['fine_tuned']} of the body learn as well, from pixels")
         learner = build_learner(config, dataset, model=learner.model, cbs=cbs, replicas=replicas())
         state.unfrozen, state.stopped_early = config.train.unfreeze, False
-        interrupted = _fit_phase(run, config, state, learner, reporter)
+        interrupted = _fit_phase(run, config, state, learner, reporter, world)
     if interrupted and state.epochs:
-        state = read_checkpoint(run).state  # Ctrl-C may have come between an epoch and its checkpoint
+        state = world.share(
+            lambda: read_checkpoint(run).state
+        )  # Ctrl-C may have come between an epoch and its checkpoint
     _check_reached(run, config, state, interrupted)
     return TrainResult(state, interrupted, learner)
 
@@ -137,7 +154,9 @@ def _is_of(run: Run, config: Config) -> bool:
         return False
 
 
-def _fit_phase(run: Run, config: Config, state: TrainingState, learner: Learner, reporter: Reporter) -> bool:
+def _fit_phase(
+    run: Run, config: Config, state: TrainingState, learner: Learner, reporter: Reporter, world: World
+) -> bool:
     """Train the epochs of the phase that `state` is in, from the first unfinished one; return whether Ctrl-C came."""
     settings = config.train
     last_size = config.training_size(settings.epochs - 1)
@@ -145,7 +164,7 @@ def _fit_phase(run: Run, config: Config, state: TrainingState, learner: Learner,
         CountBatches(reporter.batch_done),
         EpochMetrics(state, settings.monitor),
         *([EarlyStopping(state, settings.patience, last_size)] if settings.patience else []),
-        SaveCheckpoint(run, state, reporter.epoch_done),
+        *([SaveCheckpoint(run, state, reporter.epoch_done)] if world.leads else []),
     ]
     try:
         with learner.no_logging():
@@ -160,9 +179,16 @@ def _fit_phase(run: Run, config: Config, state: TrainingState, learner: Learner,
                 learner.fit_one_cycle(settings.epochs, cbs=callbacks, start_epoch=state.epochs)
     except KeyboardInterrupt:
         return True
+    except RankLostError as error:
+        error.add_where(run.directory, bool(state.epochs))
+        raise
     finally:
         learner.replicas.close()
     return False
+
+
+def _devices(count: int) -> str:
+    return "one device" if count == 1 else f"{count} devices"
 
 
 def _check_reached(run: Run, config: Config, state: TrainingState, interrupted: bool) -> None:

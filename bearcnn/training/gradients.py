@@ -4,7 +4,7 @@ A slice has batch norm's statistics of its own photos ("ghost" batch norm; Hoffe
 masks. So the result depends on the number of slices alone: not on which process computes one, or when.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -14,8 +14,9 @@ from bearcnn.model.network import BearCNN
 from bearcnn.training.dataloaders import PixelLoader
 from bearcnn.training.losses import SubclassCrossEntropy
 
-_SUMS = 4
-"""Behind a slice's gradient and statistics: weight and loss of what is trained, weight and loss of the two classes."""
+_SUMS = 5
+"""Behind a slice's gradient and statistics: weight and loss of what is trained, weight and loss of the two classes, and
+whether its process was told to stop."""
 
 
 class StepMemory:
@@ -78,6 +79,7 @@ class SliceStep:
         self._gradients = [_views(row, weights) for row in memory.rows]
         self._total = torch.zeros_like(memory.rows[0])
         self._summed = _views(self._total, weights)
+        self.interruptions = self._total[-1]
         self._part = slice(_elements(weights), _elements(weights) + len(self._averages))
 
     def restore_averages(self) -> None:
@@ -93,14 +95,17 @@ class SliceStep:
         else:
             torch.default_generator.manual_seed(seed)  # the other asks all kinds of devices, which takes 1.5 ms
 
-    def weigh(self, each: int, loss: Tensor, logits: Tensor, targets: Sequence[Tensor]) -> Tensor:
+    def weigh(
+        self, each: int, loss: Tensor, logits: Tensor, targets: Sequence[Tensor], *, interrupted: bool = False
+    ) -> Tensor:
         """Turn a slice's mean loss into its sum, which is what slices can add; keep both for the step's mean."""
         weight, logits = self.loss.weigh(*targets), logits.detach()
         of_classes = self.loss.weigh(targets[0])
         row = self.memory.rows[each]
         total: Tensor = loss * weight
         mean = self.loss(logits, targets[0])
-        row[-_SUMS:] = torch.stack([weight, total.detach(), of_classes, mean * of_classes])
+        stop = weight.new_tensor(float(interrupted))
+        row[-_SUMS:] = torch.stack([weight, total.detach(), of_classes, mean * of_classes, stop])
         return total
 
     def keep(self, each: int) -> None:
@@ -126,21 +131,25 @@ class SliceStep:
         """Take back that batch norm counted a slice as a batch."""
         torch._foreach_sub_(self._counts, 1)
 
-    def add_up(self) -> tuple[Tensor, Tensor]:
+    def add_up(self, add_others: Callable[[Tensor], None] | None = None, slices: int = 0) -> tuple[Tensor, Tensor]:
         """Set the gradients and the averages to those of the whole batch; return its loss, and the two classes' loss.
 
-        Raises nothing where a loss is not a number: that is then the result.
-        """
-        torch.sum(self.memory.rows, 0, out=self._total)
-        return self.finish(self._total)
+        Raises nothing where a loss is not a number: that is then the result. `interruptions` is then the number of
+        slices whose process was told to stop.
 
-    def finish(self, total: Tensor) -> tuple[Tensor, Tensor]:
-        """Do what `add_up` does, with the sum of all rows."""
-        weight, loss, of_classes, class_loss = total[-_SUMS:].clone()
+        Args:
+            add_others: adds slices that aren't in the memory to the sum of those that are, in place.
+            slices: number of all slices; by default, of those in the memory.
+        """
+        total = self._total
+        torch.sum(self.memory.rows, 0, out=total)
+        if add_others is not None:
+            add_others(total)
+        weight, loss, of_classes, class_loss, self.interruptions = total[-_SUMS:].clone()
         total[: self._part.start].div_(weight)
         for parameter, gradient in zip(self.memory.weights, self._summed, strict=True):
             parameter.grad = gradient
-        torch.div(total[self._part], self.memory.slices, out=self.memory.average_values)
+        torch.div(total[self._part], slices or self.memory.slices, out=self.memory.average_values)
         self.restore_averages()
         return loss / weight, class_loss / of_classes
 

@@ -30,6 +30,7 @@ from bearcnn.training.losses import SubclassCrossEntropy
 from bearcnn.training.maps import Views, open_maps
 from bearcnn.training.precision import BFloat16Blocks, Float16Blocks
 from bearcnn.training.replicas import Replicas
+from bearcnn.training.slices import Slices
 
 
 def build_learner(
@@ -39,7 +40,7 @@ def build_learner(
     model: BearCNN | None = None,
     cbs: Sequence[Callback] = (),
     on_maps: OnMaps = lambda *_: None,
-    replicas: Replicas | None = None,
+    replicas: Slices | None = None,
 ) -> Learner:
     """Build the Learner of a configuration and a data set; nothing is trained yet.
 

@@ -26,9 +26,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-import bearcnn
 from bearcnn.config import AugmentConfig, ModelConfig
 from bearcnn.training.dataloaders import PixelDataset
+from bearcnn.workers import module_path
 
 LOST = (EOFError, OSError)
 """What a connection raises whose other end is gone."""
@@ -97,9 +97,7 @@ class ReplicaProcess:
         key = secrets.token_bytes(16)
         self._listener = Listener(authkey=key)
         environment = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"}
-        package = str(Path(bearcnn.__file__).parents[1])
-        paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
-        environment |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths)}
+        environment |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONPATH": module_path()}
         # In a session of its own: Ctrl-C is for the training process, which ends this one.
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "bearcnn.training.replica_worker"], env=environment, stdin=subprocess.PIPE,

@@ -1,15 +1,13 @@
 """A replica's own side: it computes what the training process asks for, until that is gone."""
 
-import os
 import pickle
 import signal
 import sys
-import threading
 import traceback
 from dataclasses import replace
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
 
@@ -20,6 +18,7 @@ from bearcnn.training.gradients import SliceStep, StepMemory, count_elements, va
 from bearcnn.training.losses import SubclassCrossEntropy
 from bearcnn.training.precision import compute_in
 from bearcnn.training.replica_process import FAILED, LOST, Task, use_one_thread
+from bearcnn.workers import end_with_parent
 
 
 class _Worker:
@@ -112,17 +111,12 @@ def _serve(connection: Connection) -> None:
             connection.send((arguments[0], worker.validate(*arguments[1:])))
 
 
-def _end_with(parent: BinaryIO) -> None:
-    parent.read()  # until the training process ends, however it ends
-    os._exit(0)
-
-
 def main() -> None:
     """Serve the training process that started this one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     use_one_thread()
     address, key = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the process that started this one
-    threading.Thread(target=_end_with, args=(sys.stdin.buffer,), daemon=True).start()
+    end_with_parent(sys.stdin.fileno())
     with Client(address, authkey=key) as connection:
         try:
             _serve(connection)

@@ -5,7 +5,7 @@ where one is lost the training process computes its slices itself.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import cv2
 import numpy as np
 import torch
-from fastai.callback.core import Callback, TrainEvalCallback
+from fastai.callback.core import TrainEvalCallback
 from fastai.callback.progress import ProgressCallback
 from fastai.callback.schedule import ParamScheduler, SkipToEpoch
 from fastai.learner import Recorder
@@ -24,6 +24,7 @@ from bearcnn.machine import usable_cpus, usable_threads
 from bearcnn.training.dataloaders import PixelDataset, PixelLoader
 from bearcnn.training.gradients import SliceStep, StepMemory, count_elements, validate_slices
 from bearcnn.training.replica_process import Pixels, ReplicaProcess, Task, memory_folder, use_one_thread
+from bearcnn.training.slices import Batches, Slices
 
 SMALLEST_SLICE = 8
 """Fewest photos of a slice by default: batch norm needs some."""
@@ -69,11 +70,10 @@ class ReplicaPool:
             self.processes.pop().close()
 
 
-class Replicas(Callback):
+class Replicas(Slices):
     """A step in slices, by this process and its replicas; with one slice, fastai's own step.
 
-    Other callbacks see this process's last slice as the batch. `class_loss` is the loss of the two classes in the
-    step's batch, comparable with validation whether or not subclasses are trained.
+    Other callbacks see this process's last slice as the batch.
 
     Args:
         config: the network and how it is trained.
@@ -82,9 +82,6 @@ class Replicas(Callback):
         yields: whether a callback that isn't known to leave batches alone gets whole batches, and so other weights.
         on_lost: is told, in a sentence, of a lost replica.
     """
-
-    order = -15
-    class_loss: Tensor
 
     def __init__(
         self,
@@ -99,7 +96,7 @@ class Replicas(Callback):
         self.config, self.slices, self.yields, self.on_lost = config, slices, yields, on_lost
         self._own_pool = pool is None
         self._pool = pool or ReplicaPool()
-        self._sliced = self._shares_validation = False
+        self._shares_validation = False
 
     def before_fit(self) -> None:
         self.close()
@@ -138,23 +135,15 @@ class Replicas(Callback):
         parts = dict(zip(delivered, slices, strict=True))
         for each in self._own_slices[:-1]:
             self._compute(each, parts.get(each))
-        self._last_slice = self._own_slices[-1]
-        batch = parts.get(self._last_slice) or loader.make_slices(self.iter, (self._last_slice,))
-        self._slice_step.begin(loader.epoch, self.iter, self._last_slice)
+        self._row = self._own_slices[-1]
+        batch = parts.get(self._row) or loader.make_slices(self.iter, (self._row,))
+        self._slice_step.begin(loader.epoch, self.iter, self._row)
         self.learn.xb, self.learn.yb = batch[:1], batch[1:]
-
-    def after_loss(self) -> None:
-        if not self.training:
-            return
-        if self._sliced:
-            self.learn.loss_grad = self._slice_step.weigh(self._last_slice, self.loss_grad, self.pred, self.yb)
-        else:
-            self.class_loss = self.loss_func(self.pred.detach(), self.yb[0])
 
     def after_backward(self) -> None:
         if not self._sliced:
             return
-        self._slice_step.keep(self._last_slice)
+        self._slice_step.keep(self._row)
         for replica in self._joined:
             if replica.receive(self._message) is None:
                 for each in replica.own:
@@ -179,9 +168,6 @@ class Replicas(Callback):
             if steps * step * (1 - 1 / (self._wanted + 1)) > _START_SECONDS:
                 self._start()
 
-    def after_fit(self) -> None:
-        self.close()
-
     def share_validation(self) -> None:
         """Let replicas validate their slices of the photos; the Learner then goes through its own."""
         self._shares_validation = self._sliced and self.dl is self.dls.valid
@@ -191,34 +177,28 @@ class Replicas(Callback):
             for replica in self._joined:
                 replica.send("validate", self._message, self.dl.size, replica.own)
 
-    def collect_validation(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield logits (photos, outputs) and labels (photos,) of what replicas validated."""
+    def collect_validation(self, logits: Batches, labels: Batches) -> tuple[Batches, Batches]:
+        """Return own logits (photos, outputs) and labels (photos,), and those of what replicas validated."""
         if not self._shares_validation:
-            return
+            return logits, labels
         loader: PixelLoader = self.dls.valid
         for replica in self._joined:
-            logits = replica.receive(self._message)
+            answers = replica.receive(self._message)
             loader.cut(self.slices, replica.own)
             assert loader.dataset.labels is not None
-            labels = np.concatenate([loader.dataset.labels[each :: self.slices] for each in replica.own])
-            answers = validate_slices(self.model, loader) if logits is None else torch.from_numpy(logits)
-            yield answers, torch.from_numpy(labels)
+            theirs = np.concatenate([loader.dataset.labels[each :: self.slices] for each in replica.own])
+            logits.append(validate_slices(self.model, loader) if answers is None else torch.from_numpy(answers))
+            labels.append(torch.from_numpy(theirs))
         loader.cut(1, (0,))
+        return logits, labels
 
     def close(self) -> None:
-        """End the fit's replicas, or leave them to the pool, and give the network memory of its own again.
-
-        fastai doesn't call `after_fit` after Ctrl-C: whoever catches it calls this, and so does the next fit.
-        """
+        """End the fit's replicas, or leave them to the pool, and give the network memory of its own again."""
         if not self._sliced:
             return
-        self._sliced = False
+        super().close()
         torch.set_num_threads(self._threads[0])
         cv2.setNumThreads(self._threads[1])
-        self._slice_step.memory.release_weights()
-        self._slice_step.release_averages()
-        for loader in (self.dls.train, self.dls.valid):
-            loader.cut(1, (0,))
         if self._own_pool:
             self._pool.close()
         if self._folder is not None:

@@ -46,8 +46,14 @@ def name_options(message: str) -> str:
     return re.sub(r"`([a-z]+(?:_[a-z]+)*)`", lambda found: "--" + found[1].replace("_", "-"), message)
 
 
+def silence() -> None:
+    """Write nothing but errors from now on: another process tells the rest."""
+    out.quiet = err.quiet = True
+
+
 def show_error(message: str) -> None:
     """Say what went wrong, one line for each problem."""
+    err.quiet = False
     for line in message.splitlines():
         err.print(f"[bold red]error:[/] {escape(line)}", soft_wrap=True)
 
