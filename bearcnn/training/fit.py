@@ -80,7 +80,7 @@ def fit(
     if checkpoint and state.devices != world.size:
         reporter.warn(
             f"this run's epochs were computed on {_devices(state.devices)}, and now on {_devices(world.size)}: its "
-            "weights can differ from those of an uninterrupted run, not in quality but in their last digits"
+            "weights will differ from those of an uninterrupted run"
         )
     state.devices = world.size
     model = None
