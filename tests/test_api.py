@@ -58,7 +58,9 @@ def test_the_whole_way_in_python(photos, tmp_path, monkeypatch, capfd):
     run = bearcnn.train(config, dataset, out="runs/x", reporter=reporter)
     assert [record.epoch for record in reporter.records] == [1]
     assert run.metrics()["complete"]
-    assert bearcnn.open_run("runs/x").config() == config
+    kept = bearcnn.open_run("runs/x").config()
+    assert kept.train.replicas == 1  # what auto was
+    assert kept.model_copy(update={"train": config.train}) == config
 
     report = bearcnn.export(run, "int8", "bear.onnx")
     assert report.file.stat().st_size == report.bytes

@@ -7,6 +7,8 @@ from fastai.callback.core import Callback
 from fastai.learner import Learner
 from torch import Tensor
 
+_KNOWN = "_known_listeners"
+
 
 class EventLearner(Learner):
     """A `Learner` that asks each callback once what it listens to.
@@ -20,19 +22,25 @@ class EventLearner(Learner):
         for callback in self._listeners(event_name):
             callback(event_name)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what is known about callbacks: it counts for this process alone."""
+        return {name: value for name, value in vars(self).items() if name != _KNOWN}
+
     def _listeners(self, event_name: str) -> list[Callback]:
-        callbacks = tuple(self.cbs)
-        known: dict[tuple[Any, ...], list[Callback]] = self.__dict__.setdefault("_known_listeners", {})
-        if (event_name, callbacks) not in known:
+        callbacks = list(self.cbs)
+        known: dict[tuple[Any, ...], tuple[list[Callback], list[Callback]]] = self.__dict__.setdefault(_KNOWN, {})
+        key = event_name, *map(id, callbacks)
+        if key not in known:
             if len(known) > 1000:  # callbacks that came and went
                 known.clear()
-            known[event_name, callbacks] = [
+            listeners = [
                 each
                 for each in sorted(callbacks, key=attrgetter("order"))
                 # At the end of a fit, fastai makes callbacks that stopped themselves listen again.
                 if event_name == "after_fit" or event_name in vars(each) or hasattr(type(each), event_name)
             ]
-        return known[event_name, callbacks]
+            known[key] = callbacks, listeners  # with the callbacks, whose ids no other can have as long as they live
+        return known[key][1]
 
     def _set_device(self, batch: Any) -> Any:
         device = self.dls.device

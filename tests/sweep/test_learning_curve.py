@@ -70,7 +70,7 @@ class TestPlan:
         )
         for key in ("photos", "columns", "group", "detections", "detection_threshold", "crop_padding", "tiles"):
             del values["data"][key]
-        for key in ("views", "unfreeze", "unfreeze_epochs", "unfreeze_lr", "folds"):
+        for key in ("views", "unfreeze", "unfreeze_epochs", "unfreeze_lr", "folds", "replicas"):
             del values["train"][key]
         values["data"]["fit"] = values["data"].pop("resize")
         import hashlib
