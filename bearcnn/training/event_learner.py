@@ -1,5 +1,6 @@
 """fastai's `Learner` without the work for events that nobody listens to."""
 
+from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -17,14 +18,15 @@ class EventLearner(Learner):
     long as a tenth of the training.
     """
 
-    def __call__(self, event_name: str) -> None:
-        """Send an event to the callbacks that have a method for it, in their order."""
-        for callback in self._listeners(event_name):
-            callback(event_name)
+    def __call__(self, event_name: str | Sequence[str]) -> None:
+        """Send an event, or several, to the callbacks that have a method for it, in their order."""
+        for name in [event_name] if isinstance(event_name, str) else event_name:
+            for callback in self._listeners(name):
+                callback(name)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what is known about callbacks: it counts for this process alone."""
-        return {name: value for name, value in vars(self).items() if name != _KNOWN}
+        return {name: value for name, value in super().__getstate__().items() if name != _KNOWN}
 
     def _listeners(self, event_name: str) -> list[Callback]:
         callbacks = list(self.cbs)
