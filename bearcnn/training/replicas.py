@@ -29,8 +29,9 @@ from bearcnn.training.slices import Batches, Slices
 SMALLEST_SLICE = 8
 """Fewest photos of a slice by default: batch norm needs some."""
 
-_START_SECONDS = 4.0
-"""About what it takes a replica to be ready; where less is left to gain, none is started."""
+_START_SECONDS = 10.0
+"""Seconds that replicas must save for the rest of a fit before they are started: becoming ready takes each of them some
+seconds of a core, and twice that beside other programs."""
 
 _MEASURED_STEPS = 10
 """Steps of an epoch before it is known how long one takes."""
