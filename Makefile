@@ -33,7 +33,7 @@ test: lint types  ## Lint, layers, types and all tests; PYTEST="--cov" adds opti
 	$(VENV)/bin/python -m pytest $(PYTEST)
 
 .PHONY: quick
-quick: $(STAMP)  ## The tests that start no process and train for no more than seconds, in about a minute
+quick: $(STAMP)  ## The tests that start no process and train for no more than seconds, in about a minute and a half
 	$(VENV)/bin/python -m pytest -m "not slow" --hypothesis-profile=quick
 
 .PHONY: browser
