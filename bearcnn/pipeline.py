@@ -128,8 +128,7 @@ def check_world(world: World, config: Config) -> None:
 def _count_slices(world: World, config: Config, cbs: Callbacks) -> int:
     if world.size > 1:
         return world.size
-    # Other people's callbacks see whole batches.
-    return 1 if cbs and config.train.replicas == "auto" else choose_replicas(config, choose_device())
+    return choose_replicas(config, choose_device(), cbs)
 
 
 def _finish_in(world: World, run: Run, dataset: Dataset, resume: bool, cbs: Callbacks, reporter: Reporter) -> Run:

@@ -27,8 +27,7 @@ from measure import (
     time_script,
 )
 from pictures import class_folders, small_photos
-
-NETWORK = ("model.widths=[32, 64, 128, 256]", "model.kernel_size=3", "model.stride=2", "model.pooling=concat")
+from training_speed import NETWORK
 
 # The sum of a step's row by two processes, each of which has a copy of it.
 SUM = """

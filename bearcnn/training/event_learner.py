@@ -14,8 +14,7 @@ _KNOWN = "_known_listeners"
 class EventLearner(Learner):
     """A `Learner` that asks each callback once what it listens to.
 
-    fastai sorts all callbacks at each of a batch's twelve events, and calls all of them: on small pictures that took as
-    long as a tenth of the training.
+    fastai sorts all callbacks at each of a batch's eight events, and calls all of them.
     """
 
     def __call__(self, event_name: str | Sequence[str]) -> None:

@@ -89,8 +89,7 @@ def fit(
         unfreeze(model, state.unfrozen)
     replicas: Callable[[], Slices] = partial(Distributed, world, config.train.seed)
     if world.size == 1:
-        slices = 1 if config.train.replicas == "auto" else config.train.replicas  # auto: an older run
-        replicas = partial(Replicas, config, slices, pool=pool, on_lost=reporter.warn)
+        replicas = partial(Replicas, config, pool=pool, on_lost=reporter.warn)
     learner = build_learner(
         config, dataset, model=model, cbs=cbs, on_maps=reporter.preparing, replicas=replicas()
     )  # fmt: skip

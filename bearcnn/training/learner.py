@@ -68,7 +68,7 @@ def build_learner(
         maps = open_maps(body, dataset, config.data, on_maps, views=Views.of(config))
         _check_map(config, maps.shape[2])
     unfrozen = body is not None and body.unfrozen > 0
-    replicas = replicas or Replicas(config, 1 if settings.replicas == "auto" else settings.replicas)
+    replicas = replicas or Replicas(config)
     recorder = Recorder() if device.type == "cpu" else DeviceRecorder()
     callbacks = [TrainEvalCallback(), recorder, SeedEpoch(config, settings.epochs if unfrozen else 0), replicas]
     if (precision := choose_precision(settings.precision, device)) == torch.bfloat16:

@@ -36,8 +36,7 @@ def build_learner(config: Config, dataset: Dataset, *, cbs: Sequence[Callback] =
         cbs: further callbacks.
     """
     dataset = dataset.limit(config.data.photos, config.train.seed)
-    slices = 1 if cbs and config.train.replicas == "auto" else choose_replicas(config, choose_device())
-    replicas = Replicas(config, slices, yields=True)
+    replicas = Replicas(config, choose_replicas(config, choose_device(), cbs), yields=True)
     learner = training_learner.build_learner(config, dataset, cbs=[ProgressCallback(), *cbs], replicas=replicas)
     activation = learner.loss_func.activation
 

@@ -96,8 +96,7 @@ class ReplicaProcess:
         self._preparing = threading.Lock()
         key = secrets.token_bytes(16)
         self._listener = Listener(authkey=key)
-        environment = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"}
-        environment |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONPATH": module_path()}
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONPATH": module_path()}
         # In a session of its own: Ctrl-C is for the training process, which ends this one.
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "bearcnn.training.replica_worker"], env=environment, stdin=subprocess.PIPE,

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import cv2
 import numpy as np
 import torch
-from fastai.callback.core import TrainEvalCallback
+from fastai.callback.core import Callback, TrainEvalCallback
 from fastai.callback.progress import ProgressCallback
 from fastai.callback.schedule import ParamScheduler, SkipToEpoch
 from fastai.learner import Recorder
@@ -40,15 +40,16 @@ _LOOKERS = (TrainEvalCallback, Recorder, ParamScheduler, SkipToEpoch, ProgressCa
 """fastai's callbacks that change nothing about a batch."""
 
 
-def choose_replicas(config: Config, device: torch.device) -> int:
+def choose_replicas(config: Config, device: torch.device, cbs: Sequence[Callback] = ()) -> int:
     """Choose the number of slices of a batch, one for each core that this process may use.
 
-    A frozen body's maps are so little work that processes would only wait for each other; so are CUDA's.
+    A frozen body's maps are so little work that processes would only wait for each other; so are CUDA's. A user's own
+    callbacks see whole batches.
     """
     train = config.train
     if train.replicas != "auto":
         return train.replicas
-    if device.type != "cpu" or (config.model.body != "none" and not train.unfreeze):
+    if cbs or device.type != "cpu" or (config.model.body != "none" and not train.unfreeze):
         return 1
     return max(1, min(usable_cpus(), train.batch_size // SMALLEST_SLICE))
 
@@ -78,7 +79,7 @@ class Replicas(Slices):
 
     Args:
         config: the network and how it is trained.
-        slices: number of slices of a batch.
+        slices: number of slices of a batch; by default as `train.replicas` says, and one if that is still auto.
         pool: where replicas stay after a fit; None to end them with it.
         yields: whether a callback that isn't known to leave batches alone gets whole batches, and so other weights.
         on_lost: is told, in a sentence, of a lost replica.
@@ -87,14 +88,16 @@ class Replicas(Slices):
     def __init__(
         self,
         config: Config,
-        slices: int,
+        slices: int | None = None,
         *,
         pool: ReplicaPool | None = None,
         yields: bool = False,
         on_lost: Callable[[str], None] = lambda _: None,
     ) -> None:
         super().__init__()
-        self.config, self.slices, self.yields, self.on_lost = config, slices, yields, on_lost
+        said = config.train.replicas
+        self.slices = slices or (1 if said == "auto" else said)
+        self.config, self.yields, self.on_lost = config, yields, on_lost
         self._own_pool = pool is None
         self._pool = pool or ReplicaPool()
         self._shares_validation = False
@@ -218,14 +221,16 @@ class Replicas(Slices):
 
     def _go(self, number: int) -> None:
         """Let replicas begin batch `number`, those that have become ready as well."""
-        if any(replica.lost for replica in self._joined) or any(
-            replica.ready and replica not in self._joined for replica in self._pool.processes
-        ):
+        if self._joined != self._present():
             self._assign(number)
         self._message += 1
         self._gone = number
         for replica in self._joined:
             replica.send("step", self._message)
+
+    def _present(self) -> list[ReplicaProcess]:
+        """List the replicas that can compute for this fit; others of the pool may be ready for an earlier one."""
+        return [replica for replica in self._pool.processes[: self._wanted] if replica.ready and not replica.lost]
 
     def _assign(self, number: int) -> None:
         """Deal the slices out to the processes that are there, from batch `number` of this epoch."""
@@ -237,7 +242,7 @@ class Replicas(Slices):
             replica.close()
             self._pool.processes.remove(replica)
         loader: PixelLoader = self.dls.train
-        self._joined = [replica for replica in self._pool.processes if replica.ready]
+        self._joined = self._present()
         own, *others = np.array_split(np.arange(self.slices), len(self._joined) + 1)
         self._own_slices = tuple(own.tolist())
         loader.cut(self.slices, self._own_slices)
