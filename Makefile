@@ -25,7 +25,7 @@ $(STAMP): pyproject.toml constraints.txt
 install: $(STAMP)  ## Make .venv with bearcnn in it, at the versions the tests ran with
 
 .PHONY: demo
-demo: $(STAMP)  ## Draw scenes, train, evaluate, export, predict: the whole way, in under 3 minutes
+demo: $(STAMP)  ## Draw scenes, train, evaluate, export, predict: the whole way, in some minutes
 	@VENV=$(abspath $(VENV)) bash scripts/demo.sh
 
 .PHONY: test
