@@ -16,6 +16,7 @@ from bearcnn.cli.options import AsJson, ConfigOptions, knob, open_with_progress,
 from bearcnn.cli.packages import require
 from bearcnn.cli.regions import show_regions
 from bearcnn.errors import BearcnnError
+from bearcnn.replica_start import start_ahead
 from bearcnn.workers import started_as_rank
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def train(
         if lr_find:
             _find_lr(directory, config, dataset, as_json)
             return
+        _start_replicas(config, dataset, world)
         from bearcnn import pipeline
 
         with _naming_the_rest(directory, config), _showing(config) as reporter:
@@ -126,12 +128,20 @@ def _resume(folder: Path, as_json: bool, world: "World | None") -> None:
 
     run, record, config = world.share(read) if world else read()
     dataset = world.in_turn(lambda: reopen_record(record, config)) if world else reopen_record(record, config)
+    finished = len(run.history())
+    _start_replicas(config, dataset, world, finished)
     from bearcnn import pipeline
 
-    with _naming_the_rest(folder, config), _showing(config, len(run.history())) as reporter:
+    with _naming_the_rest(folder, config), _showing(config, finished) as reporter:
         pipeline.resume(run, dataset, reporter=reporter)
     if not world or world.leads:
         _show(run, as_json)
+
+
+def _start_replicas(config: "Config", dataset: "Dataset", world: "World | None", finished: int = 0) -> None:
+    if world is None:
+        train = config.train
+        start_ahead(config, len(dataset.select("train")), (train.total_epochs - finished) * max(1, train.folds or 0))
 
 
 def _showing(config: "Config", finished: int = 0) -> "AbstractContextManager[Reporter]":

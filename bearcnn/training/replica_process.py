@@ -10,14 +10,10 @@ for the slower one; processes meet once a step.
 
 import mmap
 import os
-import pickle
-import secrets
-import subprocess
-import sys
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, Listener
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +23,8 @@ import torch
 from numpy.typing import NDArray
 
 from bearcnn.config import AugmentConfig, ModelConfig
+from bearcnn.replica_start import StartedReplica
 from bearcnn.training.dataloaders import PixelDataset
-from bearcnn.workers import module_path
 
 LOST = (EOFError, OSError)
 """What a connection raises whose other end is gone."""
@@ -87,24 +83,14 @@ class Task:
 class ReplicaProcess:
     """The training process's side of one replica; it is `ready` some seconds after it was started."""
 
-    def __init__(self) -> None:
+    def __init__(self, started: StartedReplica | None = None) -> None:
+        self.started = started or StartedReplica()
         self.ready = self.lost = False
         self.own: tuple[int, ...] = ()
         self.error = ""
         self._connection: Connection | None = None
         self._task: Task | None = None
         self._preparing = threading.Lock()
-        key = secrets.token_bytes(16)
-        self._listener = Listener(authkey=key)
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONPATH": module_path()}
-        # In a session of its own: Ctrl-C is for the training process, which ends this one.
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "bearcnn.training.replica_worker"], env=environment, stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
-        assert self._process.stdin is not None
-        self._process.stdin.write(pickle.dumps((self._listener.address, key)))
-        self._process.stdin.flush()
 
     def prepare(self, task: Task) -> None:
         """Give it a training run; `ready` turns true when it can compute. An earlier run's is forgotten."""
@@ -117,7 +103,7 @@ class ReplicaProcess:
                 return
             try:
                 if self._connection is None:
-                    self._connection = self._listener.accept()
+                    self._connection = self.started.listener.accept()
                 self._connection.send(task)
                 answer = self._connection.recv()
                 while not isinstance(answer, bool) and answer[0] != FAILED:  # of steps that nobody waited for
@@ -182,14 +168,9 @@ class ReplicaProcess:
     def close(self) -> None:
         """End the process."""
         self.lost = True
-        assert self._process.stdin is not None
-        with suppress(OSError):
-            self._process.stdin.close()
-        self._process.kill()
-        self._process.wait()
+        self.started.close()
         if self._connection is not None:
             self._connection.close()
-        self._listener.close()
 
 
 def memory_folder() -> str | None:

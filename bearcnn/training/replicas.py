@@ -20,14 +20,12 @@ from fastai.learner import Recorder
 from torch import Tensor
 
 from bearcnn.config import Config
-from bearcnn.machine import usable_cpus, usable_threads
+from bearcnn.machine import usable_threads
+from bearcnn.replica_start import count_slices, take_started
 from bearcnn.training.dataloaders import PixelDataset, PixelLoader
 from bearcnn.training.gradients import SliceStep, StepMemory, count_elements, validate_slices
 from bearcnn.training.replica_process import Pixels, ReplicaProcess, Task, memory_folder, use_one_thread
 from bearcnn.training.slices import Batches, Slices
-
-SMALLEST_SLICE = 8
-"""Fewest photos of a slice by default: batch norm needs some."""
 
 _START_SECONDS = 10.0
 """Seconds that replicas must save for the rest of a fit before they are started: becoming ready takes each of them some
@@ -41,24 +39,23 @@ _LOOKERS = (TrainEvalCallback, Recorder, ParamScheduler, SkipToEpoch, ProgressCa
 
 
 def choose_replicas(config: Config, device: torch.device, cbs: Sequence[Callback] = ()) -> int:
-    """Choose the number of slices of a batch, one for each core that this process may use.
+    """Choose the number of slices of a batch, as `replica_start.count_slices` does for a processor.
 
-    A frozen body's maps are so little work that processes would only wait for each other; so are CUDA's. A user's own
-    callbacks see whole batches.
+    A user's own callbacks see whole batches, and CUDA computes them.
     """
-    train = config.train
-    if train.replicas != "auto":
-        return train.replicas
-    if cbs or device.type != "cpu" or (config.model.body != "none" and not train.unfreeze):
+    if config.train.replicas == "auto" and (cbs or device.type != "cpu"):
         return 1
-    return max(1, min(usable_cpus(), train.batch_size // SMALLEST_SLICE))
+    return count_slices(config)
 
 
 class ReplicaPool:
-    """Replicas that several training runs use one after the other, such as the folds of a cross-validation."""
+    """Replicas that several training runs use one after the other, such as the folds of a cross-validation.
+
+    Those that were started ahead are in it.
+    """
 
     def __init__(self) -> None:
-        self.processes: list[ReplicaProcess] = []
+        self.processes = [ReplicaProcess(started) for started in take_started()]
 
     def __enter__(self) -> "ReplicaPool":
         return self

@@ -11,6 +11,7 @@ import torch
 from fastai.callback.core import Callback
 
 import bearcnn
+from bearcnn import replica_start
 from bearcnn.machine import usable_cpus
 from bearcnn.runs import create_run
 from bearcnn.training import replicas as replicas_module
@@ -138,7 +139,7 @@ def test_a_replica_s_own_error_keeps_its_traceback(photos, dataset, tmp_path, mo
 
 
 def test_a_killed_replica_is_told_of_and_changes_no_bit(photos, dataset, alone, tmp_path, monkeypatch):
-    watch = Watch(lambda replicas: os.kill(replicas._joined[0]._process.pid, signal.SIGKILL))
+    watch = Watch(lambda replicas: os.kill(replicas._joined[0].started.process.pid, signal.SIGKILL))
     run, reporter = fit_with_replica(photos, dataset, tmp_path, monkeypatch, watch)
     assert watch.joined[2] == 0
     assert reporter.warnings == ["a process of the training run was ended by something else; it goes on with one less"]
@@ -181,7 +182,7 @@ def test_a_loss_that_is_no_number_ends_the_run(photos, dataset, tmp_path):
 
 def test_auto_is_a_slice_for_each_core_of_at_least_eight_photos(photos, monkeypatch):
     cpu = torch.device("cpu")
-    monkeypatch.setattr(replicas_module, "usable_cpus", lambda: 4)
+    monkeypatch.setattr(replica_start, "usable_cpus", lambda: 4)
     config = small_config(photos)
     assert [choose_replicas(small_config(photos, f"train.batch_size={size}"), cpu) for size in (8, 16, 64)] == [1, 2, 4]
     assert choose_replicas(small_config(photos, "train.replicas=3"), cpu) == 3
@@ -192,7 +193,7 @@ def test_auto_is_a_slice_for_each_core_of_at_least_eight_photos(photos, monkeypa
 def test_a_replica_ends_with_the_training_process(tmp_path):
     code = (
         "import os, time\nfrom bearcnn.training.replica_process import ReplicaProcess\n"
-        "print(ReplicaProcess()._process.pid, flush=True)\ntime.sleep(60)"
+        "print(ReplicaProcess().started.process.pid, flush=True)\ntime.sleep(60)"
     )
     training = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     with training:
@@ -209,3 +210,20 @@ def test_a_replica_ends_with_the_training_process(tmp_path):
 def test_a_cut_run_says_its_number_of_slices(trained):
     assert trained[0].config().train.replicas == 1
     assert isinstance(Replicas(trained[0].config(), 1), Callback)
+
+
+def test_a_long_run_has_its_replica_before_torch_is_loaded(photos, monkeypatch):
+    if usable_cpus() < 2:
+        pytest.skip("one core")
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    config = small_config(photos, *IN_TWO)
+    replica_start.start_ahead(config, photos=100, epochs=3)
+    assert not replica_start.take_started(), "a short run needs none"
+    with ReplicaPool() as none:
+        assert not none.processes
+    replica_start.start_ahead(config, photos=1_000_000, epochs=3)
+    with ReplicaPool() as pool:
+        (replica,) = pool.processes
+        assert replica.started.process.poll() is None
+    assert replica.started.process.poll() is not None
+    assert not replica_start.take_started(), "another run starts its own"
