@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 SMALLEST_SLICE = 8
 """Fewest photos of a slice by default: batch norm needs some."""
 
-_WORTH_STARTING = 20_000 * 64**2
-"""Pixels of a training run (photos x epochs x width x height) that keep one core busy for 20 seconds or more."""
+_WORTH_STARTING = 10_000 * 64**2
+"""Pixels of a training run (photos x epochs x width x height) that keep one core busy for 10 seconds or more."""
 
 _started: "list[StartedReplica]" = []
 
