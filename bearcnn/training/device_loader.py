@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bearcnn.training.augment import Variations, draw_views
-from bearcnn.training.dataloaders import PixelDataset, PixelLoader
+from bearcnn.training.dataloaders import PixelLoader
+from bearcnn.training.pixel_dataset import PixelDataset
 from bearcnn.training.device_augment import pack_variations, shrink_on_device, vary_on_device
 
 MEMORY_SHARE = 0.5
