@@ -1,3 +1,6 @@
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -7,7 +10,9 @@ from bearcnn.config import load_config
 from bearcnn.errors import BearcnnError, RunError
 from bearcnn.files import write_atomically
 from bearcnn.latest import latest_directory, link_latest
-from bearcnn.runs import choose_directory, create_run, open_run
+from bearcnn.runs import EpochRecord, choose_directory, create_run, make_free_folder, open_run
+
+EPOCH = EpochRecord(1, 32, 0.7, 0.7, 0.5, 0.5, 0.5, 0.5, 0.5, 0.01, 1.0, 10.0, True)
 
 NOW = datetime(2026, 1, 31, 10, 15)
 
@@ -70,6 +75,82 @@ def test_what_is_no_run_is_refused(make, reason):
 def test_an_unfinished_run_says_how_to_finish_it():
     with pytest.raises(RunError, match="bearcnn train --resume mine"):
         new_run(out=Path("mine")).metrics()
+
+
+def test_folders_that_are_asked_for_at_once_are_different_ones():
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(lambda _: make_free_folder(Path("runs/name")), range(16)))
+    assert len(set(found)) == 16 and all(folder.is_dir() for folder in found)
+
+
+def test_a_folder_with_a_run_says_how_to_go_on_with_it():
+    new_run(out=Path("mine"))
+    with pytest.raises(RunError, match="not empty.*bearcnn train --resume mine"):
+        new_run(out=Path("mine"))
+
+
+def test_a_folder_with_what_a_kill_left_is_as_good_as_empty():
+    Path("mine").mkdir()
+    Path("mine/.0123456789abcdef.tmp").touch()
+    assert new_run(out=Path("mine")).config_file.is_file()
+
+
+def test_links_that_a_kill_left_go_when_they_are_old():
+    Path("runs").mkdir()
+    for name in (".latest-1", ".latest-0123456789abcdef.tmp"):
+        Path("runs", name).symlink_to("nowhere")
+        os.utime(Path("runs", name), (0, 0), follow_symlinks=False)
+    Path("runs/.latest-2").symlink_to("nowhere")
+    link_latest(new_run(out=Path("mine")).directory)
+    assert {path.name for path in Path("runs").iterdir()} == {"latest", ".latest-2"}
+
+
+def test_a_name_that_can_not_be_one_is_refused_in_one_line():
+    with pytest.raises(RunError, match="can't open x.*: File name too long"):
+        open_run("x" * 300)
+
+
+METRICS = {"complete": True, "epochs": 1, "best_epoch": 1, "seconds": 1.0, "evaluations": {}}
+
+
+def test_predictions_and_history_are_those_that_the_scores_are_of():
+    run = new_run(out=Path("mine"))
+    row = {"path": "a.jpg", "split": "test", "label": 1, "subclass": "", "digest": "", "probability": 0.25, "grey": False}
+    run.write_predictions([row, row])
+    run.write_history([])
+    run.write_metrics(METRICS)
+    assert run.metrics() == METRICS
+    assert run.prediction_rows() == [row, row]
+    whole = run.predictions_file.read_text()
+    for damaged in (whole.replace("0.25", "0.75", 1), whole.splitlines(keepends=True)[0]):
+        run.predictions_file.write_text(damaged)
+        with pytest.raises(RunError, match=r"predictions\.jsonl is damaged .*delete it and write it with: bearcnn eval"):
+            run.prediction_rows()
+    run.write_predictions([row])  # as evaluate does
+    assert run.prediction_rows() == [row]
+    run.update_metrics({**METRICS, "epochs": 2})
+    assert (run.metrics()["epochs"], run.prediction_rows()) == (2, [row])
+    run.history_file.write_text("\n")
+    with pytest.raises(RunError, match=r"history\.jsonl is damaged"):
+        run.history()
+
+
+def test_a_run_with_damaged_metrics_can_be_resumed_which_writes_them_again():
+    run = new_run(out=Path("mine"))
+    run.write_metrics(METRICS)
+    with pytest.raises(RunError, match="is finished"):
+        run.check_unfinished()
+    run.metrics_file.write_text(run.metrics_file.read_text().replace('"epochs": 1', '"epochs": 7'))
+    with pytest.raises(RunError, match=r"metrics\.json is damaged .*write it again.* bearcnn train --resume mine"):
+        run.metrics()
+    run.check_unfinished()
+
+
+def test_epochs_that_do_not_follow_each_other_are_no_history():
+    run = new_run(out=Path("mine"))
+    run.write_history([replace(EPOCH, epoch=2)])
+    with pytest.raises(RunError, match="epochs don't follow each other"):
+        run.history()
 
 
 def test_a_damaged_file_of_a_run_is_named():
