@@ -3,4 +3,13 @@
 from bearcnn.runs.folder import Run, choose_directory, create_run, dropped_if_empty, make_free_folder, open_run
 from bearcnn.runs.records import EpochRecord, LayerRow
 
-__all__ = ["EpochRecord", "LayerRow", "Run", "choose_directory", "create_run", "dropped_if_empty", "make_free_folder", "open_run"]
+__all__ = [
+    "EpochRecord",
+    "LayerRow",
+    "Run",
+    "choose_directory",
+    "create_run",
+    "dropped_if_empty",
+    "make_free_folder",
+    "open_run",
+]

@@ -245,8 +245,10 @@ def choose_directory(config: Config, now: datetime, purpose: str = "", out: Path
         return make_free_folder(RUNS / name)
     try:
         if out.exists() and not (out.is_dir() and is_empty(out)):
-            again = f", or continue the run in it: bearcnn train --resume {out}" if Run(out).config_file.exists() else ""
-            raise RunError(f"{out} exists and is not empty; nothing is ever overwritten: choose another folder{again}")
+            instead = "choose another folder"
+            if Run(out).config_file.exists():
+                instead += f", or continue the run in it: bearcnn train --resume {out}"
+            raise RunError(f"{out} exists and is not empty; nothing is ever overwritten: {instead}")
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _cant_make(out, error) from None

@@ -85,7 +85,7 @@ def test_folders_that_are_asked_for_at_once_are_different_ones():
 
 def test_a_folder_with_a_run_says_how_to_go_on_with_it():
     new_run(out=Path("mine"))
-    with pytest.raises(RunError, match="not empty.*bearcnn train --resume mine"):
+    with pytest.raises(RunError, match=r"not empty.*bearcnn train --resume mine"):
         new_run(out=Path("mine"))
 
 
@@ -106,7 +106,7 @@ def test_links_that_a_kill_left_go_when_they_are_old():
 
 
 def test_a_name_that_can_not_be_one_is_refused_in_one_line():
-    with pytest.raises(RunError, match="can't open x.*: File name too long"):
+    with pytest.raises(RunError, match=r"can't open x.*: File name too long"):
         open_run("x" * 300)
 
 
@@ -115,7 +115,15 @@ METRICS = {"complete": True, "epochs": 1, "best_epoch": 1, "seconds": 1.0, "eval
 
 def test_predictions_and_history_are_those_that_the_scores_are_of():
     run = new_run(out=Path("mine"))
-    row = {"path": "a.jpg", "split": "test", "label": 1, "subclass": "", "digest": "", "probability": 0.25, "grey": False}
+    row = {
+        "path": "a.jpg",
+        "split": "test",
+        "label": 1,
+        "subclass": "",
+        "digest": "",
+        "probability": 0.25,
+        "grey": False,
+    }
     run.write_predictions([row, row])
     run.write_history([])
     run.write_metrics(METRICS)
@@ -124,7 +132,9 @@ def test_predictions_and_history_are_those_that_the_scores_are_of():
     whole = run.predictions_file.read_text()
     for damaged in (whole.replace("0.25", "0.75", 1), whole.splitlines(keepends=True)[0]):
         run.predictions_file.write_text(damaged)
-        with pytest.raises(RunError, match=r"predictions\.jsonl is damaged .*delete it and write it with: bearcnn eval"):
+        with pytest.raises(
+            RunError, match=r"predictions\.jsonl is damaged .*delete it and write it with: bearcnn eval"
+        ):
             run.prediction_rows()
     run.write_predictions([row])  # as evaluate does
     assert run.prediction_rows() == [row]

@@ -80,7 +80,12 @@ def test_odd_names_are_names(path):
     assert TypeAdapter(PathBelow).validate_python(path) == path
 
 
-@given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), lambda part: st.lists(part) | st.dictionaries(st.text(), part)))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text(),
+        lambda part: st.lists(part) | st.dictionaries(st.text(), part),
+    )
+)
 def test_any_json_is_refused_with_a_reason(content):
     for model in (DatasetContent, MetricsContent, PredictionContent):
         with pytest.raises(ValueError) as caught:

@@ -94,7 +94,7 @@ class Folder:
         for command in sorted({command for commands in files.values() for command in commands}):
             self._renew()
             code, said, error = self._run(command)
-            assert code == 0, error
+            assert code == 0 or "run is finished" in error, error  # what a finished run is resumed to is itself
             self.wanted[command] = COMMANDS[command][1](self.copy, said)
         rng = random.Random(SEED)
         for name, commands in files.items():
@@ -187,7 +187,7 @@ def swept(photos, tmp_path_factory) -> Path:
 
 def test_a_damaged_finished_run(finished: Path, tmp_path: Path, capsys, figures) -> None:
     files = {f"run/{name}": commands for name, commands in FINISHED.items()}
-    count(list(Folder(finished, tmp_path / "copy", capsys).try_all(files, 3)), figures, "finished run")
+    count(list(Folder(finished, tmp_path / "copy", capsys).try_all(files, 1)), figures, "finished run")
 
 
 def test_a_damaged_half_run(half: Path, tmp_path: Path, capsys, figures) -> None:
@@ -197,7 +197,8 @@ def test_a_damaged_half_run(half: Path, tmp_path: Path, capsys, figures) -> None
 
 
 def test_a_damaged_sweep(swept: Path, tmp_path: Path, capsys, figures) -> None:
-    trial = next(path.name for path in sorted((swept / "sweep" / "trials").iterdir()))
+    content = json.loads((swept / "sweep" / "sweep.json").read_bytes())
+    trial = next(each["id"] for each in content["trials"] if each["settings"] == content["chosen"])
     names = ("plan.json", "config.toml", "dataset.json", "trial_log.jsonl", "sweep.json", "sweep.csv", "summary.txt")
     names += (f"trials/{trial}/predictions.npz", f"trials/{trial}/config.toml", f"trials/{trial}/history.jsonl")
     files = {f"sweep/{name}": ("sweep",) for name in names}
