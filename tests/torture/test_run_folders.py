@@ -70,8 +70,8 @@ COMMANDS: dict[str, tuple[list[str], Callable[[Path, str], Any]]] = {
 """Each command, and the function that reads what it has come to."""
 
 FINISHED = {
-    "config.toml": ("evaluate", "report", "export", "predict"),
-    "dataset.json": ("evaluate", "report", "export"),
+    "config.toml": ("evaluate", "report", "predict"),
+    "dataset.json": ("evaluate", "report"),
     "history.jsonl": ("evaluate", "report"),
     "metrics.json": ("evaluate", "threshold", "report", "resume"),
     "predictions.jsonl": ("evaluate", "threshold", "report"),
