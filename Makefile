@@ -36,6 +36,10 @@ test: lint types  ## Lint, layers, types and all tests; PYTEST="--cov" adds opti
 quick: $(STAMP)  ## The tests that start no process and train for no more than seconds, in about a minute and a half
 	$(VENV)/bin/python -m pytest -m "not slow" --hypothesis-profile=quick
 
+.PHONY: torture
+torture: $(STAMP)  ## Kill it, starve it and feed it broken files, for an hour or more; PYTEST="-k kills" chooses
+	$(VENV)/bin/python -m pytest tests/torture -m torture --numprocesses=0 --timeout=0 $(PYTEST)
+
 .PHONY: browser
 browser: $(STAMP)  ## The report's pages in headless Chromium; skipped where there is none
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[browser]'

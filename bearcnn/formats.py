@@ -20,6 +20,8 @@ class ExportFormat:
     """A function from `export.base.ExportSource` to `export.base.Exported`, or its name as "package.module:name"."""
     measure_speed: bool = False
     """Whether the speed is compared with that of the float ONNX file."""
+    needs_photos: bool = False
+    """Whether the run's photos are needed to make the file, and not only to compare it."""
     largest_loss: float = math.inf
     """Loss of ROC AUC on the validation photos above which a file is not written, unless that is allowed."""
 
@@ -30,7 +32,7 @@ EXPORT_FORMATS: Registry[ExportFormat] = Registry(
         ExportFormat("onnx", ".onnx", "runs anywhere", "bearcnn.export.onnx:export_onnx"),
         ExportFormat(
             "int8", "-int8.onnx", "about a quarter of the size, and faster where the network is large",
-            "bearcnn.export.int8:export_int8", measure_speed=True, largest_loss=0.003,
+            "bearcnn.export.int8:export_int8", measure_speed=True, needs_photos=True, largest_loss=0.003,
         ),
         ExportFormat("pt2", ".pt2", "torch's own program", "bearcnn.export.pt2:export_pt2"),
         ExportFormat(
@@ -38,7 +40,7 @@ EXPORT_FORMATS: Registry[ExportFormat] = Registry(
         ),
         ExportFormat(
             "fastai", ".pkl", "a pickled Learner for load_learner (a pickle: load only your own)",
-            "bearcnn.export.fastai:export_fastai",
+            "bearcnn.export.fastai:export_fastai", needs_photos=True,
         ),
     ],
 )  # fmt: skip

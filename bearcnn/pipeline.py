@@ -3,8 +3,8 @@
 With `train.folds`, cross-validation comes first: it gives the scores, and all its photos train the network that ships.
 """
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 
 from bearcnn.config import Config
 from bearcnn.data.dataset import Dataset
-from bearcnn.errors import ConfigError, NoEpochError, ResumeError
+from bearcnn.errors import BearcnnError, ConfigError, NoEpochError, ResumeError, RunError
 from bearcnn.evaluation.assessment import assess_calibration, evaluate_predictions, group_errors
 from bearcnn.evaluation.calibration import fit_temperature, log_odds
 from bearcnn.evaluation.predictions import SCORED, LabelledPrediction, as_arrays, in_split, read_folds
@@ -30,7 +30,7 @@ from bearcnn.model.summary import describe_model
 from bearcnn.report.page import write_report
 from bearcnn.reporter import SILENT, Reporter
 from bearcnn.runs import LayerRow, Run, choose_directory, create_run
-from bearcnn.training.checkpoint import last_file
+from bearcnn.runs.lock import lock_folder
 from bearcnn.training.fit import Callbacks, TrainResult, fit
 from bearcnn.training.folds import cross_validate
 from bearcnn.training.learner import choose_device
@@ -78,34 +78,48 @@ def train(
         config = config.model_copy(
             update={"train": config.train.model_copy(update={"replicas": _count_slices(world, config, cbs)})}
         )
-        run = world.share(lambda: _create(config, dataset, out))
-        return _finish_in(world, run, dataset, False, cbs, reporter)
+        chosen = Path(out) if out else None
+        directory = world.share(lambda: choose_directory(config, datetime.now(), out=chosen))
+        with _locked(world, directory):
+            run = world.share(lambda: create_run(directory, config))
+            world.share(lambda: run.write_dataset(dataset.to_json()))
+            return _finish_in(world, run, dataset, False, cbs, reporter)
 
 
 def resume(run: Run, dataset: Dataset, *, cbs: Callbacks = (), reporter: Reporter = SILENT) -> Run:
     """Continue an interrupted run; its weights become those of an uninterrupted run, bit for bit.
 
+    A run that was ended before its first epoch was finished is started. One that is finished, but whose metrics.json is
+    missing or damaged, is exported and scored again.
     In several processes it continues as `train` does; their number may be another than before, and the bits then are.
 
     Raises:
-        ResumeError: the run is finished, its photos have changed, or its checkpoint can't be used.
+        ResumeError: the run is finished, its photos or configuration have changed, or its checkpoint can't be used.
+        RunError: another process is training it.
         RunError, RankLostError, ConfigError: as in `train`.
     """
-    with join_world() as world:
+    with join_world() as world, _locked(world, run.directory):
         world.share(lambda: _check_resumable(run, dataset))
         check_world(world, world.share(run.config))
         return _finish_in(world, run, dataset, True, cbs, reporter)
 
 
-def _create(config: Config, dataset: Dataset, out: Path | str | None) -> Run:
-    run = create_run(choose_directory(config, datetime.now(), out=Path(out) if out else None), config)
-    run.write_dataset(dataset.to_json())
-    return run
+@contextmanager
+def _locked(world: World, directory: Path) -> Iterator[None]:
+    """Lock a run's folder, by rank 0: two processes that train one run would mix their epochs."""
+    held = (
+        f"another process is training the run in {directory}; wait for it or stop it first (with Ctrl-C it keeps its "
+        "finished epochs)"
+    )
+    with ExitStack() as stack:
+        world.share(lambda: stack.enter_context(lock_folder(directory, held)))
+        yield
 
 
 def _check_resumable(run: Run, dataset: Dataset) -> None:
-    if run.metrics_file.is_file() and run.metrics()["complete"]:
-        raise ResumeError(f"{run.directory} is finished; for more epochs start a new run with a larger train.epochs")
+    run.check_unfinished()
+    if not run.dataset_file.exists():  # killed between its first two files
+        run.write_dataset(dataset.to_json())
     if run.dataset_record()["fingerprint"] != dataset.fingerprint:
         raise ResumeError(
             f"the photos in {dataset.root} have changed since {run.directory} was started, and it can't be continued "
@@ -147,7 +161,6 @@ def _fit(
         return fit(run, dataset, resume=resume, cbs=cbs, reporter=reporter, pool=pool, world=world)
     try:
         cross_validate(run, dataset, cbs=cbs, reporter=reporter, pool=pool)
-        resume = resume and last_file(run).is_file()
         result = fit(run, dataset, resume=resume, cbs=cbs, reporter=reporter, pool=pool)
     except NoEpochError:  # finished folds are something to keep
         raise KeyboardInterrupt from None
@@ -170,6 +183,7 @@ def finish(run: Run, dataset: Dataset, result: TrainResult, reporter: Reporter =
     else:
         temperature = calibrate(network, dataset, config)
     manifest = describe(config, dataset, result.state.best_epoch, temperature=temperature, body=network.body)
+    run.metrics_file.unlink(missing_ok=True)  # those of a training run that was stopped are of another model
     write_atomically(run.onnx_file, to_onnx(network, manifest), overwrite=True)
     reporter.stage("evaluating the exported model")
     predictor = Predictor(run.onnx_file)
@@ -195,12 +209,24 @@ def finish(run: Run, dataset: Dataset, result: TrainResult, reporter: Reporter =
     manifest = manifest.model_copy(update={"metrics": manifest_metrics(metrics)})
     write_atomically(run.onnx_file, stamp_onnx(run.onnx_file, manifest), overwrite=True)
     write_atomically(run.weights_file, to_safetensors(network, manifest), overwrite=True)
-    write_atomically(run.metrics_file, json.dumps(metrics, indent=1).encode(), overwrite=True)
     if not result.interrupted:
-        link_latest(run.directory)  # before the report: predict must find the run even if the report can't be written
+        _link_latest(run, reporter)  # before metrics.json: a finished run is linked, wherever a kill comes
+    run.write_metrics(metrics)
     reporter.stage("writing the report")
-    write_report(run)
+    try:
+        write_report(run)
+    except BearcnnError as error:
+        raise RunError(
+            f"the run is finished, but not its page: {error}; then: bearcnn report {run.directory}"
+        ) from None
     return run
+
+
+def _link_latest(run: Run, reporter: Reporter) -> None:
+    try:
+        link_latest(run.directory)
+    except BearcnnError as error:
+        reporter.warn(f"the run is finished, but is not the newest one for other commands: {error}")
 
 
 def _measure_body(layers: Sequence[LayerRow]) -> dict[str, Any]:

@@ -28,8 +28,21 @@ from bearcnn.cli.sweep import sweep, sweep_dropout
 from bearcnn.cli.train import train
 from bearcnn.errors import BearcnnError
 
+
+class _Commands(typer.core.TyperGroup):
+    """The commands; Ctrl-C where none of them says more ends with a word, and exit code 130."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            console.note("[yellow]stopped[/]")
+            raise typer.Exit(130) from None
+
+
 app = typer.Typer(
     name="bearcnn",
+    cls=_Commands,
     help="Train a small image classifier you understand, and use it for real: bear, or not a bear?",
     epilog="Start here: [bold]bearcnn train[/] needs nothing but itself. Then: [bold]bearcnn predict PHOTO[/].",
     no_args_is_help=True,

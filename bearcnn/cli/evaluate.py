@@ -92,6 +92,8 @@ def evaluate(
         bearcnn evaluate bear-int8.onnx --data other-photos
     """
     from bearcnn.evaluation.assessment import ThresholdPolicy
+    from bearcnn.inference.stamp import check_config
+    from bearcnn.manifest import read_manifest
     from bearcnn.runs import open_run
 
     if column and not data:
@@ -109,6 +111,7 @@ def evaluate(
     else:
         run = open_run(run_folder)
         file = run.onnx_file
+        check_config(run, read_manifest(file))
         dataset = _open_other(file, data, run.config(), column, detections) if data else reopen_with_progress(run)
     chosen = split or _default_split(run, dataset, own=not data)
     assessment = _assess(file, run, dataset, chosen, policy, own=not data, exclude=exclude or [])
@@ -267,6 +270,7 @@ def _show_kept(file: Path, assessment: "Assessment") -> None:
             f"thresholds {two.range.lower:.4g} and {two.range.upper:.4g} are now those of {kept}; predict uses the "
             "first, predict --unsure both"
         )
+    console.note("files exported before keep the threshold that they have: export them again")
 
 
 def _require(assessment: "Assessment", required: list[tuple[str, float]]) -> None:

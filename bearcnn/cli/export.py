@@ -8,6 +8,7 @@ import typer
 
 from bearcnn.cli.display import console
 from bearcnn.cli.options import AsJson, RunFolder, choice, reopen_with_progress
+from bearcnn.errors import DataError
 from bearcnn.formats import EXPORT_FORMATS
 
 _WORDS = "; ".join(f"{row.name}: {row.words}" for row in EXPORT_FORMATS)
@@ -41,11 +42,18 @@ def export(
     from bearcnn.runs import open_run
 
     run = open_run(run_folder)
-    dataset = reopen_with_progress(run)
+    dataset = None
+    try:
+        dataset = reopen_with_progress(run)
+    except DataError as error:
+        if EXPORT_FORMATS[target].needs_photos:
+            raise
+        console.note(f"[yellow]compared on noise, not on the run's photos: {console.plain(str(error))}[/]")
     from bearcnn.cli.display.export import show_export
-    from bearcnn.export.run import export as export_run
+    from bearcnn.export.run import export_run
 
-    report = export_run(run, target, out, dataset=dataset, allow_loss=allow_loss)
+    file = out or Path(run.config().train.name + EXPORT_FORMATS[target].suffix)
+    report = export_run(run, dataset, target, file, allow_loss=allow_loss)
     if as_json:
         console.print_json(asdict(report))
     else:

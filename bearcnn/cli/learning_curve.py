@@ -1,13 +1,12 @@
 """`bearcnn learning-curve`: would more photos help?"""
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bearcnn.cli.display import console
 from bearcnn.cli.options import open_with_progress, with_options
-from bearcnn.cli.sweep import SWEEP, SweepOptions, check_folder, report_failed, stoppable
+from bearcnn.cli.sweep import SWEEP, SweepOptions, check_folder, new_folder, report_failed, stoppable
 from bearcnn.errors import BearcnnError
 
 if TYPE_CHECKING:
@@ -74,15 +73,14 @@ def _parse(text: str | None) -> list[int] | None:
 
 
 def _start(sizes: list[int] | None, options: SweepOptions) -> "tuple[SweepFolder, Plan, Dataset]":
-    from bearcnn.sweep.folder import check_free, choose_folder, create_sweep
+    from bearcnn.sweep.folder import create_sweep
     from bearcnn.sweep.learning_curve import plan_curve
 
-    directory = options.out or choose_folder(datetime.now(), "learning-curve")
     config = options.load()
-    check_free(directory)
-    dataset = open_with_progress(config)
-    plan = plan_curve(config, dataset, sizes, options.seeds or 5)
-    return create_sweep(directory, plan, dataset), plan, dataset
+    with new_folder(options.out, "learning-curve") as directory:
+        dataset = open_with_progress(config)
+        plan = plan_curve(config, dataset, sizes, options.seeds or 5)
+        return create_sweep(directory, plan, dataset), plan, dataset
 
 
 def _resume(sizes: list[int] | None, options: SweepOptions) -> "tuple[SweepFolder, Plan, Dataset]":

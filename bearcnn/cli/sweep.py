@@ -171,6 +171,21 @@ def stoppable(again: str) -> Iterator[None]:
         raise typer.Exit(130) from None
 
 
+@contextmanager
+def new_folder(out: Path | None, name: str) -> Iterator[Path]:
+    """Give the folder of a new experiment: `out` if it is free, or sweeps/<time>-<name>, which goes after an error."""
+    from bearcnn.runs import dropped_if_empty
+    from bearcnn.sweep.folder import check_free, choose_folder
+
+    if out is not None:
+        check_free(out)
+        yield out
+        return
+    directory = choose_folder(datetime.now(), name)
+    with dropped_if_empty(directory):
+        yield directory
+
+
 def report_failed(trials: int, again: str) -> None:
     """Name the failed trials, if there are any, and the command that runs them again; exit code 1."""
     if trials:
@@ -202,13 +217,12 @@ def _run(command: str, make: MakePlan, options: SweepOptions) -> None:
 
 
 def _start(command: str, make: MakePlan, options: SweepOptions) -> "tuple[SweepFolder, Plan, Dataset]":
-    from bearcnn.sweep.folder import check_free, choose_folder, create_sweep
+    from bearcnn.sweep.folder import create_sweep
 
-    directory = options.out or choose_folder(datetime.now(), command)
     plan = make(options.load(), None, options.seeds or 5)
-    check_free(directory)
-    dataset = open_with_progress(plan.config)
-    return create_sweep(directory, plan, dataset), plan, dataset
+    with new_folder(options.out, command) as directory:
+        dataset = open_with_progress(plan.config)
+        return create_sweep(directory, plan, dataset), plan, dataset
 
 
 def _resume(directory: Path, make: MakePlan, options: SweepOptions) -> "tuple[SweepFolder, Plan, Dataset]":

@@ -15,7 +15,7 @@ from bearcnn.cli.display import console
 from bearcnn.cli.options import AsJson, ConfigOptions, knob, open_with_progress, reopen_record, with_options
 from bearcnn.cli.packages import require
 from bearcnn.cli.regions import show_regions
-from bearcnn.errors import BearcnnError
+from bearcnn.errors import BearcnnError, NoEpochError, RunError
 from bearcnn.replica_start import start_ahead
 from bearcnn.workers import started_as_rank
 
@@ -95,16 +95,16 @@ def train(
         _start_replicas(config, dataset, world)
         from bearcnn import pipeline
 
-        with _naming_the_rest(directory, config), _showing(config) as reporter:
+        with _naming_the_rest(directory), _showing(config) as reporter:
             run = pipeline.train(config, dataset, directory, reporter=reporter)
         if not world or world.leads:
             _show(run, as_json)
 
 
 def _open(config: "Config", purpose: str, out: Path | None, world: "World | None") -> "tuple[Path, Dataset]":
-    """Choose the run folder and open the photos: a folder that is in the way is refused before anything is decoded."""
+    """Make the run folder and open the photos: a folder that is in the way is refused before anything is decoded."""
     from bearcnn.cli.display.dataset import show_dataset
-    from bearcnn.runs import choose_directory
+    from bearcnn.runs import choose_directory, dropped_if_empty
 
     def choose() -> Path:
         return choose_directory(config, datetime.now(), purpose, out)
@@ -112,8 +112,10 @@ def _open(config: "Config", purpose: str, out: Path | None, world: "World | None
     def load() -> "Dataset":
         return open_with_progress(config).for_training(config)
 
+    existed = out is not None and out.exists()
     directory = world.share(choose) if world else choose()
-    dataset = world.in_turn(load) if world else load()
+    with dropped_if_empty(directory, unless=existed):
+        dataset = world.in_turn(load) if world else load()
     show_dataset(dataset, builtin=not config.data.path)
     show_regions(dataset, config.data.detections)
     return directory, dataset
@@ -122,20 +124,33 @@ def _open(config: "Config", purpose: str, out: Path | None, world: "World | None
 def _resume(folder: Path, as_json: bool, world: "World | None") -> None:
     from bearcnn.runs import open_run
 
-    def read() -> "tuple[Run, dict[str, Any], Config]":
+    def read() -> "tuple[Run, dict[str, Any] | None, Config]":
         run = open_run(folder)
-        return run, run.dataset_record(), run.config()
+        run.check_unfinished()
+        # Killed before its first epoch, a run may have no more than its configuration.
+        return run, run.dataset_record() if run.dataset_file.exists() else None, run.config()
+
+    def load() -> "Dataset":
+        return open_with_progress(config).for_training(config) if record is None else reopen_record(record, config)
 
     run, record, config = world.share(read) if world else read()
-    dataset = world.in_turn(lambda: reopen_record(record, config)) if world else reopen_record(record, config)
-    finished = len(run.history())
+    dataset = world.in_turn(load) if world else load()
+    finished = _count_epochs(run)
     _start_replicas(config, dataset, world, finished)
     from bearcnn import pipeline
 
-    with _naming_the_rest(folder, config), _showing(config, finished) as reporter:
+    with _naming_the_rest(folder), _showing(config, finished) as reporter:
         pipeline.resume(run, dataset, reporter=reporter)
     if not world or world.leads:
         _show(run, as_json)
+
+
+def _count_epochs(run: "Run") -> int:
+    """Count the finished epochs, for the display; what is trained follows from the checkpoint."""
+    try:
+        return len(run.history())
+    except RunError:
+        return 0
 
 
 def _start_replicas(config: "Config", dataset: "Dataset", world: "World | None", finished: int = 0) -> None:
@@ -151,13 +166,11 @@ def _showing(config: "Config", finished: int = 0) -> "AbstractContextManager[Rep
 
 
 @contextmanager
-def _naming_the_rest(directory: Path, config: "Config") -> Iterator[None]:
-    """Name the command that continues a run which Ctrl-C has ended without a model, as it does with folds."""
+def _naming_the_rest(directory: Path) -> Iterator[None]:
+    """Name the command that continues a run which Ctrl-C has ended without a model: early, or while it was exported."""
     try:
         yield
-    except KeyboardInterrupt:
-        if not config.train.folds:
-            raise
+    except (KeyboardInterrupt, NoEpochError):
         again = f"[bold]bearcnn train --resume {console.plain(str(directory))}[/]"
         console.note(f"[yellow]stopped.[/] Continue with: {again}")
         raise typer.Exit(130) from None

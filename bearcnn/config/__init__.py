@@ -4,7 +4,14 @@ Everything that can be wrong with a configuration is found here, before torch is
 are reported at once.
 """
 
-from bearcnn.config.reading import dump_config, load_config, make_config, make_data_config
+from bearcnn.config.reading import (
+    MOVABLE,
+    changed_keys,
+    dump_config,
+    load_config,
+    make_config,
+    make_data_config,
+)
 from bearcnn.config.sections import (
     LAST_EPOCH,
     AugmentConfig,
@@ -19,6 +26,7 @@ from bearcnn.config.whole import Config, config_keys
 
 __all__ = [
     "LAST_EPOCH",
+    "MOVABLE",
     "AugmentConfig",
     "ColumnRole",
     "Config",
@@ -27,6 +35,7 @@ __all__ = [
     "Monitor",
     "Precision",
     "TrainConfig",
+    "changed_keys",
     "config_keys",
     "dump_config",
     "load_config",

@@ -2,7 +2,7 @@
 
 import textwrap
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,9 @@ from bearcnn.config.problems import explain_problems
 from bearcnn.config.sections import DataConfig
 from bearcnn.config.whole import Config, config_keys
 from bearcnn.errors import ConfigError
+
+MOVABLE = ("data.path", "data.detections", "train.name")
+"""Keys that may be edited in a run: its photos may have moved, and are known by their digests."""
 
 
 def load_config(path: Path | str | None = None, overrides: Sequence[str] = ()) -> Config:
@@ -27,8 +30,10 @@ def load_config(path: Path | str | None = None, overrides: Sequence[str] = ()) -
             values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
             raise ConfigError(f"can't read the configuration {path}: {error.strerror or error}") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path} is not a TOML file: {error}") from None
+        except RecursionError:
+            raise ConfigError(f"{path} is nested too deeply for a configuration") from None
+        except ValueError as error:  # no TOML, no UTF-8, or a number of thousands of digits
+            raise ConfigError(f"{path} is not a TOML file: {str(error).partition(';')[0]}") from None
     for override in overrides:
         _set(values, override)
     return make_config(values)
@@ -44,6 +49,17 @@ def make_config(values: dict[str, Any]) -> Config:
         return Config.model_validate(_upgrade(values))
     except ValidationError as error:
         raise ConfigError("\n".join(dict.fromkeys(explain_problems(error)))) from None
+
+
+def changed_keys(before: Config, after: Config, ignored: Collection[str] = (), word: str = "is") -> list[str]:
+    """Name the keys whose values differ, with both, such as `train.lr (was 0.003, is 0.01)`; `word` is its "is"."""
+    old, new = before.model_dump(mode="json"), after.model_dump(mode="json")
+    return [
+        f"{section}.{key} (was {value!r}, {word} {new[section][key]!r})"
+        for section, values in old.items()
+        for key, value in values.items()
+        if new[section][key] != value and f"{section}.{key}" not in ignored
+    ]
 
 
 def make_data_config(values: dict[str, Any]) -> DataConfig:
@@ -112,7 +128,7 @@ def _set(values: dict[str, Any], override: str) -> None:
 def _parse(text: str) -> Any:
     """Parse a TOML value or a list without its brackets, or take the text itself: `max` needs no quotes in a shell."""
     for spelling in (text, f"[{text}]") if "," in text else (text,):
-        with suppress(tomllib.TOMLDecodeError):
+        with suppress(ValueError, RecursionError):
             parsed = tomllib.loads(f"value = {spelling}")
             if parsed.keys() == {"value"}:
                 return parsed["value"]

@@ -5,7 +5,6 @@ photos. The answers are the model's to photos that it wasn't trained on. With `t
 given test part: each of the others has the answer of a network of the same kind that wasn't trained on it.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -17,7 +16,6 @@ from bearcnn.data.regions import Box
 from bearcnn.data.splits import FOLDS, Split
 from bearcnn.errors import RunError
 from bearcnn.evaluation.calibration import apply_temperature
-from bearcnn.files import write_atomically
 from bearcnn.runs import Run
 
 HELD_OUT: tuple[Split, ...] = ("valid", "test")
@@ -51,8 +49,7 @@ class LabelledPrediction:
 
 def write_predictions(run: Run, predictions: Iterable[LabelledPrediction]) -> None:
     """Write the predictions into the run; they replace any older ones."""
-    lines = "".join(json.dumps(prediction.to_json()) + "\n" for prediction in predictions)
-    write_atomically(run.predictions_file, lines.encode(), overwrite=True)
+    run.write_predictions(prediction.to_json() for prediction in predictions)
 
 
 def read_predictions(run: Run) -> list[LabelledPrediction]:
@@ -61,13 +58,7 @@ def read_predictions(run: Run) -> list[LabelledPrediction]:
     Raises:
         RunError: there are none (a run of an earlier version), or the file is damaged.
     """
-    file = run.predictions_file
-    if not file.is_file():
-        raise RunError(f"{run.directory} has no {file.name}; write it with: bearcnn evaluate {run.directory}")
-    try:
-        return [_from_json(json.loads(line)) for line in file.read_text(encoding="utf-8").splitlines()]
-    except (ValueError, TypeError):
-        raise RunError(f"{file} is damaged; delete it and run: bearcnn evaluate {run.directory}") from None
+    return [_from_json(row) for row in run.prediction_rows()]
 
 
 def _from_json(fields: dict[str, Any]) -> LabelledPrediction:
@@ -86,7 +77,13 @@ def read_folds(run: Run, temperature: float = 1.0) -> list[LabelledPrediction]:
     Raises:
         RunError: a fold's file is missing or damaged.
     """
-    found = [each for number in range(run.config().train.folds) for each in read_predictions(run.fold(number + 1))]
+    found: list[LabelledPrediction] = []
+    for number in range(run.config().train.folds):
+        try:
+            found += read_predictions(run.fold(number + 1))
+        except RunError:
+            file = run.fold(number + 1).predictions_file
+            raise RunError(f"{file} is missing or damaged; copy it from a backup, or train again") from None
     calibrated = apply_temperature([each.probability for each in found], temperature).tolist()
     predictions = [replace(each, probability=value) for each, value in zip(found, calibrated, strict=True)]
     return sorted(predictions, key=lambda each: each.path.split("/"))

@@ -43,12 +43,12 @@ Runner = Callable[[NDArray[np.uint8], list[Path]], NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class ExportSource:
-    """A trained network in evaluation mode, its manifest and configuration, and its data set."""
+    """A trained network in evaluation mode, its manifest, its configuration, and its photos if they are there."""
 
     network: BearCNN
     manifest: Manifest
     config: Config
-    dataset: Dataset
+    dataset: Dataset | None
     float_onnx: bytes
     """The float network as an ONNX file, which every other format is compared with."""
 
@@ -59,6 +59,7 @@ class ExportSource:
 
     def calibration_pixels(self) -> NDArray[np.uint8]:
         """Choose some training photos, always the same ones: (photos, n, n, 3)."""
+        assert self.dataset is not None
         rows, _ = self.dataset.arrays("train")
         chosen = np.random.default_rng(0).permutation(len(rows))[:CALIBRATION_PHOTOS]
         return np.asarray(self.dataset.pixels[np.sort(rows[chosen])])

@@ -34,6 +34,7 @@ def export_fastai(source: ExportSource) -> Exported:
 
 def to_fastai(source: ExportSource) -> bytes:
     """Pickle the Learner, with calibrated probabilities."""
+    assert source.dataset is not None
     learner = build_learner(source.config, source.dataset, model=source.network)
     learner.loss_func.temperature = source.manifest.temperature
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():

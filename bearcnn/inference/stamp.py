@@ -1,12 +1,13 @@
 """Writing of a threshold into the model files of a run, with the model's scores at that threshold."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from safetensors.numpy import load, save
 
+from bearcnn.config import MOVABLE, changed_keys, make_config
+from bearcnn.errors import RunError
 from bearcnn.evaluation.assessment import Assessment, evaluate_predictions, group_errors
 from bearcnn.evaluation.predictions import SCORED, in_split, read_predictions
 from bearcnn.evaluation.sites import site_errors
@@ -41,7 +42,18 @@ def save_threshold(run: Run, assessment: Assessment) -> None:
     weights = stamp_safetensors(run.weights_file, read_manifest(run.weights_file).model_copy(update=changed))
     write_atomically(run.onnx_file, model, overwrite=True)
     write_atomically(run.weights_file, weights, overwrite=True)
-    write_atomically(run.metrics_file, json.dumps(metrics, indent=1).encode(), overwrite=True)
+    run.update_metrics(metrics)
+
+
+def check_config(run: Run, manifest: Manifest) -> None:
+    """Check that a finished run's configuration is the one that its model file was made with.
+
+    Raises:
+        RunError: it has changed since.
+    """
+    changed = changed_keys(make_config(manifest.config), run.config(), MOVABLE)
+    if changed:
+        raise RunError(f"{run.config_file} has changed since the model was made: {', '.join(changed)}; put it back")
 
 
 def manifest_metrics(metrics: dict[str, Any]) -> dict[str, Any]:

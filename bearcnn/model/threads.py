@@ -1,6 +1,7 @@
 """Batches computed by torch on several cores, each batch by one thread."""
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
@@ -10,6 +11,16 @@ from bearcnn.workers import map_ahead
 
 Batch = TypeVar("Batch")
 Result = TypeVar("Result")
+
+
+@contextmanager
+def keeping_threads() -> Iterator[None]:
+    """Give torch, in the end, the number of threads that it has now."""
+    threads = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def map_batches(function: Callable[[Batch], Result], batches: Iterable[Batch]) -> Generator[Result, None, None]:

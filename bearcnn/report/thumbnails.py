@@ -1,9 +1,9 @@
 """Photos and class activation maps as small pictures inside a page."""
 
 import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bearcnn.data import OnProgress
-from bearcnn.data.photos import load_photo, load_pixels, load_regions
+from bearcnn.data.photos import load_photo, load_pixels, load_regions, read_photo
 from bearcnn.data.regions import Box, Region
 from bearcnn.errors import ModelFileError, PhotoError
 from bearcnn.evaluation.predictions import LabelledPrediction
 from bearcnn.geometry import ResizeMode
 from bearcnn.inference.predictor import Predictor, predict_rows
 from bearcnn.machine import usable_cpus
+from bearcnn.runs.reading import hash_bytes
 from bearcnn.workers import map_in_threads
 
 SIDE = 192
@@ -27,7 +28,7 @@ SIDE = 192
 class Thumbnail:
     """A photo, or the part of it that was answered, with the model's answer.
 
-    The pictures are data URIs, empty where the photo or the model can't be read.
+    The pictures are data URIs, empty where the photo is another one by now, or it or the model can't be read.
     """
 
     prediction: LabelledPrediction
@@ -47,7 +48,8 @@ def make_thumbnails(photos: Sequence[LabelledPrediction], root: Path, model: Pat
     pixels: list[NDArray[np.uint8]] = []
     for number, photo in enumerate(photos):
         try:
-            small, seen = (_load(root / photo.path, photo.area, side, resize) for side in (SIDE, size))
+            content = _read(root, photo)
+            small, seen = (_load(BytesIO(content), photo.area, side, resize) for side in (SIDE, size))
         except PhotoError:
             continue
         pictures[number] = _jpeg(small)
@@ -59,11 +61,19 @@ def make_thumbnails(photos: Sequence[LabelledPrediction], root: Path, model: Pat
     ]
 
 
-def _load(path: Path, area: Box | None, size: int, resize: ResizeMode) -> NDArray[np.uint8]:
+def _read(root: Path, photo: LabelledPrediction) -> bytes:
+    """Read a photo's bytes; another picture at its place, as where a stranger's run leads, is none of the page's."""
+    content = read_photo(root / photo.path)
+    if hash_bytes(content) != photo.digest:
+        raise PhotoError("it is another picture")
+    return content
+
+
+def _load(source: BytesIO, area: Box | None, size: int, resize: ResizeMode) -> NDArray[np.uint8]:
     """Read the part of a photo that was answered, (size, size, 3)."""
     if area is None:
-        return load_pixels(path, size, resize)
-    ((_, pixels),) = load_regions(path, lambda width, height: [Region(area, None)], size, resize)
+        return load_pixels(source, size, resize)
+    ((_, pixels),) = load_regions(source, lambda width, height: [Region(area, None)], size, resize)
     return pixels
 
 
@@ -107,6 +117,6 @@ def _jpeg(pixels: NDArray[np.uint8]) -> str:
 
 
 def _data_uri(image: Image.Image, kind: str, **options: int) -> str:
-    buffer = io.BytesIO()
+    buffer = BytesIO()
     image.save(buffer, kind, **options)
     return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -13,19 +13,52 @@ import shutil
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ConfigDict, Field
 
 from bearcnn._version import __version__
 from bearcnn.config import dump_config, load_config
 from bearcnn.data.dataset import Dataset
 from bearcnn.errors import SweepError
 from bearcnn.files import write_atomically
-from bearcnn.runs import free_name
+from bearcnn.runs import make_free_folder
+from bearcnn.runs.contents import plain
+from bearcnn.runs.lock import is_empty
+from bearcnn.runs.reading import CHECKSUM, Content, Count, Text, read_object, seal
 from bearcnn.sweep.plan import GridPoint, Plan, SweptKey, Trial, digest_config, list_points, settings_key
 from bearcnn.sweep.trial_log import Record, TrialResult, append_record, read_trial_log
+
+
+class AxisContent(Content):
+    """One varied quantity."""
+
+    name: Text
+    keys: Annotated[list[Text], Field(min_length=1)]
+    values: Annotated[list[Any], Field(min_length=1)]
+
+
+class PlanContent(Content):
+    """plan.json."""
+
+    format: Literal[1]
+    bearcnn: Text
+    axes: Annotated[list[AxisContent], Field(min_length=1)]
+    seeds: Annotated[list[int], Field(min_length=1)]
+    sample: Count | None
+    config: Text  # digest of the configuration
+    data: Text  # fingerprint of the photos
+
+
+class ResultsContent(Content):
+    """sweep.json, of which bearcnn itself reads this."""
+
+    model_config = ConfigDict(extra="allow")
+
+    test_looks: list[Text] = Field(default_factory=list)
+    summary: list[Text] = Field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +99,13 @@ class SweepFolder:
         """
         content = self._read_plan()
         config = load_config(self.config_file)
-        if digest_config(config) != content["config"]:
+        if digest_config(config) != content.config:
             raise SweepError(
-                f"{self.config_file} (or a default of bearcnn, which was {content['bearcnn']}) has changed since the "
+                f"{self.config_file} (or a default of bearcnn, which was {content.bearcnn}) has changed since the "
                 "sweep began, so its trials would not be comparable; start a new sweep"
             )
-        swept = tuple(SweptKey(each["name"], tuple(each["keys"]), tuple(each["values"])) for each in content["axes"])
-        return Plan(config, swept, tuple(content["seeds"]), content["sample"])
+        swept = tuple(SweptKey(each.name, tuple(each.keys), tuple(each.values)) for each in content.axes)
+        return Plan(config, swept, tuple(content.seeds), content.sample)
 
     def tried_points(self, plan: Plan) -> list[GridPoint]:
         """List the settings in the trial log, in the order of their first trial."""
@@ -81,12 +114,26 @@ class SweepFolder:
         return [points[key] for key in dict.fromkeys(keys) if key in points]
 
     def results(self) -> dict[str, Any]:
-        """Read sweep.json, the analysis for programs; empty if there is none yet."""
-        try:
-            content: dict[str, Any] = json.loads((self.directory / "sweep.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        """Read sweep.json, the analysis for programs; empty if there is none yet.
+
+        Raises:
+            SweepError: it is damaged.
+        """
+        file = self.directory / "sweep.json"
+        if not file.exists():
             return {}
-        return content
+        try:
+            content = plain(read_object(file.read_bytes(), ResultsContent))
+        except (OSError, ValueError) as error:
+            raise SweepError(
+                f"{file} is damaged ({error}); it says which settings were scored on the test photos. Delete it, and "
+                f"bearcnn sweep --resume {self.directory} writes it again, without that"
+            ) from None
+        return {key: value for key, value in content.items() if key != CHECKSUM}
+
+    def write_results(self, content: dict[str, Any]) -> None:
+        """Write sweep.json."""
+        write_atomically(self.directory / "sweep.json", json.dumps(seal(content), indent=1).encode(), overwrite=True)
 
     def check_photos(self, fingerprint: str) -> None:
         """Check that these are the photos that the sweep began with.
@@ -94,7 +141,7 @@ class SweepFolder:
         Raises:
             SweepError: they are different.
         """
-        if self._read_plan()["data"] != fingerprint:
+        if self._read_plan().data != fingerprint:
             raise SweepError(
                 f"the photos have changed since the sweep in {self.directory} began, so its trials would not be "
                 "comparable; put them back or start a new sweep"
@@ -111,16 +158,17 @@ class SweepFolder:
             "config": digest_config(plan.config),
             "data": fingerprint,
         }
-        write_atomically(self.plan_file, json.dumps(content, indent=1).encode(), overwrite=True)
+        write_atomically(self.plan_file, json.dumps(seal(content), indent=1).encode(), overwrite=True)
 
-    def _read_plan(self) -> dict[str, Any]:
+    def _read_plan(self) -> PlanContent:
         try:
-            content: dict[str, Any] = json.loads(self.plan_file.read_text(encoding="utf-8"))
+            return read_object(self.plan_file.read_bytes(), PlanContent)
         except OSError:
             raise SweepError(f"{self.directory} is not a sweep (it has no {self.plan_file.name})") from None
-        except ValueError:
-            raise SweepError(f"{self.plan_file} is damaged; start a new sweep") from None
-        return content
+        except ValueError as error:
+            raise SweepError(
+                f"{self.plan_file} is damaged ({error}); copy it from a backup, or start a new sweep"
+            ) from None
 
 
 def create_sweep(directory: Path, plan: Plan, dataset: Dataset) -> SweepFolder:
@@ -142,8 +190,12 @@ def create_sweep(directory: Path, plan: Plan, dataset: Dataset) -> SweepFolder:
 
 
 def choose_folder(now: datetime, name: str) -> Path:
-    """Choose the folder of a new sweep, sweeps/<time>-<name>; nothing is created yet."""
-    return free_name(Path("sweeps", f"{now:%Y%m%d-%H%M%S}-{name.removeprefix('sweep-')}"))
+    """Make the folder of a new sweep, sweeps/<time>-<name> with a number where that is taken, and return it.
+
+    Raises:
+        RunError: it can't be made.
+    """
+    return make_free_folder(Path("sweeps", f"{now:%Y%m%d-%H%M%S}-{name.removeprefix('sweep-')}"))
 
 
 def check_free(directory: Path) -> None:
@@ -152,11 +204,14 @@ def check_free(directory: Path) -> None:
     Raises:
         SweepError: the folder has files in it, or is a file.
     """
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise SweepError(
-            f"{directory} exists and is not empty; nothing is ever overwritten: choose another folder, "
-            f"or continue the sweep in it: bearcnn sweep --resume {directory}"
-        )
+    try:
+        if directory.exists() and not (directory.is_dir() and is_empty(directory)):
+            raise SweepError(
+                f"{directory} exists and is not empty; nothing is ever overwritten: choose another folder, "
+                f"or continue the sweep in it: bearcnn sweep --resume {directory}"
+            )
+    except OSError as error:
+        raise SweepError(f"can't use the folder {directory}: {error.strerror}; choose another folder") from None
 
 
 def keep_result(folder: SweepFolder, result: TrialResult, trial: Trial) -> None:
@@ -179,17 +234,20 @@ def keep_result(folder: SweepFolder, result: TrialResult, trial: Trial) -> None:
         (place / "error.txt").unlink(missing_ok=True)
 
 
-def read_predictions(folder: SweepFolder, trial: str) -> dict[str, NDArray[np.float32]]:
-    """Read a finished trial's probabilities: split -> (photos,).
+def read_predictions(folder: SweepFolder, trial: str, split: str, photos: int) -> NDArray[np.float32]:
+    """Read a finished trial's probabilities for a split, (photos,). The file has a checksum of each array.
 
     Raises:
-        SweepError: the file is missing or damaged.
+        SweepError: the file is missing or damaged, or is of another number of photos.
     """
     file = folder.trial_folder(trial) / "predictions.npz"
     try:
         with np.load(file, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError, KeyError, EOFError):
+            found: NDArray[np.float32] = arrays[split]
+        if found.shape != (photos,) or found.dtype != np.float32 or not ((found >= 0) & (found <= 1)).all():
+            raise ValueError("these are no probabilities of these photos")
+        return found
+    except Exception:  # numpy, zipfile and zlib each have their own errors, and the names in a file are anybody's
         raise SweepError(
             f"{file} is missing or damaged; delete the trial's line in {folder.log_file.name}, then continue with: "
             f"bearcnn sweep --resume {folder.directory}"

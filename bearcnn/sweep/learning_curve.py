@@ -139,19 +139,19 @@ def write_curve(folder: SweepFolder, plan: Plan, dataset: Dataset) -> LearningCu
     predictions: dict[int, dict[int, NDArray[np.float32]]] = {size: {} for size in plan.swept[0].values}
     training: dict[int, list[float]] = {size: [] for size in predictions}
     failed = []
+    _, labels = dataset.arrays("valid")
     for record in records.values():
-        size = int(record.settings[KEY])
+        size = record.settings.get(KEY)
         if size not in predictions or record.seed not in plan.seeds:
             continue
         if record.status == "failed":
             failed.append(record)
         else:
-            predictions[size][record.seed] = read_predictions(folder, record.id)["valid"]
+            predictions[size][record.seed] = read_predictions(folder, record.id, "valid", len(labels))
             training[size].append(record.scores["train"]["roc_auc"])
     if not any(predictions.values()):
         why = f": {failed[0].reason}" if failed else ""
         raise SweepError(f"not one trial of {folder.directory} is done{why}")
-    _, labels = dataset.arrays("valid")
     curve = measure_curve(
         labels, predictions, {size: float(np.mean(found)) for size, found in training.items() if found}
     )

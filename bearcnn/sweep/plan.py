@@ -15,7 +15,7 @@ from itertools import product
 from typing import Any
 
 from bearcnn.bodies import NO_BODY
-from bearcnn.config import Config, config_keys, load_config, make_config
+from bearcnn.config import Config, changed_keys, config_keys, load_config, make_config
 from bearcnn.errors import ConfigError, SweepError
 
 DROPOUTS: dict[str, tuple[str, ...]] = {
@@ -196,13 +196,7 @@ def extend_plan(before: Plan, asked: Plan) -> Plan:
         keys = ", ".join(key for each in before.swept for key in each.keys)
         raise SweepError(f"this sweep varies {keys}; for other keys start a new one, or: bearcnn sweep --resume DIR")
     if digest_config(asked.config) != digest_config(before.config):
-        old, new = before.config.model_dump(mode="json"), asked.config.model_dump(mode="json")
-        changed = ", ".join(
-            f"{section}.{key} (was {value!r}, asked for {new[section][key]!r})"
-            for section, values in old.items()
-            for key, value in values.items()
-            if new[section][key] != value
-        )
+        changed = ", ".join(changed_keys(before.config, asked.config, word="asked for"))
         raise SweepError(f"the configuration differs from the sweep's: {changed}; start a new sweep")
     if asked.sample is not None and before.sample is None:
         raise SweepError("this sweep runs its whole grid; give no `sample`")
@@ -281,13 +275,13 @@ def parse_values(text: str) -> list[Any]:
         parsed = tomllib.loads(f"values = [{text}]")
         if parsed.keys() == {"values"}:
             return list(parsed["values"])
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # also of too many digits, or brackets
         pass
     values: list[Any] = []
     for word in (word.strip() for word in text.split(",")):
         try:
             values.append(tomllib.loads(f"value = {word}")["value"])
-        except tomllib.TOMLDecodeError:
+        except (ValueError, RecursionError):
             values.append(word)
     return values
 

@@ -3,7 +3,6 @@
 `sweep` is the Python call; the command line calls `run_sweep` with a reporter that shows progress.
 """
 
-import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -160,10 +159,9 @@ def write_analysis(folder: SweepFolder, plan: Plan, dataset: Dataset) -> Analysi
     )
     # By name: matplotlib loads only now.
     pictures = load("bearcnn.sweep.plot:draw_sweep")(title, xlabel, analysis.settings)
-    content = {**to_json(analysis, records), "summary": summary.splitlines()}
+    folder.write_results({**to_json(analysis, records), "summary": summary.splitlines()})
     for name, data in (
         ("sweep.csv", to_csv(records).encode()),
-        ("sweep.json", json.dumps(content, indent=1).encode()),
         ("sweep.png", pictures["png"]),
         ("sweep.svg", pictures["svg"]),
         ("summary.txt", wrap_summary(summary).encode()),
@@ -178,7 +176,7 @@ def _add_test_scores(analysis: Analysis, folder: SweepFolder, dataset: Dataset) 
     _, labels = dataset.arrays("test")
     records = folder.records().values()
     ids = [record.id for record in records if record.settings == chosen.settings and record.status == "done"]
-    scores = score_test(labels, [read_predictions(folder, name)["test"] for name in sorted(ids)])
+    scores = score_test(labels, [read_predictions(folder, name, "test", len(labels)) for name in sorted(ids)])
     looks = [str(label) for label in folder.results().get("test_looks", ())]
     looks += [chosen.label] * (chosen.label not in looks)
     return replace(analysis, test=scores, test_looks=tuple(looks))

@@ -5,18 +5,19 @@ A kill at any moment leaves whole lines and at most a part of one more, which is
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
+from pydantic import model_validator
 
 from bearcnn.errors import BearcnnError, SweepError
+from bearcnn.runs.lock import lock_folder
+from bearcnn.runs.reading import Content, Count, Name, Number, Text, read_object, seal
 from bearcnn.sweep.plan import Trial, digest_config
 
 Scores = dict[str, float]  # metric -> value; a loss is better when lower
@@ -42,6 +43,32 @@ class Record:
     finished: str  # ISO time, UTC
 
 
+class RecordContent(Content):
+    """A line of trial_log.jsonl."""
+
+    id: Name
+    settings: dict[Text, Any]
+    seed: int
+    status: Literal["done", "failed"]
+    reason: Text
+    config: Text
+    data: Text
+    seconds: Number
+    epochs: Count
+    best_epoch: Count
+    scores: dict[Text, dict[Text, Number]]
+    threads: Count
+    host: Text
+    finished: Text
+
+    @model_validator(mode="after")
+    def _has_scores(self) -> Self:
+        train, valid = (self.scores.get(split, {}).keys() for split in ("train", "valid"))
+        if self.status == "done" and not {"roc_auc", "accuracy", "log_loss"} <= train <= valid:
+            raise ValueError("a finished trial has scores of train and valid")
+        return self
+
+
 @dataclass(frozen=True, slots=True)
 class TrialResult:
     """The result of one trial, as an executor returns it."""
@@ -62,24 +89,10 @@ def failed_result(trial: Trial, fingerprint: str, reason: str) -> TrialResult:
     return TrialResult(record, "", {}, reason + "\n")
 
 
-@contextmanager
-def lock_sweep(directory: Path) -> Iterator[None]:
-    """Lock a sweep's folder for this process; the system releases the lock however the process ends.
-
-    Raises:
-        SweepError: another process holds it, or the folder can't be written to.
-    """
-    lock = FileLock(directory / ".lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise SweepError(f"another process is running a sweep in {directory}; wait for it or stop it first") from None
-    except OSError as error:
-        raise SweepError(f"{directory} can't be written to: {error.strerror or error}") from None
-    try:
-        yield
-    finally:
-        lock.release()
+def lock_sweep(directory: Path) -> AbstractContextManager[None]:
+    """Lock a sweep's folder for this process, as `lock_folder` does, with SweepErrors."""
+    held = f"another process is running a sweep in {directory}; wait for it or stop it first"
+    return lock_folder(directory, held, SweepError)
 
 
 def read_trial_log(file: Path) -> dict[str, Record]:
@@ -94,10 +107,10 @@ def read_trial_log(file: Path) -> dict[str, Record]:
     lines = file.read_bytes().split(b"\n")
     for number, line in enumerate(lines[:-1], 1):  # after the last line break comes nothing, or part of a line
         try:
-            record = Record(**json.loads(line))
-        except (ValueError, TypeError):
+            record = Record(**dict(read_object(line, RecordContent)))
+        except ValueError as error:
             raise SweepError(
-                f"line {number} of {file} is damaged; delete that line, and its trial runs again"
+                f"line {number} of {file} is damaged ({error}); delete that line, and its trial runs again"
             ) from None
         records[record.id] = record
     return records
@@ -109,7 +122,7 @@ def append_record(file: Path, record: Record) -> None:
     Raises:
         BearcnnError: it can't be written.
     """
-    line = json.dumps(asdict(record)).encode() + b"\n"
+    line = json.dumps(seal(asdict(record))).encode() + b"\n"
     try:
         with file.open("ab") as stream:
             stream.truncate(_whole_length(file))

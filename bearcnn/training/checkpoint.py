@@ -8,9 +8,10 @@ import json
 import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
+from pydantic import TypeAdapter
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ from bearcnn.errors import ResumeError
 from bearcnn.files import write_atomically
 from bearcnn.model.network import load_trained_state, trained_state
 from bearcnn.runs import EpochRecord, Run
+from bearcnn.runs.reading import check, parse_json
 
 _MODEL, _OPTIMIZER = "model.", "optimizer."
 
@@ -35,6 +37,18 @@ class TrainingState:
     unfrozen: int = 0  # last stages of the body that learn in this phase; 0 in the first
     loss_scale: dict[str, float] = field(default_factory=dict)  # of float16's gradients; empty in other formats
     devices: int = 1  # processes that trained the last epoch, each a slice of every batch
+    threads: int = 0  # of torch: where they share a step, their number changes the weights' bits; 0 in older runs
+    computed_with: str = ""  # torch's version and the processor's instructions: others round otherwise
+    config: dict[str, Any] = field(default_factory=dict)  # of the epochs so far; empty in older runs
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what `write_checkpoint` wrote; raises ValueError with a reason."""
+        state: Self = check(TypeAdapter(cls).validate_python, parse_json(text))
+        epochs = [record.epoch for record in state.records]
+        if epochs != list(range(1, len(epochs) + 1)) or not 0 <= state.best_epoch <= len(epochs):
+            raise ValueError("its epochs don't follow each other")
+        return state
 
     @property
     def epochs(self) -> int:
@@ -135,13 +149,15 @@ def read_checkpoint(run: Run) -> Checkpoint:
     """
     path = last_file(run)
     if not path.is_file():
-        raise ResumeError(f"{run.directory} has no checkpoint (no epoch was finished); start again with: bearcnn train")
+        raise ResumeError(
+            f"{run.directory} has no checkpoint any more, and can't be continued; start a new run with: bearcnn train "
+            f"--config {run.config_file}"
+        )
     try:
         with safe_open(path, framework="pt") as file:
-            fields: dict[str, Any] = json.loads(file.metadata()["progress"])
+            state = TrainingState.from_json(file.metadata()["progress"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it isn't a dict
-        fields["records"] = [EpochRecord(**record) for record in fields["records"]]
-        return Checkpoint(path, TrainingState(**fields), tensors)
+        return Checkpoint(path, state, tensors)
     except Exception as error:
         # A damaged header raises safetensors' own type, other damage other types: in each case the file is unusable.
         raise ResumeError(f"{path} is damaged ({error}); this run can't be continued: start a new one") from None

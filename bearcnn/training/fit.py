@@ -1,28 +1,31 @@
 """Training of a configuration in its run folder, from the beginning or from the last checkpoint."""
 
 import shutil
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
+import torch
 from fastai.callback.core import Callback
 from fastai.learner import Learner
 
 from bearcnn.bodies import warn_of_licence
-from bearcnn.config import Config
+from bearcnn.config import MOVABLE, Config, changed_keys, make_config
 from bearcnn.data.dataset import Dataset
 from bearcnn.errors import BearcnnError, NoEpochError, RankLostError, ResumeError, RunError
 from bearcnn.model.bodies import load_body
 from bearcnn.model.load import load_weights
 from bearcnn.model.network import BearCNN, build_model
 from bearcnn.model.summary import describe_model
+from bearcnn.model.threads import keeping_threads
 from bearcnn.reporter import SILENT, Reporter
 from bearcnn.runs import Run, create_run
 from bearcnn.training.callbacks import CountBatches, EarlyStopping, EpochMetrics, SaveCheckpoint
-from bearcnn.training.checkpoint import TrainingState, best_file, last_file, read_checkpoint
+from bearcnn.training.checkpoint import Checkpoint, TrainingState, best_file, last_file, read_checkpoint
 from bearcnn.training.distributed import Distributed
-from bearcnn.training.learner import build_learner, build_network, stage_rates, unfreeze
+from bearcnn.training.learner import build_learner, build_network, choose_device, stage_rates, unfreeze
 from bearcnn.training.precision import restore_scaler
 from bearcnn.training.replicas import ReplicaPool, Replicas
 from bearcnn.training.slices import Slices
@@ -74,15 +77,24 @@ def fit(
         RunError: the loss became infinite or not a number, or Ctrl-C came in the first epoch.
         ConfigError: the body doesn't have so many stages to unfreeze.
     """
+    with keeping_threads():
+        return _fit(run, dataset, resume, cbs, reporter, pool, world)
+
+
+def _fit(
+    run: Run,
+    dataset: Dataset,
+    resume: bool,
+    cbs: Callbacks,
+    reporter: Reporter,
+    pool: ReplicaPool | None,
+    world: World,
+) -> TrainResult:
     config = world.share(run.config)
-    checkpoint = world.share(lambda: read_checkpoint(run)) if resume else None
+    checkpoint = world.share(lambda: find_checkpoint(run, config)) if resume else None
     state = checkpoint.state if checkpoint else TrainingState()
-    if checkpoint and state.devices != world.size:
-        reporter.warn(
-            f"this run's epochs were computed on {_devices(state.devices)}, and now on {_devices(world.size)}: its "
-            "weights will differ from those of an uninterrupted run"
-        )
-    state.devices = world.size
+    _compute_as_before(state, world, reporter)
+    state.config = config.model_dump(mode="json")
     model = None
     if state.unfrozen:
         model = build_network(config, dataset)
@@ -110,12 +122,54 @@ def fit(
         learner = build_learner(config, dataset, model=learner.model, cbs=cbs, replicas=replicas())
         state.unfrozen, state.stopped_early = config.train.unfreeze, False
         interrupted = _fit_phase(run, config, state, learner, reporter, world)
-    if interrupted and state.epochs:
-        state = world.share(
-            lambda: read_checkpoint(run).state
-        )  # Ctrl-C may have come between an epoch and its checkpoint
+    if interrupted:  # perhaps between an epoch and its checkpoint
+        state = world.share(lambda: read_checkpoint(run).state if last_file(run).is_file() else TrainingState())
     _check_reached(run, config, state, interrupted)
     return TrainResult(state, interrupted, learner)
+
+
+def find_checkpoint(run: Run, config: Config) -> Checkpoint | None:
+    """Read the checkpoint that a run goes on from; None where none of its epochs was finished.
+
+    The history is written anew from it: a kill may have come between the two.
+
+    Raises:
+        ResumeError: it is missing or damaged, or the configuration has changed since.
+    """
+    results = (run.history_file, run.metrics_file, run.onnx_file, run.weights_file)
+    if not last_file(run).exists() and not any(file.exists() for file in results):
+        return None
+    checkpoint = read_checkpoint(run)
+    before = checkpoint.state.config
+    changed = changed_keys(make_config(before), config, MOVABLE) if before else []
+    if changed:
+        raise ResumeError(
+            f"{run.config_file} has changed since the last epoch: {', '.join(changed)}; put it back, or start a new "
+            f"run with: bearcnn train --config {run.config_file}"
+        )
+    run.write_history(checkpoint.state.records)
+    return checkpoint
+
+
+def _compute_as_before(state: TrainingState, world: World, reporter: Reporter) -> None:
+    """Compute with as many threads as the epochs so far, and warn of what else changes the bits of the weights."""
+    if state.threads:
+        torch.set_num_threads(state.threads)
+    state.threads = torch.get_num_threads()
+    device = choose_device()
+    chip = torch.cuda.get_device_name() if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
+    now = f"torch {torch.__version__} ({sys.platform}, {chip})"
+    differences = []
+    if state.epochs and state.devices != world.size:
+        differences.append((_devices(state.devices), _devices(world.size), "on"))
+    if state.epochs and state.computed_with not in ("", now):
+        differences.append((state.computed_with, now, "with"))
+    for before, after, word in differences:
+        reporter.warn(
+            f"this run's epochs were computed {word} {before}, and now {word} {after}: its weights will differ from "
+            "those of an uninterrupted run"
+        )
+    state.devices, state.computed_with = world.size, now
 
 
 def fit_whole(
@@ -193,7 +247,7 @@ def _devices(count: int) -> str:
 def _check_reached(run: Run, config: Config, state: TrainingState, interrupted: bool) -> None:
     if interrupted and not state.epochs:
         raise NoEpochError(
-            f"stopped before the first epoch was finished: {run.directory} has nothing to keep; start again"
+            f"stopped before the first epoch was finished; start it with: bearcnn train --resume {run.directory}"
         )
     key = "unfreeze_lr" if state.unfrozen else "lr"
     epochs = config.train.unfreeze_epochs if state.unfrozen else config.train.epochs

@@ -12,6 +12,7 @@ from bearcnn.config import Config
 from bearcnn.data.dataset import Dataset
 from bearcnn.data.regions import WHOLE_FRAMES
 from bearcnn.data.splits import FOLDS
+from bearcnn.errors import RunError
 from bearcnn.evaluation.metrics import score
 from bearcnn.evaluation.predictions import as_arrays, read_predictions, write_predictions
 from bearcnn.inference.score import answer_best, label_predictions
@@ -41,10 +42,19 @@ def cross_validate(
     alone = config.model_copy(update={"train": config.train.model_copy(update={"folds": 0})})
     for number, part in enumerate(dataset.cut_folds(config.train.folds, config.data.split_seed), 1):
         fold = run.fold(number)
-        if not fold.predictions_file.is_file():
+        if not _is_judged(fold, part):
             _judge(fold, alone, part, cbs, _FoldReporter(number, reporter), pool)
         labels, probabilities = as_arrays(read_predictions(fold))
         reporter.fold_done(number, score(labels, probabilities)["roc_auc"])
+
+
+def _is_judged(fold: Run, dataset: Dataset) -> bool:
+    """Check that a fold has whole answers to its photos; else it is trained again, to the same ones."""
+    try:
+        answered = [prediction.digest for prediction in read_predictions(fold)]
+    except RunError:
+        return False
+    return answered == [example.digest for example in dataset.select("valid")]
 
 
 class _FoldReporter(Reporter):
@@ -64,8 +74,8 @@ def _judge(
     fold: Run, config: Config, dataset: Dataset, cbs: Callbacks, reporter: Reporter, pool: ReplicaPool | None
 ) -> None:
     """Train a fold's network, and write its answers to its validation photos."""
-    # Of the last epoch, which is the one that is kept.
-    network = fit_whole(fold, config, dataset, cbs=cbs, reporter=reporter, pool=pool).learner.model
+    result = fit_whole(fold, config, dataset, cbs=cbs, reporter=reporter, pool=pool)
+    network = result.learner.model  # of the last epoch, which is the one that is kept
     photos = dataset.select("valid")
     if dataset.regions == WHOLE_FRAMES:
         rows, _ = dataset.arrays("valid")
@@ -74,5 +84,6 @@ def _judge(
         logits, areas = answer_best(logits_of(network), dataset, photos, config.data.resize, spread=map_batches)
     answers = torch.from_numpy(logits).sigmoid().tolist()
     write_predictions(fold, label_predictions(dataset, photos, FOLDS, answers, areas))
+    fold.write_metrics({"complete": True, **result.state.summary(config.train.monitor), "evaluations": {}})
     shutil.rmtree(fold.checkpoints)
     fold.dataset_file.unlink(missing_ok=True)

@@ -37,6 +37,15 @@ def loaded_by(*lines: list[object], cwd: Path) -> list[tuple[list[str], set[str]
     return [(line, set(packages)) for line, packages in found]
 
 
+def test_ctrl_c_ends_with_a_word_and_the_shells_exit_code(command, monkeypatch, tmp_path):
+    def press(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bearcnn.runs.open_run", press)
+    said = command("report", "r", code=130, cwd=tmp_path)
+    assert said.stderr == "stopped\n"
+
+
 @pytest.mark.slow
 class TestLight:
     """What people wait for never loads what they don't need."""

@@ -67,6 +67,22 @@ class TestTrain:
         assert "Traceback" not in notes
         bearcnn_command("predict", some_photos(photos)[0], "--model", "r", cwd=tmp_path)
 
+    def test_ctrl_c_in_the_first_epoch_says_how_to_start_it(self, photos, tmp_path, command, monkeypatch):
+        def press(*_):
+            raise KeyboardInterrupt
+
+        options = ["--image-size", 32, "--epochs", 1, "--batch-size", 8, "--set", "model.widths=[8]", "--out", "r"]
+        with monkeypatch.context() as patch:
+            patch.setattr(TrainingDisplay, "batch_done", press)
+            stopped = command("train", "--data", photos, *options, cwd=tmp_path, code=130)
+        assert "stopped. Continue with: bearcnn train --resume r" in stopped.stderr
+        again = command("train", "--data", photos, *options, cwd=tmp_path, code=1)
+        assert "r exists and is not empty" in again.stderr and "bearcnn train --resume r" in again.stderr
+        command("train", "--resume", "r", cwd=tmp_path)
+        assert Run(tmp_path / "r").metrics()["complete"]
+        finished = command("train", "--resume", "r", cwd=tmp_path, code=1)
+        assert "r is finished" in finished.stderr
+
     def test_with_folds_the_last_screen_is_of_all_photos_and_so_is_evaluate(self, photos, tmp_path, command):
         options = ["--image-size", 32, "--epochs", 3, "--batch-size", 8, "--set", "model.widths=[8]"]
         data = ["--data", photos / "train", "--out", "r"]
@@ -123,6 +139,12 @@ def test_an_existing_out_folder_is_refused_before_anything_is_decoded(command, p
     process = command("train", "--data", photos, "--out", "mine", code=1)
     assert "nothing is ever overwritten" in process.stderr
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
+
+
+def test_photos_that_can_not_be_used_leave_no_empty_folder(command, tmp_path):
+    command("train", "--data", "nowhere", code=1, cwd=tmp_path)
+    command("train", "--data", "nowhere", "--out", "mine", code=1, cwd=tmp_path)
+    assert [path.name for path in tmp_path.rglob("*")] == ["runs"]
 
 
 def test_the_built_in_scenes_are_named_as_such(photos, capsys):

@@ -50,8 +50,7 @@ def test_photos_that_only_one_run_is_judged_on_are_not_used(trained, other: Run)
 
 
 def test_runs_on_other_photos_cant_be_compared(trained, other: Run) -> None:
-    text = other.predictions_file.read_text()
-    other.predictions_file.write_text(text.replace('"digest": "', '"digest": "other'))
+    write_predictions(other, [replace(each, digest=f"other{each.digest}") for each in read_predictions(other)])
     with pytest.raises(BearcnnError, match="share no test photos"):
         compare_runs([trained[0], other])
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bearcnn.errors import BearcnnError, RunError
-from bearcnn.evaluation.predictions import as_arrays, in_split, read_predictions
+from bearcnn.evaluation.predictions import as_arrays, in_split, read_predictions, write_predictions
 from bearcnn.report.page import breakable, gather, render, slider_steps, write_report
 from bearcnn.report.thumbnails import make_thumbnails
 from bearcnn.runs import Run
@@ -82,8 +82,9 @@ def test_names_that_are_markup_stay_text(trained) -> None:
 def test_a_name_that_isnt_text_doesnt_end_the_report(trained, tmp_path: Path) -> None:
     shutil.copytree(trained[0].directory, tmp_path / "run")
     run = Run(tmp_path / "run")
-    kept = run.predictions_file.read_text()
-    run.predictions_file.write_text(kept.replace(".jpg", "\\udcff.jpg"))
+    write_predictions(
+        run, [replace(each, path=each.path.replace(".jpg", "\udcff.jpg")) for each in read_predictions(run)]
+    )
     page = write_report(run).read_bytes().decode()
     assert "\\udcff.jpg" in page
     assert "the photo is no longer there" in page

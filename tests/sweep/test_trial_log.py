@@ -9,7 +9,8 @@ from bearcnn.sweep.trial_log import Record, append_record, lock_sweep, read_tria
 
 
 def record(number: int, status="done", **fields) -> Record:
-    whole = Record(f"t{number}", {"model.dropout": 0.1}, number, status, "", "c", "d", 1.0, 2, 1, {}, 1, "h", "now")
+    scores = {key: {"roc_auc": 0.9, "accuracy": 0.8, "log_loss": 0.5} for key in ("train", "valid")}
+    whole = Record(f"t{number}", {"model.dropout": 0.1}, number, status, "", "c", "d", 1.0, 2, 1, scores, 1, "h", "now")
     return replace(whole, **fields)
 
 
@@ -41,9 +42,11 @@ class TestTrialLog:
     def test_a_damaged_line_in_the_middle_is_an_error_that_names_it(self, tmp_path):
         file = tmp_path / "trial_log.jsonl"
         append_record(file, record(1))
-        file.write_bytes(b"{}\n" + file.read_bytes())
-        with pytest.raises(SweepError, match="line 1"):
-            read_trial_log(file)
+        whole = file.read_bytes()
+        for damaged in (b"{}\n" + whole, whole.replace(b"0.9", b"0.7"), whole.replace(b'"t1"', b'"../t1"')):
+            file.write_bytes(damaged)
+            with pytest.raises(SweepError, match="line 1"):
+                read_trial_log(file)
 
     def test_two_sweeps_in_one_folder_are_refused(self, tmp_path):
         code = (
