@@ -47,7 +47,9 @@ def make_thumbnails(photos: Sequence[LabelledPrediction], root: Path, model: Pat
     pixels: list[NDArray[np.uint8]] = []
     for number, photo in enumerate(photos):
         try:
-            small, seen = (_load(root / photo.path, photo.area, side, resize) for side in (SIDE, size))
+            small, seen = (
+                _load(root / photo.path, photo.area, side, resize, predictor.max_megapixels) for side in (SIDE, size)
+            )
         except PhotoError:
             continue
         pictures[number] = _jpeg(small)
@@ -59,11 +61,11 @@ def make_thumbnails(photos: Sequence[LabelledPrediction], root: Path, model: Pat
     ]
 
 
-def _load(path: Path, area: Box | None, size: int, resize: ResizeMode) -> NDArray[np.uint8]:
+def _load(path: Path, area: Box | None, size: int, resize: ResizeMode, max_megapixels: int) -> NDArray[np.uint8]:
     """Read the part of a photo that was answered, (size, size, 3)."""
     if area is None:
-        return load_pixels(path, size, resize)
-    ((_, pixels),) = load_regions(path, lambda width, height: [Region(area, None)], size, resize)
+        return load_pixels(path, size, resize, max_megapixels)
+    ((_, pixels),) = load_regions(path, lambda width, height: [Region(area, None)], size, resize, max_megapixels)
     return pixels
 
 
