@@ -90,8 +90,13 @@ def find_loss(data: bytes) -> str | None:
         elif marker == _PICTURE_DATA and end == len(data):
             return TRUNCATED
         elif marker == _PICTURE_DATA:
-            lost = data.find(_ERASED, start, end) >= 0
-            if lost or (frame in _HUFFMAN_FRAMES and _has_gap(data, start, end, _may_be_zeros(header, frame, firsts))):
+            if data.find(_ERASED, start, end) >= 0:
+                return LOST
+            if (
+                frame in _HUFFMAN_FRAMES
+                and data.find(_ZEROS, start, end) >= 0
+                and (not _may_be_zeros(header, frame, firsts) or has_gap(data, start, end))
+            ):
                 return LOST
         elif marker == _END_OF_IMAGE and scans:
             return None
@@ -115,21 +120,13 @@ def keeps_coefficients(data: bytes) -> bool:
 
 
 def has_gap(data: bytes, start: int, end: int) -> bool:
-    """Check whether whole sectors of a memory card are zeros between two places of a file, or all to the second one."""
-    return _has_gap(data, start, end, True)
-
-
-def _has_gap(data: bytes, start: int, end: int, sectors_alone: bool) -> bool:
-    """Check for a run of zeros; with `sectors_alone`, for one that begins and ends where sectors do."""
+    """Check whether whole sectors of a memory card are zeros between two places of a file."""
     place = data.find(_ZEROS, start, end)
-    if not sectors_alone or place < 0:
-        return place >= 0
     while place >= 0:
         rest = _NO_ZERO.search(data, place, end)
         after = rest.start() if rest else end
-        first, last = -(-place // _SECTOR) * _SECTOR, after if after == end else after // _SECTOR * _SECTOR
-        # A zero or two more are the picture's own.
-        if last - first >= len(_ZEROS) and first - place <= 2 and after - last <= 2:
+        first, last = -(-place // _SECTOR) * _SECTOR, after // _SECTOR * _SECTOR
+        if first < last and first - place <= 2 and after - last <= 2:  # a zero or two more are the picture's own
             return True
         place = data.find(_ZEROS, after, end)
     return False

@@ -44,9 +44,9 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     real = cache_module.read_photo
 
-    def read(path: Path) -> bytes:
+    def read(path: Path, *limits: int) -> bytes:
         names.append(path.name)
-        return real(path)
+        return real(path, *limits)
 
     monkeypatch.setattr(cache_module, "read_photo", read)
     return names
@@ -225,11 +225,11 @@ BUILD = """
     folder, root, log = map(Path, sys.argv[1:4])
     photos, pause = sorted(folder.iterdir()), float(sys.argv[4])
     real = cache.read_photo
-    def read(path):
+    def read(path, *limits):
         time.sleep(pause)
         with log.open("a") as file:
             file.write(path.name + "\\n")
-        return real(path)
+        return real(path, *limits)
     cache.read_photo = read
     built = cache.build_cache(photos, 8, "squish", root=root, workers=1)
     print(built.directory.name, int(built.pixels.sum()))

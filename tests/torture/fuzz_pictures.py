@@ -61,7 +61,9 @@ def main() -> None:
     options, rest = parser.parse_known_args()
     if atheris is None:
         number = try_at_random(options.seconds, options.seed)
-        sys.stdout.write(f"{number:,} damaged pictures at random (atheris isn't installed): a picture or a reason each\n")
+        sys.stdout.write(
+            f"{number:,} damaged pictures at random (atheris isn't installed): a picture or a reason each\n"
+        )
         return
     with tempfile.TemporaryDirectory() as corpus:
         for file_format in VARIANTS:
