@@ -63,17 +63,24 @@ def _upper_byte(part: Image.Image) -> Image.Image:
 
 def _to_grey(part: Image.Image, low: float, high: float) -> Image.Image:
     """Scale values from `low` to `high` to 8 bits."""
-    return Image.fromarray(((_numbers(part) - low) * (255 / max(high - low, 1e-9))).astype(np.uint8))
+    values = _numbers(part)
+    values -= low
+    values *= 255 / max(high - low, 1e-9)
+    return Image.fromarray(values.astype(np.uint8))
 
 
 def _find_range(image: Image.Image) -> tuple[float, float]:
     """Find the values that are black and white, by the range of the picture's mode."""
-    ends = [(float(values.min()), float(values.max())) for values in map(_numbers, map(image.crop, _parts(image)))]
-    low, high = min(low for low, _ in ends), max(high for _, high in ends)
+    ends = [(values.min(), values.max()) for values in map(_numbers, map(image.crop, _parts(image)))]
+    low, high = float(min(low for low, _ in ends)), float(max(high for _, high in ends))
     # Integers have 16 bits in Pillow's wider mode. Floats have no fixed range: take the narrowest usual one that fits.
     usual = [limit for limit in ((65535.0,) if image.mode == "I" else (1.0, 255.0, 65535.0)) if high <= limit]
     return (0.0, usual[0]) if low >= 0 and usual else (low, high)
 
 
 def _numbers(part: Image.Image) -> NDArray[np.float32]:
-    return np.nan_to_num(np.asarray(part).astype(np.float32), posinf=0, neginf=0)
+    """Return the values of a part, 0 for those that are no finite numbers."""
+    values = np.array(part, np.float32)
+    if not np.isfinite(values.sum(dtype=np.float64)):  # one of them makes the sum so
+        np.nan_to_num(values, copy=False, posinf=0, neginf=0)
+    return values

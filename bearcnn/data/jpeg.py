@@ -120,15 +120,16 @@ def keeps_coefficients(data: bytes) -> bool:
 
 
 def has_gap(data: bytes, start: int, end: int) -> bool:
-    """Check whether whole sectors of a memory card are zeros between two places of a file."""
-    place = data.find(_ZEROS, start, end)
-    while place >= 0:
-        rest = _NO_ZERO.search(data, place, end)
-        after = rest.start() if rest else end
-        first, last = -(-place // _SECTOR) * _SECTOR, after // _SECTOR * _SECTOR
-        if first < last and first - place <= 2 and after - last <= 2:  # a zero or two more are the picture's own
-            return True
-        place = data.find(_ZEROS, after, end)
+    """Check whether whole sectors of a memory card are lost between two places of a file: all zeros, or all 0xff."""
+    for lost, other in ((_ZEROS, _NO_ZERO), (_ERASED, _NO_FILL)):
+        place = data.find(lost, start, end)
+        while place >= 0:
+            rest = other.search(data, place, end)
+            after = rest.start() if rest else end
+            first, last = -(-place // _SECTOR) * _SECTOR, after // _SECTOR * _SECTOR
+            if first < last and first - place <= 2 and after - last <= 2:  # a byte or two more are the picture's own
+                return True
+            place = data.find(lost, after, end)
     return False
 
 

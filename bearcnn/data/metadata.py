@@ -50,7 +50,7 @@ def read_metadata(photo: Path | BinaryIO, name: str | None = None) -> Metadata:
 def metadata_of(image: Image.Image, name: str) -> Metadata:
     """Read the EXIF time and camera of an opened photo, whose file has this name; as `read_metadata`."""
     try:
-        exif = image.getexif()
+        exif = Image.Image.getexif(image)  # not the PNG's own, which decodes the picture for what may follow it
         details = exif.get_ifd(ExifTags.IFD.Exif)
     except Exception:  # broken metadata
         return Metadata(time_in_name(name))

@@ -38,6 +38,9 @@ LOOK_SOURCE = 64  # px of the shorter side, at least, of the decoding that a loo
 PIXEL_LIMIT = 200_000_000
 """The most pixels of any photo. A 150-megapixel panorama is one; 50000 x 50000 px is an attack on the memory."""
 
+SIDE_LIMIT = 65_535
+"""The longest side, as of a JPEG: each row of 50 million takes time, even if it is one pixel."""
+
 # Only formats of photos: Pillow also opens documents (EPS, PDF), video and formats without any signature.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF", "JPEG2000", "PPM")
 _DRAFTS = ("JPEG", "MPO")  # what can be decoded at a part of its size
@@ -190,6 +193,8 @@ def _load(
             width, height = image.size
             if width * height > PIXEL_LIMIT:
                 raise PhotoError(f"too large: {width}x{height} px, more than {PIXEL_LIMIT // 10**6} megapixels")
+            if max(width, height) > SIDE_LIMIT:
+                raise PhotoError(f"too large: {width}x{height} px, a side of more than {SIDE_LIMIT:,}")
             full = None
             if at_least is not None and image.format in _DRAFTS:
                 on_its_side = _find_turn(image) in _ON_ITS_SIDE

@@ -80,6 +80,13 @@ def test_a_picture_that_ends_in_zeros_is_damaged(name: str, share: float) -> Non
         load_photo(BytesIO(lose(data, start, len(data) - start)))
 
 
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_with_an_erased_cluster_is_damaged(name: str) -> None:
+    start = length_of_first(name) // 2 // SECTOR * SECTOR
+    with pytest.raises(PhotoError, match="damaged"):
+        load_photo(BytesIO(lose(PICTURES[name], start, 3 * SECTOR, 0xFF)))
+
+
 def test_zeros_at_any_place_of_a_camera_jpeg_are_a_loss() -> None:
     data = PICTURES["jpeg"]
     assert find_damage(lose(data, len(data) // 2 + 7, 64)) == LOST

@@ -54,39 +54,47 @@ class Tally:
         self.peak = max(self.peak, line.get("peak", 0.0))
 
 
+def read_lines(stream: Any, lines: "Queue[str]") -> None:
+    """Put a process's whole lines into a queue, and an empty text at its end."""
+    for line in stream:
+        if line.endswith("\n"):
+            lines.put(line)
+    lines.put("")
+
+
 def run_process(file_format: str, first: int, last: int, tally: Tally) -> int:
     """Try these pictures in a process of its own; returns the number from which to go on."""
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "tests.helpers.picture_trials", file_format, str(SEED), str(first), str(last)],
         cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1"}, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    assert process.stdout is not None and process.stderr is not None
-    lines: Queue[str] = Queue()
-    said: list[str] = []
-    readers = [
-        threading.Thread(target=lambda: [lines.put(line) for line in process.stdout or ()]),
-        threading.Thread(target=lambda: said.extend(process.stderr or ())),
-    ]
-    for reader in readers:
-        reader.start()
-    begun: dict[str, Any] = {"begins": first, "name": "start"}
-    hung = False
-    while readers[0].is_alive() or not lines.empty():
-        try:
-            line = json.loads(lines.get(timeout=SILENCE if readers[0].is_alive() else 0.1))
-        except Empty:
-            if not readers[0].is_alive():
+    ) as process:  # fmt: skip
+        lines: Queue[str] = Queue()
+        said: list[str] = []
+        readers = [
+            threading.Thread(target=read_lines, args=(process.stdout, lines)),
+            threading.Thread(target=lambda: said.extend(process.stderr or ())),
+        ]
+        for reader in readers:
+            reader.start()
+        begun: dict[str, Any] = {"begins": first, "name": "start"}
+        hung = False
+        while True:
+            try:
+                text = lines.get(timeout=SILENCE)
+            except Empty:
+                hung = True
+                process.kill()
+                continue
+            if not text:
                 break
-            hung = True
-            process.kill()
-            continue
-        begun = line if "begins" in line else begun
-        tally.add(line)
-    for reader in readers:
-        reader.join()
-    code = process.wait()
-    if code == 0 and not hung:
+            line = json.loads(text)
+            begun = line if "begins" in line else begun
+            tally.add(line)
+        for reader in readers:
+            reader.join()
+    code = process.returncode
+    if code == 0:
         return last
     what = "hangs" if hung else f"exit code {code}"
     tally.crashes.append(f"{file_format} {begun['begins']} ({begun['name']}): {what}: {''.join(said[-3:])}")
