@@ -52,8 +52,9 @@ def _plain(part: Image.Image) -> Image.Image:
 
 
 def _on_white(part: Image.Image) -> Image.Image:
-    part = part.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", part.size, "white"), part).convert("RGB")
+    page = Image.new("RGBA", part.size, "white")
+    page.alpha_composite(part if part.mode == "RGBA" else part.convert("RGBA"))
+    return page.convert("RGB")
 
 
 def _upper_byte(part: Image.Image) -> Image.Image:

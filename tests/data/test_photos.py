@@ -290,6 +290,11 @@ def test_a_decompression_bomb_is_refused(width: int, height: int, reason: str) -
     assert reason_for(write_png(width, height, 1, 0, b"\0" * 100)) == reason
 
 
+def test_a_side_is_bounded_as_well() -> None:
+    assert reason_for(write_png(1, 65_536, 1, 0, b"\0" * 100)) == "too large: 1x65536 px, a side of more than 65,535"
+    assert reason_for(write_png(65_535, 1, 1, 0, b"\0" * 100)) == "file is truncated"
+
+
 def test_the_largest_photo_is_a_setting() -> None:
     data = encode(draw_scene(1200, 1000), "PNG")
     with pytest.raises(PhotoError, match=r"^too large: 1200x1000 px, more than max_megapixels = 1$"):
