@@ -65,7 +65,7 @@ def _find_webp(data: bytes) -> str | None:
 def _most_zeros(head: bytes) -> int:
     """Return how many zeros at the end of a WebP's picture data are more than one colour takes.
 
-    At most 0.71 bytes for each block of 16 x 16 pixels were seen, in black pictures; a photo takes 20 and more.
+    At most 0.71 bytes for each block of 16 x 16 pixels were seen, in black pictures; half a bit for each pixel is 16.
     """
     if head[:1] == b"\x2f":  # lossless
         size = int.from_bytes(head[1:5], "little")

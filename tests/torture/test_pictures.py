@@ -78,13 +78,16 @@ def run_process(file_format: str, first: int, last: int, tally: Tally) -> int:
         for reader in readers:
             reader.start()
         begun: dict[str, Any] = {"begins": first, "name": "start"}
-        hung = False
+        hung, silent = False, 0
         while True:
             try:
                 text = lines.get(timeout=SILENCE)
+                silent = 0
             except Empty:
-                hung = True
-                process.kill()
+                silent += 1  # once can be this process's own, which was stopped for a while
+                if silent > 1:
+                    hung = True
+                    process.kill()
                 continue
             if not text:
                 break
