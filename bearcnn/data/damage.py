@@ -31,7 +31,7 @@ def _find_png(data: bytes) -> str | None:
     view, position = memoryview(data), 8
     for _ in range(_MOST_CHUNKS):
         end = position + 12 + int.from_bytes(view[position : position + 4], "big")
-        kind = view[position + 4 : position + 8]
+        kind = bytes(view[position + 4 : position + 8])
         if end > len(data):
             return TRUNCATED
         if kind == b"IDAT" and zlib.crc32(view[position + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
