@@ -7,7 +7,7 @@ from bearcnn.data.jpeg import LOST, TRUNCATED, find_loss, has_gap
 from bearcnn.errors import PhotoError
 
 _MOST_CHUNKS = 100_000  # of a PNG: as many parts as a photo of 800 MB in usual ones has
-_ZEROS = bytes(64)
+_ZEROS, _ERASED = bytes(64), b"\xff" * 64
 _WEBP_PICTURES = (b"VP8 ", b"VP8L", b"ALPH")
 
 
@@ -76,7 +76,7 @@ def _most_zeros(head: bytes) -> int:
 
 
 def _find_avif(data: bytes) -> str | None:
-    """Check that the media data of an AVIF (ISO/IEC 14496-12, 8.1.1) have no gap, and don't end in zeros."""
+    """Check that the media data of an AVIF (ISO/IEC 14496-12, 8.1.1) have no gap, and don't end in one."""
     start = 0
     for _ in range(_MOST_CHUNKS):
         size, position = int.from_bytes(data[start : start + 4], "big"), start + 8
@@ -84,7 +84,7 @@ def _find_avif(data: bytes) -> str | None:
             size, position = int.from_bytes(data[position : position + 8], "big"), position + 8
         end = min(len(data), start + size) if size else len(data)
         if data[start + 4 : start + 8] == b"mdat" and (
-            data.endswith(_ZEROS, position, end) or has_gap(data, position, end)
+            data.endswith((_ZEROS, _ERASED), position, end) or has_gap(data, position, end)
         ):
             return LOST
         if end < position or end == len(data):
