@@ -4,6 +4,7 @@
     ├── ConfigError       a configuration that can't work, or names a key that doesn't exist
     ├── DataError         a data set that can't be used
     │   └── PhotoError    one photo that can't be read; a row in the results, it never ends a run
+    │       └── PhotoMemoryError  a photo that this computer has no memory for at this moment
     ├── ModelFileError    a model file that is missing, damaged or not written by bearcnn
     ├── RunError          a run folder that is missing, unfinished or in the way
     │   ├── ResumeError   a run that can't be continued exactly
@@ -37,6 +38,13 @@ class DataError(BearcnnError):
 
 class PhotoError(DataError):
     """One photo that can't be read; the message is the reason alone, without the path."""
+
+
+class PhotoMemoryError(PhotoError):
+    """A photo that this computer has no memory for at this moment; with more of it, it can be read."""
+
+    def __init__(self) -> None:
+        super().__init__("too large for this computer's memory")
 
 
 class ModelFileError(BearcnnError):

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 ResizeMode = Literal["squish", "crop", "pad"]
 """How a photo becomes a square: the whole frame squeezed, the middle square, or the whole frame between bars."""
 
+MAX_MEGAPIXELS = 50
+"""The largest photo that is read, in million pixels in memory, unless `data.max_megapixels` says otherwise."""
+
 
 def map_sizes(image_size: int, strides: Sequence[int], pool_size: int, *, start: int | None = None) -> tuple[int, ...]:
     """Compute the side of the map after each block, in places.

@@ -136,7 +136,9 @@ def read_collection(config: Config, track: Track = _silent, now: datetime | None
     found.sort(key=lambda photo: photo.path.parts)  # as for training, whose cache is used
     paths = [photo.path for photo in found]
     size, resize = config.data.image_size, config.data.resize
-    cache = build_cache(paths, size, resize, on_progress=track("decoding photos"))
+    cache = build_cache(
+        paths, size, resize, max_megapixels=config.data.max_megapixels, on_progress=track("decoding photos")
+    )
     details, measures = open_measures(paths, cache, track)
     dataset = None
     if problem is None:

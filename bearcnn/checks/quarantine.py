@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bearcnn.checks.run import CheckResult
-from bearcnn.data.photos import read_photo
+from bearcnn.data.reading import read_photo
 from bearcnn.errors import DataError, PhotoError
 from bearcnn.files import write_atomically
 
@@ -49,7 +49,7 @@ def quarantine(result: CheckResult, directory: Path) -> Quarantined:
         for photo in photos.values():
             target = directory / found.check.name / photo.path.relative_to(collection.root)
             try:
-                content = read_photo(photo.path)
+                content = read_photo(photo.path, collection.config.data.max_megapixels)
             except PhotoError:
                 failed.append(photo.name)
                 continue

@@ -26,6 +26,7 @@ from bearcnn.cli.predict import PredictCommand, predict
 from bearcnn.cli.report import report
 from bearcnn.cli.sweep import sweep, sweep_dropout
 from bearcnn.cli.train import train
+from bearcnn.data.names import on_one_line
 from bearcnn.errors import BearcnnError
 
 
@@ -82,7 +83,10 @@ def main() -> None:
     try:
         if sys.stdout is None:
             raise BearcnnError("there is no standard output to write to")
-        sys.exit(app(standalone_mode=False))
+        _refuse_empty(sys.argv[1:])
+        code = app(standalone_mode=False)
+        _flush()
+        sys.exit(code)
     except BearcnnError as error:
         if not error.told:
             console.show_error(console.name_options(str(error)))
@@ -98,10 +102,55 @@ def main() -> None:
         console.show_error(explain_missing(package))
         sys.exit(1)
     except OSError as error:
-        if error.errno != errno.ENOSPC or error.filename is not None:
+        if error.errno not in _TROUBLES:
             raise
-        console.show_error("can't write the output: the disk is full")
-        os._exit(1)  # Python would try to write the rest once more, and fail with a traceback
+        if error.filename is None:
+            console.show_error(f"can't write the output: {_TROUBLES[error.errno]}")
+            os._exit(1)  # Python would try to write the rest once more, and fail with a traceback
+        console.show_error(f"{on_one_line(str(error.filename))} can't be used: {_TROUBLES[error.errno]}")
+        sys.exit(1)
+
+
+_TROUBLES = {
+    getattr(errno, name): words
+    for name, words in (
+        ("ENOSPC", "the disk is full"),
+        ("EDQUOT", "the disk quota is used up"),
+        ("EFBIG", "a file may not grow any further (ulimit -f, or a file system's limit)"),
+        ("EIO", "the drive fails"),
+        ("EROFS", "the drive can only be read"),
+        ("EACCES", "permission denied"),
+        ("EPERM", "that isn't permitted"),
+        ("ENAMETOOLONG", "the name is too long"),
+        ("ELOOP", "links lead in a circle"),
+        ("ENOTDIR", "a part of its path is a file"),
+        ("EMFILE", "too many files are open (ulimit -n)"),
+        ("ENFILE", "too many files are open on this computer"),
+        ("ESTALE", "the network drive has lost it"),
+    )
+    if hasattr(errno, name)
+}
+"""Troubles of the computer that no command can foresee everywhere, and no bugs."""
+
+
+def _refuse_empty(arguments: list[str]) -> None:
+    """Refuse an empty argument, which in place of a path would mean the current folder."""
+    before = ""
+    for argument in arguments:
+        option, equals, value = argument.partition("=")
+        if argument == "" or (option.startswith("--") and equals and not value):
+            name = option or before
+            what = name if name.startswith("--") and name != "--" else "an argument"
+            raise BearcnnError(f"{what} is empty (an unset variable in the shell?): name something, or omit it")
+        before = argument
+
+
+def _flush() -> None:
+    """Write what is left of the output, while its errors can still be shown."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:  # nobody reads it any more, as with `head`
+        os._exit(1)
 
 
 _USAGE = (

@@ -53,6 +53,16 @@ def predict(
     model: Annotated[
         Path | None, typer.Option(metavar="MODEL", help="A run folder or a .onnx file. Default: the newest run.")
     ] = None,
+    max_megapixels: Annotated[
+        int | None,
+        typer.Option(
+            metavar="NUMBER",
+            min=1,
+            max=200,
+            help="Largest photo, in million pixels in memory; another one gets a row with that reason. Default: as in "
+            "training (data.max_megapixels).",
+        ),
+    ] = None,
 ) -> None:
     """Say for each photo whether there is a bear in it, and how sure that is.
 
@@ -91,7 +101,7 @@ def predict(
     output.check()
     sorting.check()
     engine.check(output.heatmaps, regions.given, watching.watch is not None)
-    options = PredictOptions(output, decision, sorting, package, regions, engine, watching)
+    options = PredictOptions(output, decision, sorting, package, regions, engine, watching, max_megapixels)
     tally = answer_photos(paths or [], model, options)
     if tally.unreadable:
         raise typer.Exit(1)

@@ -1,13 +1,15 @@
 """The steps of `bearcnn predict`, as its options ask for them: list, answer, decide, place, write, sum up."""
 
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import typer
 
@@ -66,6 +68,13 @@ class PredictOptions:
     regions: RegionOptions
     engine: EngineOptions
     watching: WatchOptions
+    max_megapixels: int | None
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What decides the answers, beside the model."""
+        largest = {} if self.max_megapixels is None else {"max_megapixels": self.max_megapixels}
+        return {**self.regions.settings(), **largest}
 
     def check_watch(self) -> None:
         """Refuse what only the end of a watched folder's photos, which never comes, could bring."""
@@ -94,8 +103,13 @@ def answer_photos(paths: list[str], model: Path | None, options: PredictOptions)
     options.check_watch()
     watch = options.watching.open(paths, output.heatmaps)
     file, folder = find_model(model), argument_folder([str(options.watching.watch)] if watch else paths)
-    alone = len(paths) == 1 and Path(paths[0]).suffix.lower() in PHOTO_SUFFIXES and Path(paths[0]).is_file()
-    predictor = Predictor(file, options.engine.local, one_by_one=alone or watch is not None)
+    alone = len(paths) == 1 and Path(paths[0]).suffix.lower() in PHOTO_SUFFIXES and os.path.isfile(paths[0])  # noqa: PTH113 - Path.is_file raises for a name that is too long
+    predictor = Predictor(
+        file,
+        options.engine.local,
+        one_by_one=alone or watch is not None,
+        max_megapixels=options.max_megapixels,
+    )
     labelling = choose_labelling(predictor.manifest, file, decision.unsure)
     bursts = decision.open_bursts(labelling)
     listing = _list_photos(paths, folder, watch, options)
@@ -108,7 +122,7 @@ def answer_photos(paths: list[str], model: Path | None, options: PredictOptions)
         (*COLUMNS, *(BURST_COLUMNS if bursts else ()), *(BOX_COLUMNS if boxes else ())),
         folder,
         continued=output.extends and listing.answered is not None,
-        settings=regions.settings(),
+        settings=options.settings,
         package=listing.package,
     )
     if context.continued and listing.answered is not None:
@@ -174,7 +188,7 @@ def _list_photos(paths: list[str], folder: Path | None, watch: Watch | None, opt
     elif packaged and (plan := package.open_existing(paths)):
         photos = [photo.path for photo in plan.photos.values()]
     else:
-        photos = expand_paths(paths, sys.stdin.buffer)
+        photos = expand_paths(paths, _standard_input(paths))
     if output.heatmaps is not None:
         photos = stay_outside(photos, output.heatmaps)
     if sorting.sort_into is not None:
@@ -190,6 +204,14 @@ def _list_photos(paths: list[str], folder: Path | None, watch: Watch | None, opt
     return Listing(photos, answered, plan)
 
 
+def _standard_input(paths: list[str]) -> BinaryIO:
+    if sys.stdin is not None:
+        return sys.stdin.buffer
+    if "-" in paths:
+        raise BearcnnError("- reads a list of photos from the standard input, which is closed")
+    return BytesIO()
+
+
 def _open_heatmaps(
     output: OutputOptions, predictor: Predictor, folder: Path | None
 ) -> "AbstractContextManager[OnWindows | None]":
@@ -197,7 +219,7 @@ def _open_heatmaps(
         return nullcontext()
     from bearcnn.inference.heatmaps import HeatmapFolder
 
-    return HeatmapFolder(output.heatmaps, predictor.manifest, folder)
+    return HeatmapFolder(output.heatmaps, predictor.manifest, folder, predictor.max_megapixels)
 
 
 def _open_sorted(sorting: SortingOptions, context: PredictionContext, bursts: "Bursts | None") -> "SortedPhotos | None":

@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from bearcnn.bodies import BODIES, NO_BODY, SAFETENSORS, TIMM, Body, find_body
-from bearcnn.geometry import ReceptiveField, ResizeMode, map_sizes, receptive_fields
+from bearcnn.geometry import MAX_MEGAPIXELS, ReceptiveField, ResizeMode, map_sizes, receptive_fields
 from bearcnn.pooling import POOLING_MODES
 
 
@@ -82,6 +82,10 @@ class DataConfig(Section):
     resize: ResizeMode = "squish"
     """Way to make a photo square: squish (resize the whole frame), pad (whole frame between bars) or crop (middle
     square, which may cut off the bear)."""
+    max_megapixels: int = Field(MAX_MEGAPIXELS, ge=1, le=200)
+    """Largest photo that is read, in million pixels in memory; a file has at most 2 bytes for each of them. Most JPEGs
+    are decoded at 1/2, 1/4 or 1/8 of their sides, and may have up to 200 million pixels before. More needs more memory:
+    up to 10 bytes a pixel, for each photo that is decoded at the same time."""
     valid_share: float = Field(0.2, ge=0.01, le=0.8)
     """Share of the photos for validation, if the folder has no valid/."""
     test_share: float = Field(0.2, ge=0, le=0.8)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import PIL
@@ -36,15 +36,25 @@ from bearcnn.data.cache_folder import (
     remove_abandoned,
     write_index,
 )
-from bearcnn.data.photos import LOOK_SIZE, LOOK_SOURCE, load_photo, load_regions, read_photo, resize_photo, take_look
+from bearcnn.data.photos import (
+    LOOK_SIZE,
+    LOOK_SOURCE,
+    lack_of_memory_as_reason,
+    load_photo,
+    load_regions,
+    resize_photo,
+    take_look,
+)
+from bearcnn.data.reading import read_photo
 from bearcnn.data.regions import Crop
-from bearcnn.errors import DataError, PhotoError
-from bearcnn.geometry import ResizeMode
+from bearcnn.errors import DataError, PhotoError, PhotoMemoryError
+from bearcnn.geometry import MAX_MEGAPIXELS, ResizeMode
 from bearcnn.machine import usable_cpus
 from bearcnn.workers import map_ahead
 
-# Raised when photos.py gives other pixels or this module writes other files. Another Pillow may decode differently.
-_VERSION = f"2, Pillow {PIL.__version__}"
+# Raised when photos.py gives other pixels or reasons, or this module writes other files. Another Pillow may decode
+# differently.
+_VERSION = f"3, Pillow {PIL.__version__}"
 
 _LOOK_SHAPE = LOOK_SIZE[::-1]
 
@@ -66,15 +76,16 @@ def build_cache(
     resize: ResizeMode,
     *,
     crops: Sequence[Crop | None] | None = None,
+    max_megapixels: int = MAX_MEGAPIXELS,
     root: Path | None = None,
     workers: int | None = None,
     on_progress: OnProgress | None = None,
 ) -> PixelCache:
     """Return the pixels of these photos from the cache, after decoding the missing ones.
 
-    `crops` has the part of each photo that its pixels show; None is the whole frame, of one photo or of all.
-    The result has a reason for each photo that can't be read. Memory use doesn't grow with the number of photos.
-    `on_progress` counts photos.
+    `crops` has the part of each photo that its pixels show; None is the whole frame, of one photo or of all. A photo
+    of more than `max_megapixels` in memory isn't decoded. The result has a reason for each photo that can't be read.
+    Memory use doesn't grow with the number of photos. `on_progress` counts photos.
 
     Raises:
         DataError: there is no photo, or the cache folder can't be written.
@@ -82,24 +93,26 @@ def build_cache(
     if not paths:
         raise DataError("there is no photo to read")
     photos = tuple(_look_at(path, crop) for path, crop in zip(paths, crops or [None] * len(paths), strict=True))
-    key = hashlib.blake2b(json.dumps([_VERSION, size, resize]).encode(), digest_size=16)
+    decoding = _Decoding(size, resize, max_megapixels)
+    key = hashlib.blake2b(json.dumps(decoding.kind).encode(), digest_size=16)
     for photo in photos:
         key.update(f"\0{photo.bytes} {photo.modified} ".encode() + os.fsencode(photo.path))
         if photo.crop:
             key.update(f"\0{json.dumps(photo.crop)}".encode())
     folder = (root or cache_root()) / "pixels"
     entry = folder / key.hexdigest()
-    cache = _open(entry, photos)
+    cache = _open(entry, photos, decoding)
     if cache is not None:
         return cache
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / f"{entry.name}.lock"):
-            cache = _open(entry, photos)  # another process may have built it while this one waited
+            cache = _open(entry, photos, decoding)  # another process may have built it while this one waited
             if cache is None:
                 remove_abandoned(folder, entry.name)
-                _build(entry, photos, size, resize, workers or usable_cpus(), on_progress)
-                cache = _open(entry, photos)
+                _build(entry, photos, decoding, workers or usable_cpus(), on_progress)
+                # As built: a photo that has become readable since is noticed the next time.
+                cache = _open(entry, photos, decoding, built_now=True)
     except OSError as error:
         megabytes = len(photos) * size * size * 3 / 1e6
         raise DataError(
@@ -120,7 +133,21 @@ def _look_at(path: Path, crop: Crop | None) -> Photo:
     return Photo(absolute, state.st_size, state.st_mtime_ns, crop)
 
 
-def _open(entry: Path, photos: tuple[Photo, ...]) -> PixelCache | None:
+class _Decoding(NamedTuple):
+    """What decides the pixels of a photo, beside its bytes."""
+
+    size: int
+    resize: ResizeMode
+    max_megapixels: int
+
+    @property
+    def kind(self) -> tuple[str, int, str]:
+        """Version, size and resize mode of an index: only pixels of entries with the same may be copied."""
+        limit = "" if self.max_megapixels == MAX_MEGAPIXELS else f", at most {self.max_megapixels} megapixels"
+        return _VERSION + limit, self.size, self.resize
+
+
+def _open(entry: Path, photos: tuple[Photo, ...], decoding: _Decoding, built_now: bool = False) -> PixelCache | None:
     """Return the entry if it is whole and its photos haven't changed, else None."""
     index = read_index(entry)
     if index is None or index.photos != photos:
@@ -128,9 +155,9 @@ def _open(entry: Path, photos: tuple[Photo, ...]) -> PixelCache | None:
     mapped = _map_arrays(entry, index)
     if mapped is None:
         return None
-    # A repaired permission or network drive changes neither the time nor the size of a photo.
-    unread = [photo for photo, digest in zip(photos, index.digests, strict=True) if not digest]
-    if any(_read_and_decode(photo, 1, "squish")[0] for photo in unread):
+    # A repaired permission or network drive changes neither the time nor the size of a photo; nor does more memory.
+    unread = () if built_now else (photo for photo, digest in zip(photos, index.digests, strict=True) if not digest)
+    if any(_read_and_decode(photo, decoding)[0] for photo in unread):
         return None
     with contextlib.suppress(OSError):  # a read-only cache is fine
         os.utime(entry / "index.json")
@@ -150,15 +177,16 @@ def _map_arrays(entry: Path, index: Index) -> tuple[NDArray[np.uint8], NDArray[n
 
 
 def _build(
-    entry: Path, photos: tuple[Photo, ...], size: int, resize: ResizeMode, workers: int, on_progress: OnProgress | None
+    entry: Path, photos: tuple[Photo, ...], decoding: _Decoding, workers: int, on_progress: OnProgress | None
 ) -> None:
+    size = decoding.size
     with new_entry(entry) as building:
         digests, reasons = [], []
         # Not through memory maps: on a full disk they would kill the process.
         with (
             _new_array(building / "pixels.npy", (len(photos), size, size, 3)) as pixels_file,
             _new_array(building / LOOKS_FILE, (len(photos), *_LOOK_SHAPE)) as looks_file,
-            contextlib.closing(_produce_rows(entry.parent, photos, size, resize, workers)) as rows,
+            contextlib.closing(_produce_rows(entry.parent, photos, decoding, workers)) as rows,
         ):
             for digest, pixels, look, reason in rows:
                 digests.append(digest)
@@ -168,7 +196,7 @@ def _build(
                 if on_progress is not None:
                     on_progress(len(digests), len(photos))
         folder = find_common_folder(photos)
-        write_index(building, Index(_VERSION, size, resize, folder, photos, tuple(digests), tuple(reasons)))
+        write_index(building, Index(*decoding.kind, folder, photos, tuple(digests), tuple(reasons)))
 
 
 @contextlib.contextmanager
@@ -181,44 +209,47 @@ def _new_array(path: Path, shape: tuple[int, ...]) -> Iterator[BinaryIO]:
         os.fsync(file.fileno())
 
 
-Row = tuple[str, NDArray[np.uint8] | None, NDArray[np.uint8] | None, str | None]  # digest, pixels, look, reason
+Row = tuple[str, NDArray[np.uint8] | None, NDArray[np.uint8] | None, str | None]  # digest, pixels, decoding, reason
 
 
 def _produce_rows(
-    folder: Path, photos: tuple[Photo, ...], size: int, resize: ResizeMode, workers: int
+    folder: Path, photos: tuple[Photo, ...], decoding: _Decoding, workers: int
 ) -> Generator[Row, None, None]:
     """Give the row of each photo in order: copied from another entry, or decoded; in threads, a little ahead."""
-    known = _find_known_rows(folder, photos, size, resize)
+    known = _find_known_rows(folder, photos, decoding)
 
     def produce(photo: Photo) -> Row:
-        return known(photo) or _read_and_decode(photo, size, resize)
+        return known(photo) or _read_and_decode(photo, decoding)
 
     return map_ahead(produce, photos, workers, 8 * workers)  # Pillow decodes without the GIL
 
 
-def _read_and_decode(photo: Photo, size: int, resize: ResizeMode) -> Row:
+def _read_and_decode(photo: Photo, decoding: _Decoding) -> Row:
+    size, resize, most = decoding
     digest = ""
     try:
-        data = read_photo(Path(photo.path))
+        data = read_photo(Path(photo.path), most)
         digest = hashlib.blake2b(data, digest_size=16).hexdigest()
-        if photo.crop is None:
-            image = load_photo(BytesIO(data), at_least=size)
-            return digest, resize_photo(image, size, resize), take_look(data, image), None
-        ((_, pixels),) = load_regions(BytesIO(data), photo.crop.find, size, resize)
-        return digest, pixels, take_look(data, load_photo(BytesIO(data), at_least=LOOK_SOURCE)), None
+        with lack_of_memory_as_reason():
+            if photo.crop is None:
+                image = load_photo(BytesIO(data), size, most)
+                return digest, resize_photo(image, size, resize), take_look(data, image, most), None
+            ((_, pixels),) = load_regions(BytesIO(data), photo.crop.find, size, resize, most)
+            image = load_photo(BytesIO(data), LOOK_SOURCE, most)
+            return digest, pixels, take_look(data, image, most), None
+    except PhotoMemoryError as error:
+        return "", None, None, str(error)  # as if it hadn't been read: it is tried again
     except PhotoError as error:
         return digest, None, None, str(error)
 
 
-def _find_known_rows(
-    folder: Path, photos: tuple[Photo, ...], size: int, resize: ResizeMode
-) -> Callable[[Photo], Row | None]:
+def _find_known_rows(folder: Path, photos: tuple[Photo, ...], decoding: _Decoding) -> Callable[[Photo], Row | None]:
     """Return a function that finds an unchanged photo's row in the entry that shares most photos with these."""
     wanted = set(photos)
     most, best = 0, None
     for entry in sorted(list_folders(folder, ENTRY_NAME)):
         index = read_index(entry)
-        if index is None or (index.version, index.size, index.resize) != (_VERSION, size, resize):
+        if index is None or (index.version, index.size, index.resize) != decoding.kind:
             continue
         shared = sum(photo in wanted for photo in index.photos)
         if shared > most and (arrays := _map_arrays(entry, index)) is not None:

@@ -45,7 +45,7 @@ from bearcnn.data.splits import (
     find_copies,
 )
 from bearcnn.errors import DataError
-from bearcnn.geometry import ResizeMode
+from bearcnn.geometry import MAX_MEGAPIXELS, ResizeMode
 
 Subclasses = tuple[tuple[int, str], ...]
 """Class and name of each subclass that training tells apart."""
@@ -78,6 +78,7 @@ class Dataset:
         test_share: float = 0.2,
         split_seed: int = 0,
         group: int | str = AUTO,
+        max_megapixels: int = MAX_MEGAPIXELS,
         cache_root: Path | None = None,
         on_progress: OnProgress | None = None,
     ) -> Self:
@@ -94,7 +95,7 @@ class Dataset:
         return cls._load(
             list_folders(Path(root), positive), positive, image_size=image_size, resize=resize,
             shares={"test": test_share, "valid": valid_share}, split_seed=split_seed, group=group,
-            cache_root=cache_root, on_progress=on_progress,
+            max_megapixels=max_megapixels, cache_root=cache_root, on_progress=on_progress,
         )  # fmt: skip
 
     @classmethod
@@ -173,8 +174,8 @@ class Dataset:
         # The built-in scenes are in this computer's cache, wherever they were during training.
         root = None if config.path else list_source(config.path, config.positive, on_listing).root
         return cls._read(
-            record, image_size=config.image_size, resize=config.resize, root=root, regions=config,
-            on_progress=on_progress,
+            record, image_size=config.image_size, resize=config.resize, max_megapixels=config.max_megapixels,
+            root=root, regions=config, on_progress=on_progress,
         )  # fmt: skip
 
     @classmethod
@@ -337,7 +338,7 @@ class Dataset:
         return cls._load(
             listing, config.positive, image_size=config.image_size, resize=config.resize,
             shares={"test": config.test_share, "valid": config.valid_share}, split_seed=config.split_seed,
-            group=config.group, regions=config, on_progress=on_progress,
+            group=config.group, max_megapixels=config.max_megapixels, regions=config, on_progress=on_progress,
         )  # fmt: skip
 
     @classmethod
@@ -351,6 +352,7 @@ class Dataset:
         shares: Mapping[Split, float],
         split_seed: int,
         group: int | str = AUTO,
+        max_megapixels: int = MAX_MEGAPIXELS,
         regions: DataConfig | None = None,
         cache_root: Path | None = None,
         on_progress: OnProgress | None = None,
@@ -395,8 +397,9 @@ class Dataset:
 
         seen = _find_regions(root, regions)
         cache = build_cache(
-            paths, image_size, resize, crops=_crops(seen, paths), root=cache_root, on_progress=on_progress
-        )
+            paths, image_size, resize, crops=_crops(seen, paths), max_megapixels=max_megapixels, root=cache_root,
+            on_progress=on_progress,
+        )  # fmt: skip
         reasons |= {row: reason for row, reason in enumerate(cache.reasons) if reason is not None}
         examples = [
             replace(example, digest=cache.digests[example.row]) for example in examples if example.row not in reasons
@@ -428,6 +431,7 @@ class Dataset:
         *,
         image_size: int,
         resize: ResizeMode,
+        max_megapixels: int = MAX_MEGAPIXELS,
         root: Path | None = None,
         splits: Collection[Split] = SPLITS,
         regions: DataConfig | None = None,
@@ -445,8 +449,9 @@ class Dataset:
         # Not the detector's file, which may have changed or moved since.
         seen = _find_regions(kept.root, regions, kept.boxes)
         cache = build_cache(
-            paths, image_size, resize, crops=_crops(seen, paths), root=cache_root, on_progress=on_progress
-        )
+            paths, image_size, resize, crops=_crops(seen, paths), max_megapixels=max_megapixels, root=cache_root,
+            on_progress=on_progress,
+        )  # fmt: skip
         rows = {path: row for row, path in enumerate(paths)}
         examples = tuple(replace(each, row=rows[each.path]) for each in kept.examples if each.split in splits)
         changed = [example.path for example in examples if cache.digests[example.row] != example.digest]

@@ -1,6 +1,5 @@
 """Details of photo files that their decoded pixels don't tell: format, size, time and camera."""
 
-import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from PIL import Image
 from bearcnn.data import OnProgress
 from bearcnn.data.metadata import Metadata, metadata_of
 from bearcnn.data.photos import FORMATS, prepare_pillow
+from bearcnn.data.reading import open_photo
 from bearcnn.machine import usable_cpus
 from bearcnn.workers import map_in_threads
 
@@ -42,9 +42,7 @@ def read_details(path: Path) -> FileDetails:
     """Read the details of a photo from the head of its file."""
     prepare_pillow()
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe could wait for ever
-            return FileDetails()
-        with Image.open(path, formats=FORMATS) as image:
+        with open_photo(path) as file, Image.open(file, formats=FORMATS) as image:
             return FileDetails(image.format, *image.size, metadata_of(image, path.name))
     except Exception:  # broken files, on which Pillow raises nearly any exception
         return FileDetails()

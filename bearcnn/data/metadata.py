@@ -1,6 +1,7 @@
 """What a photo says about itself: when it was taken, and by which camera."""
 
 import re
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import BinaryIO
 from PIL import ExifTags, Image
 
 from bearcnn.data.photos import FORMATS, prepare_pillow
+from bearcnn.data.reading import open_photo
 
 _TIME_FORMAT = "%Y:%m:%d %H:%M:%S"  # CIPA DC-008, tags 0x9003 and 0x0132
 _SEPARATOR = r"[-_. :hmT]?"
@@ -36,7 +38,10 @@ def read_metadata(photo: Path | BinaryIO, name: str | None = None) -> Metadata:
     name = name if name is not None else photo.name if isinstance(photo, Path) else ""
     prepare_pillow()
     try:
-        with Image.open(photo, formats=FORMATS) as image:
+        with (
+            open_photo(photo) if isinstance(photo, Path) else nullcontext(photo) as file,
+            Image.open(file, formats=FORMATS) as image,
+        ):
             return metadata_of(image, name)
     except Exception:  # broken files, on which Pillow raises nearly any exception
         return Metadata(time_in_name(name))
@@ -45,7 +50,7 @@ def read_metadata(photo: Path | BinaryIO, name: str | None = None) -> Metadata:
 def metadata_of(image: Image.Image, name: str) -> Metadata:
     """Read the EXIF time and camera of an opened photo, whose file has this name; as `read_metadata`."""
     try:
-        exif = image.getexif()
+        exif = Image.Image.getexif(image)  # not the PNG's own, which decodes the picture for what may follow it
         details = exif.get_ifd(ExifTags.IFD.Exif)
     except Exception:  # broken metadata
         return Metadata(time_in_name(name))

@@ -7,9 +7,9 @@ hardly matter for recognizing a bear, and would be one more untrusted input to a
 
 import math
 import os
-import stat
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
@@ -18,10 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
-from bearcnn.data.jpeg import drop_details, has_end
+from bearcnn.data.colours import to_rgb
+from bearcnn.data.damage import find_damage
+from bearcnn.data.jpeg import drop_details, keeps_coefficients
+from bearcnn.data.reading import read_photo
 from bearcnn.data.regions import WHOLE, Box, FindRegions, Region, least_sides
-from bearcnn.errors import PhotoError
-from bearcnn.geometry import ResizeMode
+from bearcnn.errors import PhotoError, PhotoMemoryError
+from bearcnn.geometry import MAX_MEGAPIXELS, ResizeMode
 
 # HEIC can't be read, but an iPhone's photos must appear as skipped, with a reason.
 PHOTO_SUFFIXES = frozenset(
@@ -32,11 +35,15 @@ PHOTO_SUFFIXES = frozenset(
 LOOK_SIZE = (17, 16)  # width, height: what a difference hash of 256 bits needs
 LOOK_SOURCE = 64  # px of the shorter side, at least, of the decoding that a look is taken from
 
-PIXEL_LIMIT = 200_000_000  # a 150-megapixel panorama is a photo; 50000 x 50000 px is an attack on the memory
-BYTE_LIMIT = 2**30
+PIXEL_LIMIT = 200_000_000
+"""The most pixels of any photo. A 150-megapixel panorama is one; 50000 x 50000 px is an attack on the memory."""
+
+SIDE_LIMIT = 65_535
+"""The longest side, as of a JPEG: each row of 50 million takes time, even if it is one pixel."""
 
 # Only formats of photos: Pillow also opens documents (EPS, PDF), video and formats without any signature.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF", "JPEG2000", "PPM")
+_DRAFTS = ("JPEG", "MPO")  # what can be decoded at a part of its size
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"II*\0", b"MM\0*", b"\0\0\0\x0cjP", b"\xffO\xffQ")
 _HEIC_BRANDS = (b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypmif1", b"ftypmsf1")
 _PILLOW = r"PIL\."  # the modules whose warnings are silenced
@@ -116,73 +123,117 @@ def is_folder(entry: "os.DirEntry[str]") -> bool:
         return False
 
 
-def load_pixels(source: Path | BinaryIO, size: int, resize: ResizeMode) -> NDArray[np.uint8]:
+def load_pixels(
+    source: Path | BinaryIO, size: int, resize: ResizeMode, max_megapixels: int = MAX_MEGAPIXELS
+) -> NDArray[np.uint8]:
     """Read a photo as the network sees it, (size, size, 3) uint8; raises PhotoError if it can't be read."""
-    return resize_photo(load_photo(source, at_least=size), size, resize)
+    with lack_of_memory_as_reason():
+        return resize_photo(load_photo(source, size, max_megapixels), size, resize)
 
 
 def load_regions(
-    source: Path | BinaryIO, find: FindRegions, size: int, resize: ResizeMode
+    source: Path | BinaryIO,
+    find: FindRegions,
+    size: int,
+    resize: ResizeMode,
+    max_megapixels: int = MAX_MEGAPIXELS,
 ) -> list[tuple[Region, NDArray[np.uint8]]]:
     """Read pictures of a photo as the network sees them, each (size, size, 3) uint8; the photo is decoded once.
 
     Raises:
         PhotoError: it can't be read.
     """
-    image, (width, height) = _load(
-        source, lambda width, height: least_sides([region.area for region in find(width, height)], size)
-    )
-    return [(region, resize_photo(image, size, resize, region.area)) for region in find(width, height)]
+
+    def need(width: int, height: int) -> tuple[int, int]:
+        return least_sides([region.area for region in find(width, height)], size)
+
+    with lack_of_memory_as_reason():
+        image, (width, height) = _load(source, need, max_megapixels)
+        return [(region, resize_photo(image, size, resize, region.area)) for region in find(width, height)]
 
 
-def load_photo(source: Path | BinaryIO, at_least: int | None = None) -> Image.Image:
+def load_photo(
+    source: Path | BinaryIO, at_least: int | None = None, max_megapixels: int = MAX_MEGAPIXELS
+) -> Image.Image:
     """Read a photo as people see it, upright and in RGB.
 
     With `at_least`, a JPEG is decoded at 1/2, 1/4 or 1/8 of its size where both sides stay at least that many pixels.
     Of an animation, only the first frame is read; transparent pixels become white, as on a page.
 
+    Args:
+        source: the file, or its bytes.
+        at_least: pixels of each side that are needed; all unless given.
+        max_megapixels: the largest photo, in million pixels of what is decoded. For a file, the most bytes follow from
+            it (`reading.byte_limit`).
+
     Raises:
         PhotoError: with the reason why the whole picture can't be read.
     """
-    return _load(source, None if at_least is None else lambda width, height: (at_least, at_least))[0]
+    with lack_of_memory_as_reason():
+        need = None if at_least is None else lambda width, height: (at_least, at_least)
+        return _load(source, need, max_megapixels)[0]
 
 
 def _load(
-    source: Path | BinaryIO, at_least: Callable[[int, int], tuple[int, int]] | None
+    source: Path | BinaryIO, at_least: Callable[[int, int], tuple[int, int]] | None, max_megapixels: int
 ) -> tuple[Image.Image, tuple[int, int]]:
     """Read a photo, upright and in RGB, and its size before any reduction.
 
     `at_least` takes the size of the upright photo and returns the width and height that it needs.
     """
-    data = read_photo(source) if isinstance(source, Path) else source.read()
+    data = read_photo(source, max_megapixels) if isinstance(source, Path) else source.read()
     if not data:
         raise PhotoError("empty file")
     prepare_pillow()
-    try:
+    with _errors_as_reasons(data):
+        damage = find_damage(data)
+        if damage is not None:
+            raise PhotoError(damage)
         with Image.open(BytesIO(data), formats=FORMATS) as image:
             width, height = image.size
             if width * height > PIXEL_LIMIT:
                 raise PhotoError(f"too large: {width}x{height} px, more than {PIXEL_LIMIT // 10**6} megapixels")
+            if max(width, height) > SIDE_LIMIT:
+                raise PhotoError(f"too large: {width}x{height} px, a side of more than {SIDE_LIMIT:,}")
             full = None
-            if at_least is not None and image.format in ("JPEG", "MPO"):  # only JPEG has drafts
+            if at_least is not None and image.format in _DRAFTS:
                 on_its_side = _find_turn(image) in _ON_ITS_SIDE
                 full = (height, width) if on_its_side else (width, height)
                 wanted = at_least(*full)
                 image.draft(None, wanted[::-1] if on_its_side else wanted)
                 if "progressive" in image.info and image.width < width / 4:  # at 1/8
                     image.fp = BytesIO(drop_details(data))
+            # A JPEG of several scans is decoded from all of its coefficients.
+            needed = width * height if image.format in _DRAFTS and keeps_coefficients(data) else math.prod(image.size)
+            if needed > max_megapixels * 10**6:
+                raise PhotoError(f"too large: {width}x{height} px, more than max_megapixels = {max_megapixels}")
             image.load()
-            if not _has_end(image.format, data):
-                raise PhotoError("file is truncated")
             turn = _find_turn(image)
-            upright = image if turn is None else image.transpose(turn)
-            return _to_rgb(upright), full or upright.size
-    except PhotoError:
+            upright = to_rgb(image)
+        del image  # a large one needn't be in memory any more
+        if turn is not None:
+            upright = upright.transpose(turn)
+        return upright, full or upright.size
+
+
+@contextmanager
+def lack_of_memory_as_reason() -> Iterator[None]:
+    """Turn a MemoryError in this block into the reason why a photo can't be read."""
+    try:
+        yield
+    except MemoryError as error:
+        raise PhotoMemoryError from error
+
+
+@contextmanager
+def _errors_as_reasons(data: bytes) -> Iterator[None]:
+    """Turn what Pillow raises on a file's bytes in this block into a PhotoError."""
+    try:
+        yield
+    except (PhotoError, MemoryError):
         raise
     except Image.DecompressionBombError as error:
         raise PhotoError(f"too large: more than {PIXEL_LIMIT // 10**6} megapixels") from error
-    except MemoryError as error:
-        raise PhotoError("too large for this computer's memory") from error
     except UnidentifiedImageError as error:
         raise PhotoError(_name_unreadable(data)) from error
     except Exception as error:
@@ -190,7 +241,7 @@ def _load(
         raise PhotoError("file is truncated" if "truncated" in str(error) else "file is damaged") from error
 
 
-def take_look(data: bytes, photo: Image.Image) -> NDArray[np.uint8]:
+def take_look(data: bytes, photo: Image.Image, max_megapixels: int = MAX_MEGAPIXELS) -> NDArray[np.uint8]:
     """Return a photo's look, by which near copies are found: in grey, `LOOK_SIZE`, (16, 17) uint8.
 
     It is the same whatever size the photo was decoded at: it is taken from a decoding of at least `LOOK_SOURCE`.
@@ -198,31 +249,15 @@ def take_look(data: bytes, photo: Image.Image) -> NDArray[np.uint8]:
     Args:
         data: the bytes of the file.
         photo: what `load_photo` made of them, at any size; at `LOOK_SOURCE` it isn't decoded again.
+        max_megapixels: as for `load_photo`.
     """
     with Image.open(BytesIO(data), formats=FORMATS) as image:
-        side, drafts = min(image.size), image.format in ("JPEG", "MPO")
+        side, drafts = min(image.size), image.format in _DRAFTS
     if drafts:
         scale = next((scale for scale in (8, 4, 2) if side >= LOOK_SOURCE * scale), 1)
         if min(photo.size) != math.ceil(side / scale):
-            photo = load_photo(BytesIO(data), at_least=LOOK_SOURCE)
+            photo = load_photo(BytesIO(data), LOOK_SOURCE, max_megapixels)
     return np.array(photo.convert("L").resize(LOOK_SIZE, Image.Resampling.LANCZOS, reducing_gap=3.0))
-
-
-def read_photo(path: Path) -> bytes:
-    """Read the bytes of a photo file; raises PhotoError with the reason if that fails."""
-    try:
-        state = path.stat()
-        if stat.S_ISDIR(state.st_mode):
-            raise PhotoError("a folder without photos, or one that can't be listed")
-        if not stat.S_ISREG(state.st_mode):  # reading a pipe could wait for ever
-            raise PhotoError("not a file")
-        if state.st_size > BYTE_LIMIT:
-            raise PhotoError(f"too large: {state.st_size / 2**30:.1f} GB")
-        return path.read_bytes()
-    except OSError as error:
-        raise PhotoError(_why(error)) from error
-    except ValueError as error:  # a zero byte in the name
-        raise PhotoError("not a file name") from error
 
 
 def resize_photo(image: Image.Image, size: int, resize: ResizeMode, area: Box = WHOLE) -> NDArray[np.uint8]:
@@ -268,52 +303,11 @@ def _find_turn(image: Image.Image) -> Image.Transpose | None:
         return None
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        image = _to_grey(image)
-    if image.mode == "LAB":
-        raise PhotoError("Lab colours, which can't be read: save it as RGB")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image.convert("RGB")
-
-
-def _to_grey(image: Image.Image) -> Image.Image:
-    """Scale a picture of more than 8 bits to 8, by the range of its mode (Pillow itself clips to white)."""
-    values = np.asarray(image)
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((values >> 8).astype(np.uint8))
-    values = np.nan_to_num(values.astype(np.float32), posinf=0, neginf=0)
-    low, high = float(values.min()), float(values.max())
-    # Integers have 16 bits in Pillow's wider mode. Floats have no fixed range: take the narrowest usual one that fits.
-    usual = [limit for limit in ((65535.0,) if image.mode == "I" else (1.0, 255.0, 65535.0)) if high <= limit]
-    if low >= 0 and usual:
-        low, high = 0.0, usual[0]
-    return Image.fromarray(((values - low) * (255 / max(high - low, 1e-9))).astype(np.uint8))
-
-
-def _has_end(file_format: str | None, data: bytes) -> bool:
-    """Check whether the end marker of a JPEG or JPEG 2000 follows its picture data; True for other formats.
-
-    Where a memory card lost the rest of a photo there are zeros, which decode as grey without an error.
-    """
-    if file_format in ("JPEG", "MPO"):
-        return has_end(data)
-    return file_format != "JPEG2000" or b"\xff\xd9" in data
-
-
 def _name_unreadable(data: bytes) -> str:
     if data[4:12] in _HEIC_BRANDS:
         return "HEIC photo, which can't be read: save it as JPEG"
     known = data.startswith(_SIGNATURES) or data[4:12] == b"ftypavif"
     return "file is damaged" if known else "not a picture"
-
-
-def _why(error: OSError) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "file not found"
-    return (error.strerror or type(error).__name__).lower()
 
 
 def prepare_pillow() -> None:

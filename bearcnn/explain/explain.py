@@ -46,7 +46,8 @@ def explain(run: Run | Path | str | None, photo: Path | str, what: str = "all") 
     model = run.directory if isinstance(run, Run) else None if run is None else Path(run)
     trained = load_model(find_weights(model))
     try:
-        pixels = load_pixels(Path(photo), trained.manifest.image_size, trained.manifest.resize)
+        most = trained.config.data.max_megapixels
+        pixels = load_pixels(Path(photo), trained.manifest.image_size, trained.manifest.resize, most)
     except PhotoError as error:
         raise PhotoError(f"{photo}: {error}") from None
     subject = Subject(trained.network, trained.manifest, trained.config.model, pixels, Path(photo).name)

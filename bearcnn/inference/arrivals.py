@@ -15,6 +15,7 @@ from stat import S_ISREG
 from threading import Event
 
 from bearcnn.data.photos import PHOTO_SUFFIXES, is_folder, load_photo
+from bearcnn.data.reading import open_photo
 from bearcnn.errors import DataError, PhotoError
 
 INTERVAL = 1.0  # s between two listings, at least
@@ -234,11 +235,11 @@ def _is_whole(path: str, still: float) -> bool:
     if still >= _PATIENCE:
         return True
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - as above
+        with open_photo(Path(path)) as file:
             start = file.read(8)
             file.seek(-8, os.SEEK_END)
-            end = file.read()
-    except OSError:  # shorter than any photo, not readable yet, or gone
+            end = file.read(8)
+    except (OSError, PhotoError):  # shorter than any photo, not readable yet, or gone
         return False
     if start.startswith(_PNG):
         return end == _PNG_END

@@ -106,7 +106,8 @@ class _Cluster:
         if not self._cores:
             raise ClusterError("no node of the Ray cluster has a CPU to predict with")
         content = predictor.file.read_bytes()
-        self._model = {"model": ray.put(content), "digest": sha256(content).hexdigest()}
+        digest, most = sha256(content).hexdigest(), predictor.max_megapixels
+        self._model = {"model": ray.put(content), "digest": digest, "max_megapixels": most}
         here = only_on(ray, ray.get_runtime_context().get_node_id())
         self._attempts = ray.remote(_Attempts).options(num_cpus=0, scheduling_strategy=here).remote()
         self._windows = 0
@@ -200,25 +201,26 @@ def _check_here(versions: dict[str, str], photo: str | None) -> str:
     return ""
 
 
-_PREDICTORS: dict[str, Predictor] = {}  # in a worker process of Ray, which stays for the next chunk
+_PREDICTORS: dict[tuple[str, int], Predictor] = {}  # in a worker process of Ray, which stays for the next chunk
 
 
-def _answer_chunk(row: dict[str, Any], model: Any, digest: str, attempts: Any) -> dict[str, Any]:
+def _answer_chunk(row: dict[str, Any], model: Any, digest: str, max_megapixels: int, attempts: Any) -> dict[str, Any]:
     """Answer the photos of a row on a node; with an empty text where that has failed too often."""
     ray = load_optional("ray", INSTALL.format(what=_WHAT))
     if ray.get(attempts.begin.remote(row["window"], row["number"])) > RETRIES + 1:
         return {"number": row["number"], "answers": "", "seconds": 0.0}
-    if digest not in _PREDICTORS:
+    key = (digest, max_megapixels)
+    if key not in _PREDICTORS:
         _PREDICTORS.clear()
-        _PREDICTORS[digest] = _open_model(ray.get(model))
+        _PREDICTORS[key] = _open_model(ray.get(model), max_megapixels)
     start = time.perf_counter()
-    found = predict_photos(_PREDICTORS[digest], map(Path, json.loads(row["photos"])), workers=_READERS)
+    found = predict_photos(_PREDICTORS[key], map(Path, json.loads(row["photos"])), workers=_READERS)
     answers = json.dumps([asdict(prediction) for prediction in found])
     return {"number": row["number"], "answers": answers, "seconds": time.perf_counter() - start}
 
 
-def _open_model(content: bytes) -> Predictor:
+def _open_model(content: bytes, max_megapixels: int) -> Predictor:
     with tempfile.TemporaryDirectory(prefix="bearcnn-model-") as folder:
         file = Path(folder) / "model.onnx"
         file.write_bytes(content)
-        return Predictor(file, threads=1)
+        return Predictor(file, threads=1, max_megapixels=max_megapixels)

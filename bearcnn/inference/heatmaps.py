@@ -15,12 +15,14 @@ from bearcnn.data.photos import load_photo, resize_photo
 from bearcnn.data.regions import WHOLE, Box, Region, least_sides
 from bearcnn.errors import BearcnnError, PhotoError
 from bearcnn.files import write_atomically
+from bearcnn.geometry import MAX_MEGAPIXELS
 from bearcnn.inference.contact_sheet import ContactSheet, Entry
 from bearcnn.inference.windows import window_centres
 from bearcnn.manifest import Manifest
 
 LONGER_SIDE = (480, 800)  # of a drawn photo, at least and at most, in pixels
 GAP = 8  # between a photo and its best picture, in pixels
+_LONGEST_NAME = 255  # bytes
 
 # Light to dark orange: one hue, which the colour-blind can tell from grey, too.
 _SCALE = np.array([[253, 208, 120], [240, 140, 30], [200, 60, 0]], np.float32)
@@ -121,12 +123,15 @@ class HeatmapFolder:
         manifest: of the model that answers.
         root: the folder that all photos lie in, whose subfolders are made again. Photos outside of it, and all
             photos without it, have the folders of their path from the current folder.
+        max_megapixels: of the largest photo, as for `photos.load_photo`.
 
     Raises:
         BearcnnError: the folder isn't empty or can't be made; later, a file can't be written.
     """
 
-    def __init__(self, directory: Path, manifest: Manifest, root: Path | None = None) -> None:
+    def __init__(
+        self, directory: Path, manifest: Manifest, root: Path | None = None, max_megapixels: int = MAX_MEGAPIXELS
+    ) -> None:
         try:
             directory.mkdir(parents=True, exist_ok=True)
             taken = any(directory.iterdir())
@@ -135,6 +140,7 @@ class HeatmapFolder:
         if taken:
             raise BearcnnError(f"{directory} is not empty; nothing is ever overwritten: choose another folder")
         self._directory, self._manifest, self._root = directory, manifest, root
+        self._max_megapixels = max_megapixels
         self._sheet = ContactSheet(manifest)
 
     def __enter__(self) -> "HeatmapFolder":
@@ -153,7 +159,7 @@ class HeatmapFolder:
         centres = window_centres(manifest, len(scores))
         larger = max(LONGER_SIDE[1], *least_sides([region.area], LONGER_SIDE[0]))
         try:
-            image, area = load_photo(path, at_least=larger), region.area
+            image, area = load_photo(path, larger, self._max_megapixels), region.area
         except PhotoError:  # deleted since: the network's pixels are left
             image, area = Image.fromarray(pixels), WHOLE
         if area == WHOLE:
@@ -211,13 +217,21 @@ def _place_below(photo: Path, root: Path | None) -> Path:
 
 def _choose_name(directory: Path, photo: Path) -> Path:
     """Choose a new file in `directory`, named after the photo and its folders."""
-    name = photo.name if photo.suffix.lower() in (".jpg", ".jpeg") else f"{photo.name}.jpg"
-    target = directory / photo.parent / name
+    stem, suffix = (photo.stem, photo.suffix) if photo.suffix.lower() in (".jpg", ".jpeg") else (photo.name, ".jpg")
+    folder = directory / photo.parent
+    target = folder / _shorten(stem, suffix)
     for number in count(2):
         if not target.exists():
             break
-        target = target.with_name(f"{Path(name).stem}-{number}{Path(name).suffix}")
+        target = folder / _shorten(stem, f"-{number}{suffix}")
     return target
+
+
+def _shorten(stem: str, end: str) -> str:
+    """Return a file's name of no more bytes than file systems take."""
+    while len(os.fsencode(stem + end)) > _LONGEST_NAME:
+        stem = stem[:-1]
+    return stem + end
 
 
 def _edges(centres: NDArray[np.floating[Any]] | None, windows: int, side: int) -> list[int]:

@@ -18,10 +18,10 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bearcnn.data.photos import load_pixels, load_regions
+from bearcnn.data.photos import lack_of_memory_as_reason, load_pixels, load_regions
 from bearcnn.data.regions import WHOLE_FRAME, WHOLE_FRAMES, Region, Regions, Tiles
 from bearcnn.errors import ModelFileError, PhotoError
-from bearcnn.geometry import ResizeMode
+from bearcnn.geometry import MAX_MEGAPIXELS, ResizeMode
 from bearcnn.inference.engines import AUTO, choose_engine
 from bearcnn.inference.engines.base import Answers, Pixels
 from bearcnn.inference.paths import expand_paths, find_model
@@ -52,11 +52,14 @@ class Predictor:
         threads: the number of cores to compute on; all that this process may use unless given.
         one_by_one: share each picture among these cores, for photos that come alone, such as from a camera. Otherwise
             each computes pictures of its own.
+        max_megapixels: the largest photo, in million pixels in memory; as in training (`data.max_megapixels`) unless
+            given.
 
     Attributes:
         engine: the row of `engines.ENGINES` that computes, and the engines that AUTO passed over for it.
         file: the model file.
         manifest: of the model file.
+        max_megapixels: of the largest photo.
 
     Raises:
         RunError: there is no finished run.
@@ -71,11 +74,13 @@ class Predictor:
         threads: int | None = None,
         *,
         one_by_one: bool = False,
+        max_megapixels: int | None = None,
     ) -> None:
         self.file = path = find_model(None if model is None else Path(model))
         if check_model_file(path) != ".onnx":
             raise ModelFileError(f"{path} holds weights alone; predictions need a .onnx file: see `bearcnn export`")
         self.manifest = read_manifest(path)
+        self.max_megapixels = max_megapixels or _trained_limit(self.manifest)
         self.engine = choose_engine(engine)
         threads = threads or usable_cpus()
         self._network = self.engine.open(path, self.manifest, threads if one_by_one else 1)
@@ -152,12 +157,13 @@ def predict_photos(
 
     def answer(path: Path) -> tuple[Prediction, _Seen | None]:
         try:
-            pictures = load_pictures(path, regions, manifest.image_size, manifest.resize)
+            pictures = load_pictures(path, regions, manifest.image_size, manifest.resize, predictor.max_megapixels)
+            if not pictures:
+                return _to_prediction(path, 0.0, manifest), None
+            with lack_of_memory_as_reason():
+                probabilities, windows = predictor.predict_pixels(np.stack([pixels for _, pixels in pictures]))
         except PhotoError as error:
             return Prediction(str(path), None, None, str(error)), None
-        if not pictures:
-            return _to_prediction(path, 0.0, manifest), None
-        probabilities, windows = predictor.predict_pixels(np.stack([pixels for _, pixels in pictures]))
         best = int(probabilities.argmax())  # the first of equal ones; NaN, where there is one
         region, pixels = pictures[best]
         prediction = _to_prediction(path, float(probabilities[best]), manifest, region)
@@ -178,11 +184,11 @@ class _Seen(NamedTuple):
     region: Region
 
 
-def load_pictures(path: Path, regions: Regions, size: int, resize: ResizeMode) -> Pictures:
+def load_pictures(path: Path, regions: Regions, size: int, resize: ResizeMode, max_megapixels: int) -> Pictures:
     """Load the pictures of a photo; raises PhotoError if it can't be read."""
     if regions == WHOLE_FRAMES:
-        return [(WHOLE_FRAME, load_pixels(path, size, resize))]
-    return load_regions(path, regions.of(path), size, resize)
+        return [(WHOLE_FRAME, load_pixels(path, size, resize, max_megapixels))]
+    return load_regions(path, regions.of(path), size, resize, max_megapixels)
 
 
 def map_stream(
@@ -204,6 +210,11 @@ def map_stream(
     with closing(batches):
         for ((path, result),) in batches:
             yield path, result.result()
+
+
+def _trained_limit(manifest: Manifest) -> int:
+    limit = manifest.config.get("data", {}).get("max_megapixels")
+    return limit if isinstance(limit, int) and limit > 0 else MAX_MEGAPIXELS
 
 
 def _to_prediction(path: Path, probability: float, manifest: Manifest, region: Region = WHOLE_FRAME) -> Prediction:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from bearcnn.data import OnProgress
 from bearcnn.data.dataset import Dataset
 from bearcnn.data.names import readable
+from bearcnn.data.photos import PIXEL_LIMIT
 from bearcnn.data.regions import WHOLE_FRAME, WHOLE_FRAMES, Box, Crops, Region
 from bearcnn.data.splits import Example, Split
 from bearcnn.data.synthetic.boxes import read_boxes
@@ -103,7 +104,8 @@ def answer_best(
 
     def judge(example: Example) -> tuple[np.floating[Any], Region]:
         try:
-            pictures = load_pictures(example.path, dataset.regions, size, resize)
+            # The data set has kept to its own limit.
+            pictures = load_pictures(example.path, dataset.regions, size, resize, PIXEL_LIMIT // 10**6)
         except PhotoError as error:
             raise DataError(f"{readable(example.path)} can't be read any more: {error}") from None
         answers = answer(np.stack([pixels for _, pixels in pictures]))

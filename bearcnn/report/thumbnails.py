@@ -49,7 +49,9 @@ def make_thumbnails(photos: Sequence[LabelledPrediction], root: Path, model: Pat
     for number, photo in enumerate(photos):
         try:
             content = _read(root, photo)
-            small, seen = (_load(BytesIO(content), photo.area, side, resize) for side in (SIDE, size))
+            small, seen = (
+                _load(BytesIO(content), photo.area, side, resize, predictor.max_megapixels) for side in (SIDE, size)
+            )
         except PhotoError:
             continue
         pictures[number] = _jpeg(small)
@@ -69,11 +71,13 @@ def _read(root: Path, photo: LabelledPrediction) -> bytes:
     return content
 
 
-def _load(source: BytesIO, area: Box | None, size: int, resize: ResizeMode) -> NDArray[np.uint8]:
+def _load(
+    source: BytesIO, area: Box | None, size: int, resize: ResizeMode, max_megapixels: int
+) -> NDArray[np.uint8]:
     """Read the part of a photo that was answered, (size, size, 3)."""
     if area is None:
-        return load_pixels(source, size, resize)
-    ((_, pixels),) = load_regions(source, lambda width, height: [Region(area, None)], size, resize)
+        return load_pixels(source, size, resize, max_megapixels)
+    ((_, pixels),) = load_regions(source, lambda width, height: [Region(area, None)], size, resize, max_megapixels)
     return pixels
 
 

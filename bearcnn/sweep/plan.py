@@ -17,6 +17,7 @@ from typing import Any
 from bearcnn.bodies import NO_BODY
 from bearcnn.config import Config, changed_keys, config_keys, load_config, make_config
 from bearcnn.errors import ConfigError, SweepError
+from bearcnn.geometry import MAX_MEGAPIXELS
 
 DROPOUTS: dict[str, tuple[str, ...]] = {
     "head": ("model.dropout",),
@@ -262,6 +263,8 @@ def digest_config(config: Config) -> str:
         del data["tiles"]
     if data["group"] == "auto":
         del data["group"]
+    if data["max_megapixels"] == MAX_MEGAPIXELS:
+        del data["max_megapixels"]
     # 0 or nothing is off: sweeps before these keys existed
     for section, key in (("data", "columns"), ("data", "photos"), ("train", "min_steps"), ("train", "folds")):
         if not content[section][key]:

@@ -146,7 +146,7 @@ class TestErrors:
             (["train", "--data", ""], "--data is empty"),
             (["evaluate", "--data", ""], "--data is empty"),
             (["sweep", "--vary", "model.pooling=max", "--data", ""], "--data is empty"),
-            (["train", "--epochs", ""], "train.epochs: expected a whole number (got '')"),
+            (["train", "--epochs", ""], "--epochs is empty"),
             (["train", "--out", "."], "choose another folder"),
             (["predict", "x.jpg", "--model", "file"], "neither a .onnx nor a .safetensors file"),
             (["predict", "x.jpg", "--format", "tabel"], "did you mean table?"),

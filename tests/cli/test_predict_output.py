@@ -97,6 +97,22 @@ class TestOut:
         assert len(labels((place / "bears.csv").read_text())) == 5
 
 
+class TestLargestPhoto:
+    """The pixels in memory are bounded, by the model's configuration or an option."""
+
+    def test_a_photo_beyond_the_limit_is_a_row(self, predict, place):
+        Image.new("RGB", (1200, 1000)).save(place / "card" / "cam2" / "large.png")
+        assert labels(predict("--format", "csv").stdout) == ["bright", "bright", "dark", "dark", "dark"]
+        said = predict("--format", "csv", "--max-megapixels", "1", code=1).stdout
+        errors = {row["path"].rpartition("/")[2]: row["error"] for row in csv.DictReader(said.splitlines())}
+        assert errors.pop("large.png") == "too large: 1200x1000 px, more than max_megapixels = 1"
+        assert set(errors.values()) == {""}
+
+    @pytest.mark.parametrize("number", ["0", "201", "many"])
+    def test_a_limit_has_limits(self, predict, number):
+        assert "--max-megapixels: expected" in predict("--max-megapixels", number, code=1).stderr
+
+
 class TestUnsure:
     """bright, dark and unsure by two thresholds."""
 

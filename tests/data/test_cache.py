@@ -19,7 +19,7 @@ from bearcnn.data.cache import PixelCache, build_cache
 from bearcnn.data.cache_folder import cache_root, clear_caches, list_caches
 from bearcnn.data.photos import load_photo, load_pixels, take_look
 from bearcnn.data.regions import Crop
-from bearcnn.errors import DataError
+from bearcnn.errors import DataError, PhotoMemoryError
 
 
 def paint(path: Path, shade: int) -> Path:
@@ -44,9 +44,9 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     real = cache_module.read_photo
 
-    def read(path: Path) -> bytes:
+    def read(path: Path, *limits: int) -> bytes:
         names.append(path.name)
-        return real(path)
+        return real(path, *limits)
 
     monkeypatch.setattr(cache_module, "read_photo", read)
     return names
@@ -149,6 +149,53 @@ def test_a_photo_that_can_be_read_again_is_noticed(photos: list[Path], root: Pat
     assert len(list_caches(root)) == 1
 
 
+def test_a_photo_that_becomes_readable_while_the_entry_is_built_is_noticed_the_next_time(
+    photos: list[Path], root: Path
+) -> None:
+    photos[5].unlink()
+    photos[5].mkdir()
+    state = photos[5].stat()
+
+    def repair(done: int, total: int) -> None:
+        if done == total:
+            photos[5].rmdir()
+            photos[5].write_bytes(photos[4].read_bytes().ljust(state.st_size, b"\0"))
+            os.utime(photos[5], ns=(state.st_atime_ns, state.st_mtime_ns))
+
+    cache = build_cache(photos, 8, "squish", root=root, on_progress=repair)
+    assert cache.reasons[5] == "a folder without photos, or one that can't be listed"
+    assert build_cache(photos, 8, "squish", root=root).reasons[5] is None
+
+
+@pytest.mark.parametrize("where", ["read_photo", "load_photo", "resize_photo", "take_look"])
+def test_a_photo_that_there_was_no_memory_for_is_tried_again(
+    photos: list[Path], root: Path, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object, **more: object) -> None:
+        raise PhotoMemoryError if where in ("read_photo", "load_photo") else MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cache_module, where, fail)
+        for _ in range(2):
+            cache = build_cache(photos, 8, "squish", root=root)
+            assert set(cache.reasons) == {"too large for this computer's memory"}
+            assert set(cache.digests) == {""}
+    check_pixels(build_cache(photos, 8, "squish", root=root), photos)
+
+
+def test_another_limit_is_another_entry_and_takes_no_rows_from_it(
+    photos: list[Path], root: Path, decoded: list[str]
+) -> None:
+    Image.new("RGB", (1500, 1000), "brown").save(photos[3], "PNG")
+    small = build_cache(photos, 8, "squish", max_megapixels=1, root=root)
+    assert [number for number, reason in enumerate(small.reasons) if reason] == [3]
+    decoded.clear()
+    large = build_cache(photos, 8, "squish", root=root)
+    assert large.reasons == (None,) * len(photos)
+    assert len(decoded) == len(photos)
+    assert build_cache(photos, 8, "squish", max_megapixels=1, root=root).reasons == small.reasons
+
+
 @pytest.mark.parametrize(
     "damage", ["cut pixels", "no pixels", "other pixels", "cut index", "other index", "no index", "no looks"]
 )
@@ -178,11 +225,11 @@ BUILD = """
     folder, root, log = map(Path, sys.argv[1:4])
     photos, pause = sorted(folder.iterdir()), float(sys.argv[4])
     real = cache.read_photo
-    def read(path):
+    def read(path, *limits):
         time.sleep(pause)
         with log.open("a") as file:
             file.write(path.name + "\\n")
-        return real(path)
+        return real(path, *limits)
     cache.read_photo = read
     built = cache.build_cache(photos, 8, "squish", root=root, workers=1)
     print(built.directory.name, int(built.pixels.sum()))
@@ -338,7 +385,7 @@ def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch
 
 def hand_made_key(photos: list[Path], size: int, resize: str) -> str:
     """The key of an entry of whole frames, as it was before there were crops."""
-    key = hashlib.blake2b(json.dumps([f"2, Pillow {PIL.__version__}", size, resize]).encode(), digest_size=16)
+    key = hashlib.blake2b(json.dumps([f"3, Pillow {PIL.__version__}", size, resize]).encode(), digest_size=16)
     for path in photos:
         key.update(f"\0{path.stat().st_size} {path.stat().st_mtime_ns} {path}".encode())
     return key.hexdigest()

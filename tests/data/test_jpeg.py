@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
-from bearcnn.data.jpeg import drop_details, has_end
+from bearcnn.data.jpeg import drop_details, find_loss
 from bearcnn.data.photos import load_photo
 from bearcnn.errors import PhotoError
 
@@ -96,8 +96,9 @@ def test_a_cut_progressive_photo_has_no_picture(share: float) -> None:
 
 def test_the_end_is_looked_for_behind_the_picture_data() -> None:
     data = write_jpeg(64, 48)
-    assert has_end(data)
-    assert has_end(data + b"something of the camera's own")
-    assert not has_end(data[:-2])
+    assert find_loss(data) is None
+    assert find_loss(data + b"something of the camera's own") is None
+    assert find_loss(data[:-2]) == "file is truncated"
     thumbnail = b"\xff\xe1\x00\x06\xff\xd8\xff\xd9"  # ends itself, before the picture data
-    assert not has_end(data[:2] + thumbnail + data[2:-2])
+    assert find_loss(data[:2] + thumbnail + data[2:-2]) == "file is truncated"
+    assert find_loss(data[:-2] + data) == "file is truncated", "the end is that of the next picture"

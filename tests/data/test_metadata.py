@@ -3,7 +3,7 @@
 from datetime import datetime
 
 import pytest
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageFile, PngImagePlugin
 
 from bearcnn.data.metadata import Metadata, read_metadata, time_in_name
 
@@ -23,6 +23,15 @@ class TestReadMetadata:
     def test_the_original_time_comes_before_that_of_a_change(self, tmp_path):
         file = save_with_exif(tmp_path / "a.jpg", original="2024:01:31 23:59:58", changed="2025:02:03 04:05:06")
         assert read_metadata(file).taken == datetime(2024, 1, 31, 23, 59, 58)
+
+    @pytest.mark.parametrize("with_exif", [True, False])
+    def test_the_picture_itself_is_not_decoded(self, tmp_path, monkeypatch, with_exif):
+        changed = "2025:02:03 04:05:06" if with_exif else None
+        files = [save_with_exif(tmp_path / f"a.{suffix}", changed=changed) for suffix in ("png", "jpg", "webp", "tif")]
+        for plugin in (PngImagePlugin.PngImageFile, ImageFile.ImageFile):
+            monkeypatch.setattr(plugin, "load", None)
+        taken = datetime(2025, 2, 3, 4, 5, 6) if with_exif else None
+        assert [read_metadata(file).taken for file in files] == [taken] * 4
 
     def test_the_time_of_a_change_is_better_than_none(self, tmp_path):
         file = save_with_exif(tmp_path / "a.jpg", changed="2025:02:03 04:05:06")

@@ -13,8 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import ExifTags, Image, ImageFile
 
+from bearcnn.data.colours import to_rgb
 from bearcnn.data.photos import find_photos, load_photo, load_pixels, resize_photo, take_look
 from bearcnn.errors import PhotoError
+from tests.helpers import bombs
 from tests.helpers.deep_folders import nest_folders
 from tests.helpers.places import SHARED
 
@@ -280,11 +282,82 @@ def test_a_photo_without_permission_says_so(tmp_path: Path) -> None:
     [
         (50_000, 50_000, "too large: more than 200 megapixels"),
         (20_001, 10_000, "too large: 20001x10000 px, more than 200 megapixels"),
-        (20_000, 10_000, "file is truncated"),
+        (20_000, 10_000, "too large: 20000x10000 px, more than max_megapixels = 50"),
+        (10_000, 5_000, "file is truncated"),
     ],
 )
 def test_a_decompression_bomb_is_refused(width: int, height: int, reason: str) -> None:
     assert reason_for(write_png(width, height, 1, 0, b"\0" * 100)) == reason
+
+
+def test_a_side_is_bounded_as_well() -> None:
+    assert reason_for(write_png(1, 65_536, 1, 0, b"\0" * 100)) == "too large: 1x65536 px, a side of more than 65,535"
+    assert reason_for(write_png(65_535, 1, 1, 0, b"\0" * 100)) == "file is truncated"
+
+
+def test_the_largest_photo_is_a_setting() -> None:
+    data = encode(draw_scene(1200, 1000), "PNG")
+    with pytest.raises(PhotoError, match=r"^too large: 1200x1000 px, more than max_megapixels = 1$"):
+        load_photo(BytesIO(data), max_megapixels=1)
+    with pytest.raises(PhotoError, match="max_megapixels = 1"):
+        load_pixels(BytesIO(data), 64, "squish", max_megapixels=1)
+    assert load_photo(BytesIO(data), max_megapixels=2).size == (1200, 1000)
+
+
+def test_of_a_jpeg_the_pixels_that_are_decoded_count_but_of_a_progressive_one_all() -> None:
+    data = encode(draw_scene(2400, 1600), "JPEG")
+    assert load_photo(BytesIO(data), 128, max_megapixels=1).size == (300, 200)
+    for whole in (None, 1500):
+        with pytest.raises(PhotoError, match="2400x1600 px, more than max_megapixels = 1"):
+            load_photo(BytesIO(data), whole, max_megapixels=1)
+    progressive = encode(draw_scene(2400, 1600), "JPEG", progressive=True)
+    with pytest.raises(PhotoError, match="2400x1600 px, more than max_megapixels = 1"):
+        load_photo(BytesIO(progressive), 128, max_megapixels=1)
+    assert load_photo(BytesIO(progressive), 128, max_megapixels=4).size == (300, 200)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        bombs.webp(16383, 12000), bombs.png(1, 1), bombs.float_tiff(1, 1), bombs.progressive_jpeg(14000, 14000, 3),
+        bombs.large_jpeg(14000, 14000), bombs.large_jpeg(14000, 15000),
+    ],
+    ids=["webp", "png", "tiff", "progressive jpeg", "whole jpeg", "jpeg of 210 megapixels"],
+)  # fmt: skip
+def test_bombs_are_refused_by_their_heads(data: bytes) -> None:
+    if data.startswith(b"\x89PNG"):
+        data = data.replace(struct.pack(">II", 1, 1), struct.pack(">II", 1, 199_999_999), 1)
+        head = data[12:29]
+        data = data[:12] + head + struct.pack(">I", zlib.crc32(head)) + data[33:]
+    if data.startswith(b"II"):
+        data = data.replace(struct.pack("<HHII", 256, 4, 1, 1), struct.pack("<HHII", 256, 4, 1, 100_000_000), 1)
+    assert reason_for(data).startswith("too large: ")
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "P", "LA", "L", "1", "CMYK", "I;16", "I", "F"])
+@pytest.mark.parametrize("size", [(3, 1_500_000), (1_500_000, 3), (1, 1)])
+def test_large_pictures_are_converted_in_parts_without_a_seam(mode: str, size: tuple[int, int]) -> None:
+    part = draw_scene(48, 48).convert("L")
+    image = Image.new("L", size, 77)
+    image.paste(part, (0, size[1] - 20))
+    image.paste(part, (size[0] - 2, 0))
+    if mode == "RGBA":
+        image = Image.merge("RGBA", [image, image, image, image])
+        expected = Image.alpha_composite(Image.new("RGBA", size, "white"), image).convert("RGB")
+    elif mode in ("I;16", "I", "F"):
+        expected = image.convert("RGB")
+        values = np.asarray(image).astype(np.float32)
+        image = Image.fromarray(
+            {"I;16": values * 257, "I": values * 257, "F": values / 255}[mode].astype(
+                {"I;16": np.uint16, "I": np.int32, "F": np.float32}[mode]
+            )
+        )
+        assert image.mode == mode
+    else:
+        image = image.convert(mode)
+        expected = image.convert("RGB")
+    difference = np.abs(np.asarray(to_rgb(image)).astype(int) - np.asarray(expected).astype(int))
+    assert difference.max() <= 1 if mode in ("I", "F") else difference.max() == 0
 
 
 @pytest.mark.slow  # decodes 150 megapixels
@@ -476,7 +549,7 @@ def test_real_files_that_break_programs_give_a_picture_or_a_reason() -> None:
             reasons[path.name] = str(error)
     assert reasons == {
         "kangaroo__00090.jpg": "file is truncated",
-        "pillow__broken.png": "file is damaged",
+        "pillow__broken.png": "file is truncated",
         "pillow__decompression_bomb.gif": "too large: more than 200 megapixels",
     }
 

@@ -19,7 +19,8 @@ from safetensors.numpy import save_file
 
 import bearcnn
 from bearcnn.data.photos import load_pixels
-from bearcnn.errors import DataError, ModelFileError
+from bearcnn.errors import DataError, ModelFileError, PhotoMemoryError
+from bearcnn.inference import predictor as predictor_module
 from bearcnn.inference.engines.base import Answers
 from bearcnn.inference.prediction import Prediction
 from bearcnn.inference.predictor import BATCH_SIZE, Predictor, predict_photos, predict_rows
@@ -65,6 +66,40 @@ def test_pixels_get_the_probability_of_the_whole_and_of_each_window(predictor: P
     for row, column in itertools.product(range(4), repeat=2):
         window = pixels[:, row * WINDOW : (row + 1) * WINDOW, column * WINDOW : (column + 1) * WINDOW]
         assert window_probability[:, row, column] == pytest.approx(brightness(window), abs=1e-6)
+
+
+@pytest.mark.parametrize("where", ["load_pixels", "stack"])
+def test_a_photo_without_memory_for_it_is_a_row_and_the_others_are_answered(
+    predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    paths = [save_photo(tmp_path / f"{number}.png", 200) for number in range(5)]
+    owner = predictor_module if where == "load_pixels" else predictor_module.np
+    real, calls = getattr(owner, where), itertools.count()
+
+    def fail_once(*arguments: object, **more: object) -> object:
+        if next(calls) == 2:
+            raise MemoryError if where == "stack" else PhotoMemoryError
+        return real(*arguments, **more)
+
+    monkeypatch.setattr(owner, where, fail_once)
+    rows = list(predict_photos(predictor, paths, workers=1))
+    assert [row.error for row in rows].count(None) == 4
+    assert {row.error for row in rows} == {None, "too large for this computer's memory"}
+
+
+def test_the_largest_photo_is_that_of_training_or_as_asked_for(tmp_path: Path) -> None:
+    photo = tmp_path / "large.png"
+    Image.new("RGB", (1200, 1000)).save(photo)
+    trained = write_model(tmp_path / "small.onnx", config={"data": {"max_megapixels": 1}})
+    reason = "too large: 1200x1000 px, more than max_megapixels = 1"
+    for predictor, expected in (
+        (Predictor(trained), reason),
+        (Predictor(trained, max_megapixels=2), None),
+        (Predictor(write_model(tmp_path / "model.onnx")), None),
+        (Predictor(write_model(tmp_path / "odd.onnx", config={"data": {"max_megapixels": "many"}})), None),
+    ):
+        (row,) = predictor.predict(photo)
+        assert row.error == expected
 
 
 def test_no_pictures_get_no_answers(predictor: Predictor) -> None:

@@ -20,7 +20,7 @@ MOST_SKIPPED = 5
 def show_dataset(dataset: "Dataset", builtin: bool = False) -> None:
     """Show the number of photos by split and class, and the skipped ones; `builtin` for the built-in scenes."""
     if builtin:
-        note("using the built-in drawn scenes, not real photos; for your own: [bold]--data FOLDER[/]")
+        note("[bold yellow]using the built-in drawn scenes, not real photos[/]; for your own: [bold]--data FOLDER[/]")
     negative, positive = dataset.classes
     table = make_table("photos", escape(positive), escape(negative), "total", numbers=3)
     for split in ("train", "valid", "test"):
