@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 ResizeMode = Literal["squish", "crop", "pad"]
 """How a photo becomes a square: the whole frame squeezed, the middle square, or the whole frame between bars."""
 
+MOST_TILES = 8
+"""The most tiles along a photo's shorter side: with more, one photo is hundreds of pictures."""
+
 
 def map_sizes(image_size: int, strides: Sequence[int], pool_size: int, *, start: int | None = None) -> tuple[int, ...]:
     """Compute the side of the map after each block, in places.

@@ -98,6 +98,8 @@ def resume(run: Run, dataset: Dataset, *, cbs: Callbacks = (), reporter: Reporte
 
 
 def _create(config: Config, dataset: Dataset, out: Path | str | None) -> Run:
+    # A name that can't be written into the model file is found now and not after the last epoch.
+    describe(config, dataset, 0, temperature=1.0).model_dump_json()
     run = create_run(choose_directory(config, datetime.now(), out=Path(out) if out else None), config)
     run.write_dataset(dataset.to_json())
     return run

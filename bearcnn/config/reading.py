@@ -27,8 +27,10 @@ def load_config(path: Path | str | None = None, overrides: Sequence[str] = ()) -
             values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
             raise ConfigError(f"can't read the configuration {path}: {error.strerror or error}") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path} is not a TOML file: {error}") from None
+        except RecursionError:
+            raise ConfigError(f"{path} is nested too deeply for a configuration") from None
+        except ValueError as error:  # no TOML, no UTF-8, or a number of thousands of digits
+            raise ConfigError(f"{path} is not a TOML file: {str(error).partition(';')[0]}") from None
     for override in overrides:
         _set(values, override)
     return make_config(values)
@@ -112,7 +114,7 @@ def _set(values: dict[str, Any], override: str) -> None:
 def _parse(text: str) -> Any:
     """Parse a TOML value or a list without its brackets, or take the text itself: `max` needs no quotes in a shell."""
     for spelling in (text, f"[{text}]") if "," in text else (text,):
-        with suppress(tomllib.TOMLDecodeError):
+        with suppress(ValueError, RecursionError):
             parsed = tomllib.loads(f"value = {spelling}")
             if parsed.keys() == {"value"}:
                 return parsed["value"]

@@ -281,13 +281,13 @@ def parse_values(text: str) -> list[Any]:
         parsed = tomllib.loads(f"values = [{text}]")
         if parsed.keys() == {"values"}:
             return list(parsed["values"])
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # no TOML, or thousands of digits or brackets
         pass
     values: list[Any] = []
     for word in (word.strip() for word in text.split(",")):
         try:
             values.append(tomllib.loads(f"value = {word}")["value"])
-        except tomllib.TOMLDecodeError:
+        except (ValueError, RecursionError):
             values.append(word)
     return values
 

@@ -1,4 +1,4 @@
-"""Checkpoints in two safetensors files: the last epoch with the optimizer's state, and the best epoch.
+"""Checkpoints in two safetensors files with digests: the last epoch with the optimizer's state, and the best epoch.
 
 A body's frozen stages are in neither. No random state is kept: all randomness in an epoch follows from the seed and its
 number (`callbacks.SeedEpoch`).
@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from bearcnn.errors import ResumeError
 from bearcnn.files import write_atomically
 from bearcnn.model.network import load_trained_state, trained_state
 from bearcnn.runs import EpochRecord, Run
+from bearcnn.safetensors_file import read_sealed, seal_safetensors
 
 _MODEL, _OPTIMIZER = "model.", "optimizer."
 
@@ -119,12 +119,12 @@ def write_checkpoint(run: Run, state: TrainingState, model: nn.Module, optimizer
     run.checkpoints.mkdir(exist_ok=True)
     weights = trained_state(model)
     if state.records[-1].best:
-        write_atomically(best_file(run), save(_contiguous(weights)), overwrite=True)
+        write_atomically(best_file(run), seal_safetensors(save(_contiguous(weights)), {}), overwrite=True)
     tensors = {f"{_MODEL}{name}": tensor for name, tensor in weights.items()}
     for index, values in optimizer.state_dict()["state"].items():
         tensors |= {f"{_OPTIMIZER}{index}.{name}": tensor for name, tensor in values.items()}
     metadata = {"progress": json.dumps(asdict(state))}
-    write_atomically(last_file(run), save(_contiguous(tensors), metadata), overwrite=True)
+    write_atomically(last_file(run), seal_safetensors(save(_contiguous(tensors)), metadata), overwrite=True)
 
 
 def read_checkpoint(run: Run) -> Checkpoint:
@@ -137,9 +137,9 @@ def read_checkpoint(run: Run) -> Checkpoint:
     if not path.is_file():
         raise ResumeError(f"{run.directory} has no checkpoint (no epoch was finished); start again with: bearcnn train")
     try:
-        with safe_open(path, framework="pt") as file:
-            fields: dict[str, Any] = json.loads(file.metadata()["progress"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it isn't a dict
+        metadata, content = read_sealed(path)
+        fields: dict[str, Any] = json.loads(metadata["progress"])
+        tensors = load(content)
         fields["records"] = [EpochRecord(**record) for record in fields["records"]]
         return Checkpoint(path, TrainingState(**fields), tensors)
     except Exception as error:
