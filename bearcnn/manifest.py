@@ -188,6 +188,8 @@ def _parse_manifest(text: str | None, path: Path) -> Manifest:
         fields = json.loads(text)
         if _is_deeper(fields, _DEEPEST):
             raise RecursionError
+        if "\\u" in text:  # half of a surrogate pair is no text: it couldn't be written again
+            json.dumps(fields, ensure_ascii=False).encode()
         version = fields.get("format", FORMAT) if isinstance(fields, dict) else FORMAT
         if isinstance(version, int) and version > FORMAT:
             raise ModelFileError(f"{path} was written by a newer bearcnn; upgrade with: pip install -U bearcnn")
