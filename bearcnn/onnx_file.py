@@ -158,18 +158,23 @@ def _text(content: bytes, start: int, end: int) -> str:
 
 
 def _fields(content: bytes, start: int, end: int) -> Iterator[Field]:
-    """Yield each field of the message between two places."""
+    """Yield each field of the message between two places; numbers of one byte, which most are, are read right here."""
     place = start
     while place < end:
-        key, begin = _varint(content, place, end)
-        number, wire_type = divmod(key, 8)
-        if wire_type == 0:
+        key, begin = content[place], place + 1
+        if key >= 0x80:
+            key, begin = _varint(content, place, end)
+        number, wire_type = key >> 3, key & 7
+        if wire_type == _LENGTH:
+            length = content[begin] if begin < end else 0x80
+            begin += 1
+            if length >= 0x80:
+                length, begin = _varint(content, begin - 1, end)
+        elif wire_type == 0:
             value, stop = _varint(content, begin, end)
             yield number, wire_type, place, value, stop
             place = stop
             continue
-        if wire_type == _LENGTH:
-            length, begin = _varint(content, begin, end)
         elif wire_type in (1, 5):
             length = 8 if wire_type == 1 else 4
         else:  # groups, which nobody writes any more

@@ -28,7 +28,7 @@ from bearcnn.inference.predictor import Predictor, predict_photos
 from bearcnn.inference.windows import window_centres
 from bearcnn.manifest import read_manifest, stamp_onnx
 from bearcnn.runs import Run
-from tests.helpers.mutations import dump_mutated, mutate_bytes
+from tests.helpers.damaged_files import dump_mutated, mutate_bytes
 from tests.helpers.onnx_models import brightness_model, make_manifest, stamp_as_before
 
 Probe = Callable[[random.Random], str]

@@ -17,7 +17,7 @@ from bearcnn.model.load import load_model, load_weights
 from bearcnn.runs import Run
 from bearcnn.training.checkpoint import best_file, last_file, read_checkpoint
 from tests.helpers import probes
-from tests.helpers.mutations import mutate_bytes
+from tests.helpers.damaged_files import mutate_bytes
 from tests.helpers.onnx_models import stamp_as_before
 from tests.helpers.places import ROOT
 
