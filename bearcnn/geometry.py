@@ -13,6 +13,9 @@ ResizeMode = Literal["squish", "crop", "pad"]
 MAX_MEGAPIXELS = 50
 """The largest photo that is read, in million pixels in memory, unless `data.max_megapixels` says otherwise."""
 
+MOST_TILES = 8
+"""The most tiles along a photo's shorter side: with more, one photo is hundreds of pictures."""
+
 
 def map_sizes(image_size: int, strides: Sequence[int], pool_size: int, *, start: int | None = None) -> tuple[int, ...]:
     """Compute the side of the map after each block, in places.

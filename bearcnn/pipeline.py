@@ -78,6 +78,8 @@ def train(
         config = config.model_copy(
             update={"train": config.train.model_copy(update={"replicas": _count_slices(world, config, cbs)})}
         )
+        # A name that can't be written into the model file is found now and not after the last epoch.
+        describe(config, dataset, 0, temperature=1.0).model_dump_json()
         chosen = Path(out) if out else None
         directory = world.share(lambda: choose_directory(config, datetime.now(), out=chosen))
         with _locked(world, directory):

@@ -1,20 +1,24 @@
 """One photo in a fresh process: `bearcnn predict` beside plain fastai's `load_learner` + `predict`; and `--help`.
 
     python benchmarks/cold_predict.py [--model RUN_OR_ONNX] [--body efficientnet_lite0] [--data PHOTOS]
-        [--busy 0,1,2]
+        [--busy 0,1,2] [--before CHECKOUT]
 
 The fastai side has the same network, made by fastai's own means and exported by `Learner.export`; with `--body`, its
-`vision_learner` has EfficientNet-Lite0 at 224 px. The first photo of `--data` is predicted.
+`vision_learner` has EfficientNet-Lite0 at 224 px. The first photo of `--data` is predicted. With `--before`, another
+checkout of bearcnn is the other side, and the check of the model file is timed alone.
 """
 
 import argparse
+import statistics
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from load import add_busy, alternate_beside, name_of, print_slowdowns, words_of
-from measure import Sample, arguments, finish, middle, ratios, time_process
+from measure import Sample, alternate, arguments, finish, middle, ratios, time_process
 
 # A network's speed doesn't depend on its training.
 FRESH_MODEL = """
@@ -59,6 +63,7 @@ def main() -> None:
     """Measure, print and save."""
     parser = arguments(__doc__.splitlines()[0], rounds=7)
     parser.add_argument("--model", help="run or .onnx file (default: a fresh network of the default configuration)")
+    parser.add_argument("--before", type=Path, help="folder of another checkout of bearcnn")
     add_body(parser)
     add_busy(parser)
     options = parser.parse_args()
@@ -69,6 +74,9 @@ def main() -> None:
         model, learner = options.model or str(folder / "fresh.onnx"), folder / "learner.pkl"
         if options.model is None:
             subprocess.run([sys.executable, "-c", FRESH_MODEL, model, options.body], check=True)
+        if options.before:
+            _compare_versions(options, model, str(photos[0]))
+            return
         classes = str(photos[0].parents[1])
         subprocess.run([sys.executable, "-c", FASTAI_MODEL, classes, str(learner), options.body], check=True)
 
@@ -89,6 +97,55 @@ def main() -> None:
     for load, samples in found.items():
         _compare(load, samples, options)
     print_slowdowns(found)
+
+
+def _compare_versions(options: argparse.Namespace, model: str, photo: str) -> None:
+    here = Path(__file__).resolve().parents[1]
+
+    def predict(place: Path) -> Sample:
+        command = [sys.executable, "-m", "bearcnn", "predict", photo, "--model", model]
+        return time_process(command, PYTHONPATH=str(place.resolve()))
+
+    samples = alternate({"before": lambda: predict(options.before), "now": lambda: predict(here)}, options.rounds)
+    seconds, processor, memory = (
+        {side: [getattr(sample, name) for sample in found] for side, found in samples.items()}
+        for name in ("seconds", "processor_seconds", "peak_mb")
+    )
+    lines = [
+        f"{side:6} {middle(seconds[side], 's', 3)}, processor {middle(processor[side], 's', 3)}, "
+        f"peak {middle(memory[side], 'MB', 1)}"
+        for side in samples
+    ]
+    lines.append(f"now takes {ratios(seconds['now'], seconds['before'], 3)} the time")
+    lines.append(f"now takes {ratios(processor['now'], processor['before'], 3)} the processor time")
+    lines += _time_check(Path(model))
+    name, words = name_body("cold_predict-versions", options.body)
+    finish(
+        f"cold prediction of one photo, beside {options.before}{words}", options.out / f"{name}.json", lines, samples
+    )
+
+
+def _time_check(model: Path) -> list[str]:
+    """Time the check of the model file alone, and the digest in it, over and over in this process."""
+    from bearcnn.digests import Digest
+    from bearcnn.manifest import read_manifest
+
+    content = model.read_bytes()
+
+    def times(function: Callable[[], object]) -> list[float]:
+        found = []
+        for _ in range(50):
+            start = time.perf_counter()
+            function()
+            found.append(1000 * (time.perf_counter() - start))
+        return found
+
+    checked, digested = times(lambda: read_manifest(model)), times(lambda: Digest().update(content))
+    megabytes = len(content) / 1e6
+    return [
+        f"reading and checking the model file of {megabytes:.1f} MB: {middle(checked, 'ms')}",
+        f"its digest alone: {middle(digested, 'ms')}, {1000 * statistics.median(digested) / megabytes:.0f} us per MB",
+    ]
 
 
 def _compare(load: int, samples: dict[str, list[Sample]], options: argparse.Namespace) -> None:

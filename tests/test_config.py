@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from bearcnn.config import Config, config_keys, dump_config, load_config, make_config, make_data_config
 from bearcnn.errors import ConfigError
 from bearcnn.geometry import map_sizes
+from bearcnn.signs import is_shown
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
@@ -178,7 +179,7 @@ text = st.text(st.characters(codec="utf-8"), max_size=20)
     name=text,
     lr=st.floats(1e-9, 10),
     epochs=st.integers(1, 1000),
-    positive=st.lists(text, min_size=1, max_size=4),
+    positive=st.lists(text.filter(is_shown), min_size=1, max_size=4),
     residual=st.integers(0, 20),
     explained=st.booleans(),
 )
@@ -343,3 +344,38 @@ def test_more_views_bring_the_usual_augmentation_back_and_need_a_body():
     assert problems("train.views=8") == ["train.views = 8 needs a pretrained body: set model.body"]
     single = load_config(None, ["model.body=efficientnet_lite0", "train.views=1", "augment.flip=0"])
     assert single.augment.crop == 1
+
+
+@pytest.mark.parametrize(
+    ("overrides", "reason"),
+    [
+        (["data.path=l\udcf6we"], r"data.path: 'l\udcf6we' isn't UTF-8 and can't be written down"),
+        (["data.detections=\udcf6.json"], r"data.detections: '\udcf6.json' isn't UTF-8"),
+        (["data.positive=b\udcf6r"], r"data.positive: 'b\udcf6r' isn't UTF-8"),
+        (["data.positive=['bear', '\x7f']"], "data.positive"),
+        (["model.widths=[2048,2048,2048,2048]", "model.kernel_size=31"], "12,098,082,816 weights, 194 GB"),
+        (["train.seed=" + "9" * 5_000], "train.seed: expected a whole number"),
+        (["train.seed=" + "9" * 4_000], "train.seed: expected a number below 4294967296 (got a number of many digits)"),
+        (["train.sizes=" + "[" * 5_000], "train.sizes: expected"),
+        (["model.widths=" + "[" * 300 + "]" * 300], "model.widths: expected"),
+    ],
+)
+def test_what_cannot_be_written_or_computed_is_refused_in_words(overrides, reason):
+    found = problems(*overrides)
+    assert reason in found[0]
+    assert all(len(line) < 500 for line in found)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("a = " + "[" * 100_000, "nested too deeply"),
+        ("[train]\nseed = " + "9" * 5_000, "is not a TOML file: Exceeds the limit"),
+        ("[[train]]\n", "train: expected a table"),
+    ],
+    ids=["brackets", "digits", "list"],
+)
+def test_a_file_without_end_is_refused_in_words(tmp_path, content, reason):
+    (tmp_path / "c.toml").write_text(content)
+    with pytest.raises(ConfigError, match=reason):
+        load_config(tmp_path / "c.toml")

@@ -1,18 +1,16 @@
 """Details and measures of photos, kept beside their decoded pixels: the next check of the same photos reads no file."""
 
 import contextlib
-import json
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from bearcnn.checks.measures import Measures, measure
 from bearcnn.data import OnProgress
 from bearcnn.data.cache import PixelCache
-from bearcnn.data.cache_folder import CHECKS_FILE
+from bearcnn.data.cache_folder import CHECKS_FILE, read_record, seal_record
 from bearcnn.data.details import FileDetails, read_all_details
 from bearcnn.data.metadata import Metadata
 from bearcnn.errors import BearcnnError
@@ -54,13 +52,13 @@ def _encode(details: list[FileDetails], measures: Measures) -> bytes:
             measures.detailed.tolist(), measures.grey.tolist(), strict=True,
         )
     ]  # fmt: skip
-    return json.dumps({"version": _VERSION, "rows": rows}).encode()
+    return seal_record({"version": _VERSION, "rows": rows})
 
 
 def _read(file: Path, count: int) -> Kept | None:
     """Read what is kept; None if there is nothing, or nothing whole."""
     try:
-        record: dict[str, Any] = json.loads(file.read_bytes())
+        record = read_record(file)
         if record["version"] != _VERSION or len(record["rows"]) != count:
             return None
         hashes, low, dim, bright, detailed, grey, formats, widths, heights, times, cameras, unset = zip(
@@ -77,5 +75,5 @@ def _read(file: Path, count: int) -> Kept | None:
         taken = [None if time is None else datetime.fromisoformat(time) for time in times]
         metadata = map(Metadata, taken, cameras, unset)
         return list(map(FileDetails, formats, widths, heights, metadata)), measures
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None

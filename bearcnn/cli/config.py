@@ -32,4 +32,4 @@ def check(
     from bearcnn.config import load_config
 
     load_config(file, overrides or [])
-    console.say(f"{file} is fine")
+    console.say(f"{console.plain(str(file))} is fine")

@@ -86,8 +86,8 @@ class RegionOptions:
         return {"detections": digest, "undetected": self.undetected, **threshold}
 
     def _open_tiles(self, tiles: int, trained: dict[str, Any]) -> "Regions":
-        from bearcnn.config.sections import MOST_TILES
         from bearcnn.data.regions import WHOLE_FRAMES, Tiles
+        from bearcnn.geometry import MOST_TILES
 
         if not 0 <= tiles <= MOST_TILES:
             raise BearcnnError(f"`tiles` {tiles}: expected 0 (none) to {MOST_TILES}")
@@ -120,13 +120,13 @@ class RegionOptions:
 
 
 def trained_regions(manifest: "Manifest") -> dict[str, Any]:
-    """Return the config keys of the pictures that a model was made for."""
-    from bearcnn.config import DataConfig
+    """Return the config keys of the pictures that a model was made for; raises ConfigError if they can't be."""
+    from bearcnn.config import make_data_config
 
-    names = ("detections", "detection_threshold", "crop_padding", "tiles")
-    defaults = DataConfig().model_dump()
+    names = {"detections", "detection_threshold", "crop_padding", "tiles"}
     stored = manifest.config.get("data", {})
-    return {name: stored.get(name, defaults[name]) for name in names}
+    made = make_data_config({name: stored[name] for name in names & stored.keys()})
+    return {name: getattr(made, name) for name in names}
 
 
 def warn_without_detections(manifest: "Manifest") -> None:

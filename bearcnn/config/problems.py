@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 
+_SHOWN = 200
+"""Characters of a wrong value that are shown."""
+
+
 def explain_problems(error: ValidationError, section: str = "") -> Iterable[str]:
     """Give one line for each wrong value of each key; `section` is that of the keys if one was checked alone."""
     by_key: dict[str, list[ErrorDetails]] = {}
@@ -50,13 +54,16 @@ def _show_given(key: str, problem: "ErrorDetails") -> str:
     """Show the wrong value; nothing where our own message does."""
     given = problem["input"]
     told = problem["type"] == "value_error" and isinstance(given, str)
-    return f" (got {given!r})" if key.count(".") and isinstance(given, int | float | str | list) and not told else ""
+    shown = repr(given) if not isinstance(given, int) or abs(given) < 10**_SHOWN else "a number of many digits"
+    shown = shown if len(shown) <= _SHOWN else shown[: _SHOWN - 3] + "..."
+    return f" (got {shown})" if key.count(".") and isinstance(given, int | float | str | list) and not told else ""
 
 
 _EXPECTED = {
     "int_parsing": "a whole number",
     "int_type": "a whole number",
     "int_from_float": "a whole number",
+    "int_parsing_size": "a whole number of fewer digits",
     "float_parsing": "a number",
     "float_type": "a number",
     "finite_number": "a finite number",

@@ -17,8 +17,9 @@ from pydantic import (
 )
 
 from bearcnn.bodies import BODIES, NO_BODY, SAFETENSORS, TIMM, Body, find_body
-from bearcnn.geometry import MAX_MEGAPIXELS, ReceptiveField, ResizeMode, map_sizes, receptive_fields
+from bearcnn.geometry import MAX_MEGAPIXELS, MOST_TILES, ReceptiveField, ResizeMode, map_sizes, receptive_fields
 from bearcnn.pooling import POOLING_MODES
+from bearcnn.signs import is_shown
 
 
 def _rate_below_one(rate: float) -> float:
@@ -45,14 +46,32 @@ def _list_of_one(names: Any) -> Any:
     return [names] if isinstance(names, str | int | float) else names
 
 
+def _utf8(text: Any) -> Any:
+    if isinstance(text, str) and not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise ValueError(
+                f"{text!a} isn't UTF-8 and can't be written down: give the file or folder another name, or a link "
+                "with one"
+            ) from None
+    return text
+
+
+def _printable(name: str) -> str:
+    if not is_shown(name):
+        raise ValueError(f"{name!r} can't be a name: it has a sign that can't be shown")
+    return name
+
+
 Rate = Annotated[float, AfterValidator(_rate_below_one)]
+Place = Annotated[str, BeforeValidator(_utf8)]
+ClassName = Annotated[str, BeforeValidator(_utf8), AfterValidator(_printable)]
 Pooling = Annotated[str, AfterValidator(_known_pooling)]
-BodyName = Annotated[str, AfterValidator(_known_body)]
+BodyName = Annotated[Place, AfterValidator(_known_body)]
 ColumnRole = Literal["filepath", "label", "subclass", "split", "site", "sequence", "datetime"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Monitor = Literal["average_precision", "roc_auc", "accuracy", "balanced_accuracy", "f1", "valid_loss", "last"]
-MOST_TILES = 8
-"""The most tiles along a photo's shorter side: with more, one photo is hundreds of pictures."""
 LAST_EPOCH: Literal["last"] = "last"
 """The value of `train.monitor` that keeps the last epoch: no validation photo decides anything about it."""
 
@@ -68,10 +87,10 @@ class Section(BaseModel):
 class DataConfig(Section):
     """The photos, and their conversion to squares of pixels."""
 
-    path: str = ""
+    path: Place = ""
     """Labelled photos: a folder of class folders, a CSV file, a COCO Camera Traps file (.json) or a Camtrap DP package;
     empty for the built-in drawn scenes."""
-    positive: Annotated[tuple[str, ...], BeforeValidator(_list_of_one)] = Field(("bear",), min_length=1)
+    positive: Annotated[tuple[ClassName, ...], BeforeValidator(_list_of_one)] = Field(("bear",), min_length=1)
     """Names of the folders (or labels) with the positive class; all others are negative. In files, bear also stands for
     the scientific names of bears."""
     columns: dict[ColumnRole, Annotated[tuple[str, ...], BeforeValidator(_list_of_one), Field(min_length=1)]] = {}
@@ -101,7 +120,7 @@ class DataConfig(Section):
     """Most photos to train on, classes in proportion; 0 for all. train.seed decides which, and fewer are a part of
     more; the photos of valid/ and test/ stay."""
 
-    detections: str = ""
+    detections: Place = ""
     """MegaDetector's batch results of these photos, empty for none: each is scored by the best of the crops around its
     animals, and in training it is the crop around the surest one. Without a detected animal it is the whole frame."""
     detection_threshold: Literal["auto"] | Annotated[float, Field(ge=0, le=1)] = "auto"
@@ -235,6 +254,18 @@ class ModelConfig(Section):
     def residuals(self) -> tuple[int, ...]:
         """The further convolutions of each block."""
         return self.residual if isinstance(self.residual, tuple) else (self.residual,) * len(self.widths)
+
+    def count_weights(self) -> int:
+        """Count the weights of the blocks' convolutions, but for what a body's map has to do with the first."""
+        body = self.known_body
+        width, total = body.passed(self.body_stage)[-1].channels if body else 3, 0
+        pools = POOLING_MODES[self.pooling].width_factor
+        for out, side, stride, residual in zip(
+            self.widths, self.kernel_sizes, self.strides, self.residuals, strict=True
+        ):
+            total += side * side * out * (width + residual * out)
+            width = out * (pools if stride == 1 and self.pool_size > 1 else 1)
+        return total
 
     @property
     def known_body(self) -> Body | None:

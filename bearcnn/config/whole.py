@@ -13,6 +13,9 @@ from bearcnn.config.sections import LAST_EPOCH, AugmentConfig, DataConfig, Model
 DEFAULTS_WITH_FOLDS: dict[str, dict[str, Any]] = {"data": {"test_share": 0.0}, "train": {"monitor": LAST_EPOCH}}
 """What a configuration with `train.folds` needs, and has where nobody says otherwise: every photo is used."""
 
+MOST_WEIGHTS = 500_000_000
+"""Weights of the blocks: training needs 16 bytes for each, for itself, its gradient and AdamW's two averages."""
+
 
 class Config(Section):
     """Everything that determines the result of a run."""
@@ -70,6 +73,16 @@ class Config(Section):
         if self.model.body == NO_BODY or self.model.known_body:
             for size in {self.data.image_size, *self._explicit_sizes}:
                 self.model.map_sizes(size)
+        return self
+
+    @model_validator(mode="after")
+    def _fits_into_memory(self) -> "Config":
+        weights = self.model.count_weights()
+        if weights > MOST_WEIGHTS:
+            raise ValueError(
+                f"the network has {weights:,} weights, {16 * weights / 1e9:,.0f} GB with what training keeps of each: "
+                f"more than {MOST_WEIGHTS:,} are refused; use smaller model.widths or model.kernel_size"
+            )
         return self
 
     @model_validator(mode="after")

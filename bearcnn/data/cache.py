@@ -3,13 +3,13 @@
 The key of an entry is a hash of every photo's path, size and time, and of its crop where it has one. A changed, added
 or removed photo makes a new entry. The rows of unchanged photos are copied into it from the entry that shares most
 photos with it. An entry is built under another name and renamed into place: it is whole or absent. A lock per key makes
-a second process wait for the first and use its work.
+a second process wait for the first and use its work. A checksum for each row finds what a worn disk has changed: those
+rows are decoded again.
 """
 
 import contextlib
 import hashlib
 import json
-import math
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
@@ -34,6 +34,8 @@ from bearcnn.data.cache_folder import (
     new_entry,
     read_index,
     remove_abandoned,
+    row_sum,
+    rows_are_whole,
     write_index,
 )
 from bearcnn.data.photos import (
@@ -153,7 +155,7 @@ def _open(entry: Path, photos: tuple[Photo, ...], decoding: _Decoding, built_now
     if index is None or index.photos != photos:
         return None
     mapped = _map_arrays(entry, index)
-    if mapped is None:
+    if mapped is None or not rows_are_whole(index, *mapped):
         return None
     # A repaired permission or network drive changes neither the time nor the size of a photo; nor does more memory.
     unread = () if built_now else (photo for photo, digest in zip(photos, index.digests, strict=True) if not digest)
@@ -172,6 +174,8 @@ def _map_arrays(entry: Path, index: Index) -> tuple[NDArray[np.uint8], NDArray[n
     except (OSError, ValueError, EOFError):
         return None
     number = len(index.photos)
+    if len(index.sums) not in (0, number):
+        return None
     shapes = pixels.shape == (number, index.size, index.size, 3) and looks.shape == (number, *_LOOK_SHAPE)
     return (pixels, looks) if shapes and pixels.dtype == looks.dtype == np.uint8 else None
 
@@ -181,7 +185,7 @@ def _build(
 ) -> None:
     size = decoding.size
     with new_entry(entry) as building:
-        digests, reasons = [], []
+        digests, reasons, sums = [], [], []
         # Not through memory maps: on a full disk they would kill the process.
         with (
             _new_array(building / "pixels.npy", (len(photos), size, size, 3)) as pixels_file,
@@ -191,12 +195,16 @@ def _build(
             for digest, pixels, look, reason in rows:
                 digests.append(digest)
                 reasons.append(reason)
-                pixels_file.write(bytes(size * size * 3) if pixels is None else pixels.tobytes())
-                looks_file.write(bytes(math.prod(_LOOK_SHAPE)) if look is None else look.tobytes())
+                pixels = np.zeros((size, size, 3), np.uint8) if pixels is None else pixels
+                look = np.zeros(_LOOK_SHAPE, np.uint8) if look is None else look
+                pixels_file.write(pixels.tobytes())
+                looks_file.write(look.tobytes())
+                sums.append(row_sum(pixels, look))
                 if on_progress is not None:
                     on_progress(len(digests), len(photos))
         folder = find_common_folder(photos)
-        write_index(building, Index(*decoding.kind, folder, photos, tuple(digests), tuple(reasons)))
+        index = Index(*decoding.kind, folder, photos, tuple(digests), tuple(reasons), tuple(sums))
+        write_index(building, index)
 
 
 @contextlib.contextmanager
@@ -261,7 +269,7 @@ def _find_known_rows(folder: Path, photos: tuple[Photo, ...], decoding: _Decodin
 
     def find(photo: Photo) -> Row | None:
         row = rows.get(photo)
-        if row is None:
+        if row is None or (index.sums and row_sum(pixels[row], looks[row]) != index.sums[row]):
             return None
         reason = index.reasons[row]
         return index.digests[row], None if reason else pixels[row], None if reason else looks[row], reason

@@ -11,18 +11,24 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from filelock import FileLock, Timeout
+from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
 from bearcnn.data.regions import Crop
+from bearcnn.digests import seal
 from bearcnn.errors import DataError
+from bearcnn.machine import usable_cpus
+from bearcnn.workers import map_ahead
 
 ENTRY_NAME = re.compile(r"[0-9a-f]{32}")
 BUILDING_NAME = re.compile(r"building-([0-9a-f]{32})-\w+")
@@ -30,6 +36,9 @@ KINDS = ("pixels", "maps")
 """What is cached: a folder for each, whose entries hold a file of that name."""
 LOOKS_FILE, RELATED_FILE, CHECKS_FILE = "looks.npy", "related.json", "checks.json"
 """What lies beside the pixels; an entry can lack all but the first."""
+
+_CHECKED_TOGETHER = 64
+"""Rows whose checksums one thread computes together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +75,8 @@ class Index:
     photos: tuple[Photo, ...]
     digests: tuple[str, ...]
     reasons: tuple[str | None, ...]
+    sums: tuple[int, ...] = ()
+    """The checksum of each row of the arrays beside it (`row_sum`); none in entries of versions before there were."""
 
 
 def cache_root() -> Path:
@@ -135,9 +146,10 @@ def write_index(building: Path, index: Index) -> None:
         "fit": index.resize,
         "folder": index.folder,
         "photos": photos,
+        "sums": index.sums,
     }
-    with (building / "index.json").open("w", encoding="ascii") as file:
-        json.dump(record, file)
+    with (building / "index.json").open("wb") as file:
+        file.write(seal_record(record))
         file.flush()
         os.fsync(file.fileno())
 
@@ -172,7 +184,7 @@ def read_index(entry: Path) -> Index | None:
     try:
         if entry.is_symlink():
             return None
-        record: dict[str, Any] = json.loads((entry / "index.json").read_bytes())
+        record = read_record(entry / "index.json")
         rows = record["photos"]
         return Index(
             version=str(record["version"]),
@@ -185,9 +197,45 @@ def read_index(entry: Path) -> Index | None:
             ),
             digests=tuple(str(digest) for _, _, _, digest, *_ in rows),
             reasons=tuple(None if reason is None else str(reason) for _, _, _, _, reason, *_ in rows),
+            sums=tuple(map(int, record.get("sums", ()))),
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+
+
+def seal_record(record: Mapping[str, Any]) -> bytes:
+    """Return a record as JSON with a digest of itself."""
+    return json.dumps({**record, "digest": seal(json.dumps(record), {})}).encode()
+
+
+def read_record(file: Path) -> dict[str, Any]:
+    """Read a record of the cache, with its digest if it has one; raises ValueError if it is damaged."""
+    record = json.loads(file.read_bytes())
+    if not isinstance(record, dict):
+        raise ValueError("no record")
+    digest = record.pop("digest", None)
+    if digest not in (None, seal(json.dumps(record), {})):
+        raise ValueError("a byte of it has changed")
+    return record
+
+
+def row_sum(*arrays: NDArray[Any]) -> int:
+    """Return the checksum of one row of each of some arrays."""
+    found = 0
+    for array in arrays:
+        found = zlib.crc32(np.ascontiguousarray(array).data, found)
+    return found
+
+
+def rows_are_whole(index: Index, *arrays: NDArray[Any]) -> bool:
+    """Check the rows of memory-mapped arrays by their checksums; an entry without has none to check."""
+    rows = len(index.sums)
+
+    def check(start: int) -> bool:
+        end = min(rows, start + _CHECKED_TOGETHER)
+        return all(row_sum(*(array[row] for array in arrays)) == index.sums[row] for row in range(start, end))
+
+    return all(map_ahead(check, range(0, rows, _CHECKED_TOGETHER), usable_cpus(), 2 * usable_cpus()))
 
 
 def list_folders(folder: Path, *names: re.Pattern[str]) -> list[Path]:

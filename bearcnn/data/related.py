@@ -3,13 +3,12 @@
 It is read once, and kept beside the pixels in the cache.
 """
 
-import json
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
 from bearcnn.data.cache import PixelCache
-from bearcnn.data.cache_folder import RELATED_FILE
+from bearcnn.data.cache_folder import RELATED_FILE, read_record, seal_record
 from bearcnn.data.metadata import read_metadata
 from bearcnn.errors import BearcnnError
 from bearcnn.files import write_atomically
@@ -36,19 +35,20 @@ def find_related(cache: PixelCache, paths: list[Path]) -> Related:
     """
     file = cache.directory / RELATED_FILE
     try:
-        kept = json.loads(file.read_bytes())
+        kept = read_record(file)
         taken = tuple(None if time is None else datetime.fromisoformat(time) for time in kept["taken"])
         related = Related(taken, tuple(kept["camera"]), tuple(kept["near"]))
         if kept["version"] == _VERSION and len(taken) == len(related.camera) == len(related.near) == len(paths):
             return related
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         pass
     found = map_in_threads(read_metadata, paths, usable_cpus())
     near = load("bearcnn.data.near_copies:group_near_copies")(cache.looks)  # loads imagehash
     related = Related(tuple(each.taken for each in found), tuple(each.camera for each in found), tuple(near))
     try:
-        content = json.dumps({"version": _VERSION, **asdict(related)}, default=datetime.isoformat)
-        write_atomically(file, content.encode(), overwrite=True)
+        times = [None if time is None else time.isoformat() for time in related.taken]
+        record = {"version": _VERSION, **asdict(related), "taken": times}
+        write_atomically(file, seal_record(record), overwrite=True)
     except BearcnnError:  # a read-only cache is fine
         pass
     return related

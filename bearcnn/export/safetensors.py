@@ -3,7 +3,7 @@
 from safetensors.torch import load, save
 
 from bearcnn.export.base import Exported, ExportSource, ShippedModel, run_torch
-from bearcnn.manifest import Manifest, safetensors_metadata
+from bearcnn.manifest import Manifest, stamp_safetensors
 from bearcnn.model.bodies import empty_body
 from bearcnn.model.network import BearCNN, build_model
 
@@ -20,4 +20,4 @@ def export_safetensors(source: ExportSource) -> Exported:
 def to_safetensors(network: BearCNN, manifest: Manifest) -> bytes:
     """Write the weights, with the manifest in the header."""
     weights = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-    return save(weights, safetensors_metadata(manifest))
+    return stamp_safetensors(save(weights), manifest)

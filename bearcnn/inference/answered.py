@@ -84,7 +84,7 @@ def read_answered(file: Path, folder: Path | None = None) -> Answered:
         rows = list(_read_rows(content.decode("utf-8", "surrogateescape"), folders))
         places = frozenset(_place(Path(row["path"])) for row in rows)
         bursts = max((int(row.get("burst") or 0) for row in rows), default=0)
-    except (ValueError, KeyError, TypeError, AttributeError, OSError, csv.Error):
+    except (ValueError, KeyError, TypeError, AttributeError, OSError, OverflowError, RecursionError, csv.Error):
         raise BearcnnError(
             f"{file} is no result of bearcnn predict: expected csv, json or jsonl with a path in each row, "
             "or a MegaDetector file"

@@ -198,22 +198,41 @@ def _read_journal(
         try:
             state, box = row.pop("state"), row.pop("box", None)
             prediction = Prediction(**row, box=None if box is None else tuple(box))
-            known[row["path"]] = (None if state is None else (state[0], state[1]), prediction)
+            known[row["path"]] = None if state is None else (state[0], state[1]), _check_types(prediction)
         except (KeyError, TypeError, IndexError):
             raise BearcnnError(f"{path} is damaged, or of another version of bearcnn: move it away") from None
         end += len(line) + 1
     return known, end
 
 
+def _check_types(prediction: Prediction) -> Prediction:
+    """Return a prediction whose fields are of their types and in their range; raises TypeError for another."""
+    shares = [
+        each
+        for each in (prediction.probability, prediction.own_probability, *(prediction.box or ()))
+        if each is not None
+    ]
+    texts = [each for each in (prediction.label, prediction.error) if each is not None]
+    if not (
+        all(isinstance(each, int | float) and 0 <= each <= 1 for each in shares)
+        and all(isinstance(each, str) for each in (prediction.path, *texts))
+        and isinstance(prediction.burst, int | None)
+        and (prediction.box is None or len(prediction.box) == 4)
+        and (prediction.probability is None) == (prediction.label is None)
+    ):
+        raise TypeError("a field is of another type")
+    return prediction
+
+
 def _check_same(path: Path, first: dict[str, Any], head: dict[str, Any]) -> None:
-    if first["model"] != head["model"]:
+    if first.get("model") != head["model"]:
         raise BearcnnError(
-            f"{path} is of another model file ({first['model']}, not {head['model']}): name that model, "
+            f"{path} is of another model file ({first.get('model')}, not {head['model']}): name that model, "
             "or delete the journal to begin again"
         )
-    if first["settings"] != head["settings"]:
+    if first.get("settings") != head["settings"]:
         raise BearcnnError(
-            f"{path} was begun with other options ({first['settings']}, not {head['settings']}): "
+            f"{path} was begun with other options ({first.get('settings')}, not {head['settings']}): "
             "give the same ones, or delete the journal to begin again"
         )
 
@@ -225,6 +244,6 @@ def _line(row: Mapping[str, Any]) -> bytes:
 def _parse(line: bytes) -> dict[str, Any] | None:
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return row if isinstance(row, dict) else None

@@ -7,6 +7,7 @@ Each photo is read and answered by one thread, and several threads work on photo
 picture wait for each other after every layer, and beside other busy programs mostly for the one that was put aside.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
@@ -21,9 +22,9 @@ from numpy.typing import NDArray
 from bearcnn.data.photos import lack_of_memory_as_reason, load_pixels, load_regions
 from bearcnn.data.regions import WHOLE_FRAME, WHOLE_FRAMES, Region, Regions, Tiles
 from bearcnn.errors import ModelFileError, PhotoError
-from bearcnn.geometry import MAX_MEGAPIXELS, ResizeMode
+from bearcnn.geometry import MAX_MEGAPIXELS, MOST_TILES, ResizeMode
 from bearcnn.inference.engines import AUTO, choose_engine
-from bearcnn.inference.engines.base import Answers, Pixels
+from bearcnn.inference.engines.base import Answers, Pixels, explain_mismatch
 from bearcnn.inference.paths import expand_paths, find_model
 from bearcnn.inference.prediction import Prediction
 from bearcnn.inference.stream import batch_stream
@@ -90,7 +91,7 @@ class Predictor:
     def regions(self) -> Regions:
         """The pictures of a photo that the threshold was chosen for: its whole frame, or that and tiles."""
         tiles = self.manifest.config.get("data", {}).get("tiles", 0)
-        return Tiles(tiles) if isinstance(tiles, int) and tiles > 0 else WHOLE_FRAMES
+        return Tiles(tiles) if isinstance(tiles, int) and 0 < tiles <= MOST_TILES else WHOLE_FRAMES
 
     def predict(self, photos: Iterable[Path | str] | Path | str, regions: Regions | None = None) -> list[Prediction]:
         """Answer photos, folders (with all below them) and patterns such as "card/**/*.jpg", in their order.
@@ -106,13 +107,24 @@ class Predictor:
         return list(predict_photos(self, paths, regions=regions))
 
     def predict_pixels(self, pixels: Pixels) -> Answers:
-        """Answer any number of pictures, (n, size, size, 3), in this thread; several threads may do so at a time."""
+        """Answer any number of pictures, (n, size, size, 3), in this thread; several threads may do so at a time.
+
+        Raises:
+            ModelFileError: the network can't be computed, or its answers are not one for each picture.
+        """
         size = self.manifest.image_size
         if pixels.dtype != np.uint8 or pixels.shape[1:] != (size, size, 3):
             raise ValueError(f"pixels are {pixels.dtype} {pixels.shape}, not uint8 (n, {size}, {size}, 3)")
         with self._cores:
             starts = range(0, max(1, len(pixels)), BATCH_SIZE)
-            return _join(self._network.run(pixels[start : start + BATCH_SIZE]) for start in starts)
+            return _join(self._answer(pixels[start : start + BATCH_SIZE]) for start in starts)
+
+    def _answer(self, batch: Pixels) -> Answers:
+        probabilities, windows = self._network.run(batch)
+        if probabilities.shape != (len(batch),) or windows.ndim != 3 or len(windows) != len(batch):
+            shapes = f"outputs {probabilities.shape}, {windows.shape} for {len(batch)} pictures"
+            raise ModelFileError(f"{self.file} {explain_mismatch(shapes)}")
+        return probabilities, windows
 
 
 def predict_rows(
@@ -166,7 +178,8 @@ def predict_photos(
             return Prediction(str(path), None, None, str(error)), None
         best = int(probabilities.argmax())  # the first of equal ones; NaN, where there is one
         region, pixels = pictures[best]
-        prediction = _to_prediction(path, float(probabilities[best]), manifest, region)
+        usable = not on_windows or np.isfinite(windows[best]).all()
+        prediction = _to_prediction(path, float(probabilities[best]) if usable else math.nan, manifest, region)
         # Not for the prediction alone: what waits for its turn would hold the picture.
         return prediction, _Seen(pixels, windows[best], region) if on_windows else None
 

@@ -13,7 +13,7 @@ from bearcnn.data.photos import PIXEL_LIMIT
 from bearcnn.data.regions import WHOLE_FRAME, WHOLE_FRAMES, Box, Crops, Region
 from bearcnn.data.splits import Example, Split
 from bearcnn.data.synthetic.boxes import read_boxes
-from bearcnn.errors import DataError, PhotoError
+from bearcnn.errors import DataError, ModelFileError, PhotoError
 from bearcnn.evaluation.localization import PointingGame, play_pointing_game
 from bearcnn.evaluation.predictions import (
     HELD_OUT,
@@ -63,6 +63,7 @@ def predict_split(
 
     Raises:
         DataError: a photo of several pictures can't be read any more.
+        ModelFileError: an answer is no probability.
     """
     examples = dataset.select(split)
     if dataset.regions == WHOLE_FRAMES:
@@ -76,6 +77,11 @@ def predict_split(
             return predictor.predict_pixels(pixels)[0]
 
         probabilities, areas = answer_best(answer, dataset, examples, manifest.resize, on_progress)
+    wrong = ~((probabilities >= 0) & (probabilities <= 1))  # of NaN as well
+    if wrong.any():
+        photo = readable(examples[int(wrong.argmax())].path)
+        said = f"{predictor.file} answers {probabilities[wrong][0]} to {photo}"
+        raise ModelFileError(f"{said}: the file is damaged; copy or export it again")
     return label_predictions(dataset, examples, split, probabilities.tolist(), areas, trained_sites)
 
 

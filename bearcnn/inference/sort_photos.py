@@ -115,6 +115,6 @@ def open_sorted(directory: Path, folder: Path | None, link: str | None, settings
             write_atomically(mark, json.dumps(wanted, indent=1).encode() + b"\n")
     except OSError as error:
         raise BearcnnError(f"{directory} can't be made: {error.strerror or error}; choose another folder") from None
-    except (ValueError, AttributeError, TypeError):
+    except (ValueError, AttributeError, TypeError, RecursionError):
         raise BearcnnError(f"{mark} is damaged; choose another folder") from None
     return SortedPhotos(directory, folder, link)

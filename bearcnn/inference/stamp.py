@@ -1,10 +1,7 @@
 """Writing of a threshold into the model files of a run, with the model's scores at that threshold."""
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
-
-from safetensors.numpy import load, save
 
 from bearcnn.config import MOVABLE, changed_keys, make_config
 from bearcnn.errors import RunError
@@ -12,7 +9,7 @@ from bearcnn.evaluation.assessment import Assessment, evaluate_predictions, grou
 from bearcnn.evaluation.predictions import SCORED, in_split, read_predictions
 from bearcnn.evaluation.sites import site_errors
 from bearcnn.files import write_atomically
-from bearcnn.manifest import Manifest, read_manifest, safetensors_metadata, stamp_onnx
+from bearcnn.manifest import read_manifest, stamp_onnx, stamp_safetensors
 from bearcnn.runs import Run
 
 
@@ -39,7 +36,8 @@ def save_threshold(run: Run, assessment: Assessment) -> None:
         metrics["unsure"], unsure = asdict(chosen), (chosen.lower, chosen.upper)
     changed = {"threshold": threshold, "unsure": unsure, "metrics": manifest_metrics(metrics)}
     model = stamp_onnx(run.onnx_file, read_manifest(run.onnx_file).model_copy(update=changed))
-    weights = stamp_safetensors(run.weights_file, read_manifest(run.weights_file).model_copy(update=changed))
+    manifest = read_manifest(run.weights_file).model_copy(update=changed)
+    weights = stamp_safetensors(run.weights_file.read_bytes(), manifest)
     write_atomically(run.onnx_file, model, overwrite=True)
     write_atomically(run.weights_file, weights, overwrite=True)
     run.update_metrics(metrics)
@@ -59,8 +57,3 @@ def check_config(run: Run, manifest: Manifest) -> None:
 def manifest_metrics(metrics: dict[str, Any]) -> dict[str, Any]:
     """Return the part of metrics.json for the model file: all but groups of photos, sites, layers and body."""
     return {name: value for name, value in metrics.items() if name not in ("layers", "groups", "sites", "body")}
-
-
-def stamp_safetensors(file: Path, manifest: Manifest) -> bytes:
-    """Return a safetensors file with another manifest in its header."""
-    return save(load(file.read_bytes()), safetensors_metadata(manifest))

@@ -228,8 +228,9 @@ def load_body_file(path: str, stage: int, pretrained: bool = True) -> Pretrained
         ModelFileError: the file is missing, can't be read, or its tensors don't fit.
         MissingPackageError: the body in it needs a package that isn't installed.
     """
-    assert pretrained, "a model file names the architecture itself"
     file = Path(path)
+    if not pretrained:
+        raise ModelFileError(f"a model file names the architecture of its body, and not {file}: it is damaged")
     try:
         content = file.read_bytes()
         tensors = load_safetensors(content)

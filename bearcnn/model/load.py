@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load
 from torch import nn
 
 from bearcnn.config import Config, make_config
@@ -13,6 +13,7 @@ from bearcnn.manifest import Manifest, read_manifest
 from bearcnn.model.bodies import empty_body
 from bearcnn.model.network import BearCNN, build_model, load_trained_state
 from bearcnn.runs import open_run
+from bearcnn.safetensors_file import read_sealed
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,8 @@ def load_weights(path: Path, network: nn.Module) -> None:
         ModelFileError: the file is missing, damaged or of another network.
     """
     try:
-        load_trained_state(network, load_file(path))
+        _, content = read_sealed(path)
+        load_trained_state(network, load(content))
     except (OSError, SafetensorError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ModelFileError(f"the weights in {path} can't be loaded: {reason}") from None

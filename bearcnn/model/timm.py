@@ -5,6 +5,7 @@ last on the network. No pickle is read.
 """
 
 import hashlib
+import re
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +19,8 @@ from bearcnn.bodies import TIMM
 from bearcnn.data.cache_folder import cache_root
 from bearcnn.errors import BearcnnError, MissingPackageError, ModelFileError
 from bearcnn.model.bodies import PretrainedBody
+
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 class _TimmLayers(nn.Module):
@@ -51,16 +54,15 @@ def load_timm(name: str, stage: int, pretrained: bool) -> PretrainedBody:
         raise BearcnnError(f"timm has no network {short!r}" + (f"; did you mean {', '.join(near)}?" if near else ""))
     settings = timm.get_pretrained_cfg(short)
     file = _find_weights(short, settings) if pretrained else None
+    about = {"name": name, "licence": settings.license or "unknown", "sha256": ""}
     if file is not None:
+        about["sha256"] = _digest(file)
         _check_weights(timm, short, file)
     with torch.random.fork_rng(devices=[]):  # the head's first weights come from the seed alone
         maps = len(_create(timm, short).feature_info)
         if stage < -maps:
             raise BearcnnError(f"model.body_stage = {stage}: {name} has the maps -1 (the last) to -{maps}")
         network = _create(timm, short, file, out_indices=(maps + stage,))
-    about = {"name": name, "licence": settings.license or "unknown", "sha256": ""}
-    if file is not None:
-        about["sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
     layers = _TimmLayers(network, settings.mean, settings.std)
     return PretrainedBody(layers, network.feature_info.channels()[-1], about, _stage_ends(layers, maps + stage + 1))
 
@@ -95,6 +97,14 @@ def _create(timm: ModuleType, name: str, file: Path | None = None, **options: An
         reason = " ".join(str(error).split())[:200]
         source = f"the weights in {file} can't be used" if file else "timm gives no maps of it"
         raise ModelFileError(f"{TIMM}{name}: {source}: {reason}") from None
+
+
+def _digest(file: Path) -> str:
+    """Return the SHA-256 of a file; one in the hub's cache is called by it, and must have it."""
+    found, name = hashlib.sha256(file.read_bytes()).hexdigest(), file.resolve().name
+    if _SHA256.fullmatch(name) and name != found:
+        raise ModelFileError(f"the weights in {file} are damaged: delete {file.resolve()}, and they are fetched again")
+    return found
 
 
 def _check_weights(timm: ModuleType, name: str, file: Path) -> None:

@@ -278,7 +278,7 @@ def parse_values(text: str) -> list[Any]:
         parsed = tomllib.loads(f"values = [{text}]")
         if parsed.keys() == {"values"}:
             return list(parsed["values"])
-    except (ValueError, RecursionError):  # also of too many digits, or brackets
+    except (ValueError, RecursionError):  # no TOML, or thousands of digits or brackets
         pass
     values: list[Any] = []
     for word in (word.strip() for word in text.split(",")):

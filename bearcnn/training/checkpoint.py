@@ -1,4 +1,4 @@
-"""Checkpoints in two safetensors files: the last epoch with the optimizer's state, and the best epoch.
+"""Checkpoints in two safetensors files with digests: the last epoch with the optimizer's state, and the best epoch.
 
 A body's frozen stages are in neither. No random state is kept: all randomness in an epoch follows from the seed and its
 number (`callbacks.SeedEpoch`).
@@ -12,8 +12,7 @@ from typing import Any, Self
 
 import torch
 from pydantic import TypeAdapter
-from safetensors import safe_open
-from safetensors.torch import save
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from bearcnn.errors import ResumeError
@@ -21,6 +20,7 @@ from bearcnn.files import write_atomically
 from bearcnn.model.network import load_trained_state, trained_state
 from bearcnn.runs import EpochRecord, Run
 from bearcnn.runs.reading import check, parse_json
+from bearcnn.safetensors_file import read_sealed, seal_safetensors
 
 _MODEL, _OPTIMIZER = "model.", "optimizer."
 
@@ -133,12 +133,12 @@ def write_checkpoint(run: Run, state: TrainingState, model: nn.Module, optimizer
     run.checkpoints.mkdir(exist_ok=True)
     weights = trained_state(model)
     if state.records[-1].best:
-        write_atomically(best_file(run), save(_contiguous(weights)), overwrite=True)
+        write_atomically(best_file(run), seal_safetensors(save(_contiguous(weights)), {}), overwrite=True)
     tensors = {f"{_MODEL}{name}": tensor for name, tensor in weights.items()}
     for index, values in optimizer.state_dict()["state"].items():
         tensors |= {f"{_OPTIMIZER}{index}.{name}": tensor for name, tensor in values.items()}
     metadata = {"progress": json.dumps(asdict(state))}
-    write_atomically(last_file(run), save(_contiguous(tensors), metadata), overwrite=True)
+    write_atomically(last_file(run), seal_safetensors(save(_contiguous(tensors)), metadata), overwrite=True)
 
 
 def read_checkpoint(run: Run) -> Checkpoint:
@@ -154,10 +154,8 @@ def read_checkpoint(run: Run) -> Checkpoint:
             f"--config {run.config_file}"
         )
     try:
-        with safe_open(path, framework="pt") as file:
-            state = TrainingState.from_json(file.metadata()["progress"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it isn't a dict
-        return Checkpoint(path, state, tensors)
+        metadata, content = read_sealed(path)
+        return Checkpoint(path, TrainingState.from_json(metadata["progress"]), load(content))
     except Exception as error:
         # A damaged header raises safetensors' own type, other damage other types: in each case the file is unusable.
         raise ResumeError(f"{path} is damaged ({error}); this run can't be continued: start a new one") from None

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,8 @@ from bearcnn.data.cache_folder import (
     new_entry,
     read_index,
     remove_abandoned,
+    row_sum,
+    rows_are_whole,
     write_index,
 )
 from bearcnn.data.dataset import Dataset
@@ -158,6 +160,8 @@ def _open(entry: Path, wanted: Index, views: Views) -> Maps | None:
     if index is None or (index.version, index.digests) != (wanted.version, wanted.digests):
         return None
     maps = _read_maps(entry, index, views)
+    if maps is not None and not rows_are_whole(index, maps):
+        return None
     if maps is not None:
         with contextlib.suppress(OSError):  # a cache that can only be read is fine
             os.utime(entry / "index.json")
@@ -169,7 +173,12 @@ def _read_maps(entry: Path, index: Index, views: Views) -> Maps | None:
         maps = np.load(entry / "maps.npy", mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
-    whole = maps.ndim == 5 and maps.shape[:2] == (len(index.digests), views.count) and maps.dtype == np.float16
+    whole = (
+        len(index.sums) in (0, len(index.digests))
+        and maps.ndim == 5
+        and maps.shape[:2] == (len(index.digests), views.count)
+        and maps.dtype == np.float16
+    )
     return maps if whole else None
 
 
@@ -190,17 +199,19 @@ def _build(
             header = {"descr": "<f2", "fortran_order": False, "shape": tuple(shape)}
             np.lib.format.write_array_header_1_0(file, header)
             start = file.tell()
+            sums = [row_sum(np.zeros(shape[1:], np.float16))] * len(index.digests)
             on_progress(0, len(rows))
             with contextlib.closing(_produce(body, dataset, index, rows, views, known)) as produced:
                 # Written and not stored through a memory map: on a full disk that would kill the process.
                 for done, (row, maps) in enumerate(produced, 1):
                     file.seek(start + row * row_bytes)
                     file.write(maps.tobytes())
+                    sums[row] = row_sum(maps)
                     on_progress(done, len(rows))
             file.truncate(start + len(index.digests) * row_bytes)
             file.flush()
             os.fsync(file.fileno())
-        write_index(building, index)
+        write_index(building, replace(index, sums=tuple(sums)))
 
 
 def _produce(
@@ -245,7 +256,11 @@ def _find_known(folder: Path, wanted: Index, views: Views) -> dict[str, Maps]:
             continue
         shared = {digest: row for row, digest in enumerate(index.digests) if digest in digests}
         if len(shared) > len(best) and (maps := _read_maps(entry, index, views)) is not None:
-            best = {digest: maps[row] for digest, row in shared.items()}
+            best = {
+                digest: maps[row]
+                for digest, row in shared.items()
+                if not index.sums or row_sum(maps[row]) == index.sums[row]
+            }
     return best
 
 

@@ -1,5 +1,7 @@
 import json
+import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from bearcnn.cli.display.training import TrainingDisplay
 from bearcnn.cli.options import ConfigOptions
 from bearcnn.data.dataset import Dataset
 from bearcnn.data.synthetic.scene import draw_scene
+from bearcnn.manifest import read_manifest
 from bearcnn.runs import Run
 from tests.helpers.commands import bearcnn_command, some_photos
 
@@ -211,3 +214,26 @@ def test_a_busy_computer_is_told_once_in_words(trained, capsys):
     assert capsys.readouterr().err.splitlines().count(told) == 1
     TrainingDisplay(Progress(), 2, 0, "", 0).epoch_done(replace(trained[2].records[0], busy=0.05))
     assert "busy" not in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names are text there")
+def test_a_class_whose_name_is_no_text_is_trained_on_and_a_folder_of_photos_is_refused(command, photos, tmp_path):
+    hostile = [os.fsdecode(b"l\xf6we"), "[red]\x1b[2J\nwolf"]
+    data, odd = tmp_path / "photos", tmp_path / os.fsdecode(b"l\xf6we")
+    sources = sorted(photos.rglob("*.jpg"))
+    for number, name in enumerate(["bear", *hostile]):
+        (data / name).mkdir(parents=True)
+        for source in sources[20 * number : 20 * number + 20]:
+            shutil.copy(source, data / name / os.fsdecode(b"\xe4" + source.name.encode()))
+    settings = ["--set=data.image_size=32", "--set=model.widths=[8]", "--set=train.epochs=1", "--set=train.replicas=1"]
+    said = command("train", "--data", data, "--out", tmp_path / "run", *settings)
+    assert "\x1b[2J" not in said.stdout + said.stderr
+    manifest = read_manifest(tmp_path / "run" / "model.onnx")
+    assert {name for _, name in manifest.subclasses} == {"bear", r"l\xf6we", hostile[1]}
+    said = command("evaluate", tmp_path / "run")
+    assert "\x1b" not in said.stdout and r"[red]\x1b[2J\nwolf" in said.stdout
+    assert r"l\xf6we" in said.stdout
+    data.rename(odd)
+    error = command("train", "--data", odd, "--out", tmp_path / "other", code=1).stderr
+    assert "isn't UTF-8 and can't be written down: give the file or folder another name" in error
+    assert not (tmp_path / "other").exists()

@@ -380,6 +380,58 @@ def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch
     assert cache_root().name == "bearcnn"
 
 
+# Damage
+
+
+def damage(file: Path, place: int, content: bytes) -> None:
+    with file.open("r+b") as opened:
+        opened.seek(place)
+        opened.write(content)
+
+
+@pytest.mark.parametrize("name", ["pixels.npy", "looks.npy"])
+def test_a_row_that_a_worn_disk_has_changed_is_decoded_again(
+    photos: list[Path], root: Path, decoded: list[str], name: str
+) -> None:
+    cache = build_cache(photos, 8, "squish", root=root)
+    row = {"pixels.npy": 8 * 8 * 3, "looks.npy": 16 * 17}[name]
+    start = (cache.directory / name).stat().st_size - len(photos) * row
+    damage(cache.directory / name, start + 5 * row + 1, bytes([200, 201]))
+    decoded.clear()
+    again = build_cache(photos, 8, "squish", root=root)
+    check_pixels(again, photos)
+    assert decoded == ["5.png"]
+    damage(again.directory / name, start + 3 * row, bytes(7 * row))  # a lost cluster
+    decoded.clear()
+    check_pixels(build_cache([*photos[1:], photos[0]], 8, "squish", root=root), [*photos[1:], photos[0]])
+    assert 1 < len(decoded) <= 7
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [(b'"sums": [', b'"sums": [1'), (b"null", b'"no"'), (b'"digest": "', b'"digest": "0'), (b"]", b"")]
+)
+def test_an_index_with_a_changed_byte_is_not_believed(
+    photos: list[Path], root: Path, decoded: list[str], old: bytes, new: bytes
+) -> None:
+    cache = build_cache(photos, 8, "squish", root=root)
+    content = (cache.directory / "index.json").read_bytes()
+    (cache.directory / "index.json").write_bytes(content.replace(old, new, 1))
+    decoded.clear()
+    check_pixels(build_cache(photos, 8, "squish", root=root), photos)
+    assert len(decoded) == len(photos)
+
+
+def test_an_entry_of_a_version_without_checksums_is_used(photos: list[Path], root: Path, decoded: list[str]) -> None:
+    cache = build_cache(photos, 8, "squish", root=root)
+    record = json.loads((cache.directory / "index.json").read_bytes())
+    (cache.directory / "index.json").write_text(
+        json.dumps({name: value for name, value in record.items() if name not in ("sums", "digest")})
+    )
+    decoded.clear()
+    check_pixels(build_cache(photos, 8, "squish", root=root), photos)
+    assert decoded == []
+
+
 # Crops
 
 

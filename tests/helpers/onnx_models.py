@@ -7,8 +7,9 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from safetensors.numpy import save
 
-from bearcnn.manifest import Manifest, stamp_onnx
+from bearcnn.manifest import MANIFEST_KEY, Manifest, stamp_onnx, stamp_safetensors
 
 WINDOW = 4
 """The side of the windows, in pixels."""
@@ -66,6 +67,25 @@ def brightness_model(
     onnx.checker.check_model(model)
     data: bytes = model.SerializeToString()
     return data
+
+
+def stamp_as_before(model: bytes, manifest: Manifest) -> bytes:
+    """The model with its manifest as a version wrote it before there were digests."""
+    proto = onnx.load_model_from_string(model)
+    helper.set_model_props(proto, {MANIFEST_KEY: manifest.model_dump_json(exclude={"digest"})})
+    data: bytes = proto.SerializeToString()
+    return data
+
+
+def write_weights(path: Path, manifest: Manifest, tensors: dict[str, NDArray[Any]] | None = None) -> Path:
+    """A stamped safetensors file, of two numbers unless given."""
+    path.write_bytes(stamp_safetensors(save(tensors or {"weights": np.zeros(2, np.float32)}), manifest))
+    return path
+
+
+def without_digest(manifest: Manifest) -> Manifest:
+    """A manifest as it was before it was written into a file."""
+    return manifest.model_copy(update={"digest": ""})
 
 
 def write_model(path: Path, **fields: Any) -> Path:

@@ -15,7 +15,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto
 from PIL import Image
-from safetensors.numpy import save_file
 
 import bearcnn
 from bearcnn.data.photos import load_pixels
@@ -24,8 +23,16 @@ from bearcnn.inference import predictor as predictor_module
 from bearcnn.inference.engines.base import Answers
 from bearcnn.inference.prediction import Prediction
 from bearcnn.inference.predictor import BATCH_SIZE, Predictor, predict_photos, predict_rows
-from bearcnn.manifest import safetensors_metadata, stamp_onnx
-from tests.helpers.onnx_models import WINDOW, brightness, brightness_model, make_manifest, write_model
+from bearcnn.manifest import stamp_onnx
+from tests.helpers.onnx_models import (
+    WINDOW,
+    brightness,
+    brightness_model,
+    make_manifest,
+    stamp_as_before,
+    write_model,
+    write_weights,
+)
 
 
 @pytest.fixture(scope="module")
@@ -377,8 +384,7 @@ def test_a_program_can_leave_while_its_input_is_still_open(tmp_path: Path) -> No
 
 
 def test_a_file_of_weights_alone_says_that_onnx_is_needed(tmp_path: Path) -> None:
-    path = tmp_path / "model.safetensors"
-    save_file({"weights": np.zeros(2, np.float32)}, path, metadata=safetensors_metadata(make_manifest()))
+    path = write_weights(tmp_path / "model.safetensors", make_manifest())
     with pytest.raises(ModelFileError, match=r"needs? a \.onnx file"):
         Predictor(path)
 
@@ -407,7 +413,7 @@ def test_a_graph_that_does_not_keep_its_manifests_promise_is_refused(tmp_path: P
 def test_a_damaged_graph_is_refused_without_a_word_besides(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], old: bytes, new: bytes
 ) -> None:
-    whole = stamp_onnx(brightness_model(), make_manifest())
+    whole = stamp_as_before(brightness_model(), make_manifest())
     path = tmp_path / "model.onnx"
     path.write_bytes(whole.replace(old, new, 1))
     with pytest.raises(ModelFileError, match=r"is damaged, or needs a newer onnxruntime"):

@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save, save_file
 from typer.testing import CliRunner
 
 from bearcnn import pipeline
@@ -13,7 +13,7 @@ from bearcnn.config import ModelConfig, load_config
 from bearcnn.data.dataset import Dataset
 from bearcnn.errors import ConfigError, ModelFileError
 from bearcnn.inference.predictor import Predictor
-from bearcnn.manifest import Manifest, read_manifest, safetensors_metadata
+from bearcnn.manifest import Manifest, read_manifest, stamp_safetensors
 from bearcnn.model.bodies import _timm_name, efficientnet_lite0, load_body
 from bearcnn.model.load import load_model
 from bearcnn.model.network import build_model
@@ -32,8 +32,8 @@ def write_model(file, stage: int = -1, **metadata: str) -> torch.nn.Module:
     network.body.state_dict()["layers.1.0.weight"].mul_(2)
     about = network.body.about | {"fine_tuned": "the last 1 of 5 stages"}
     manifest = Manifest(name="bear", classes=("not_bear", "bear"), image_size=64, resize="squish", body=about)
-    save_file({name: each.contiguous() for name, each in network.state_dict().items()}, file,
-              safetensors_metadata(manifest))  # fmt: skip
+    weights = save({name: each.contiguous() for name, each in network.state_dict().items()})
+    file.write_bytes(stamp_safetensors(weights, manifest))
     return network
 
 
@@ -103,7 +103,7 @@ def test_what_does_not_fit_is_one_line(tmp_path, model):
 
 def test_a_model_without_a_body_is_refused(tmp_path):
     manifest = Manifest(name="bear", classes=("not_bear", "bear"), image_size=64, resize="squish")
-    save_file({"head.weight": torch.zeros(2)}, tmp_path / "own.safetensors", safetensors_metadata(manifest))
+    (tmp_path / "own.safetensors").write_bytes(stamp_safetensors(save({"head.weight": torch.zeros(2)}), manifest))
     with pytest.raises(ModelFileError, match="is a model without a pretrained body"):
         load_body(of(tmp_path / "own.safetensors"))
 

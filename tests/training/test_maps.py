@@ -107,6 +107,19 @@ def test_a_damaged_entry_is_made_again(body, dataset, config, tmp_path):
     np.testing.assert_array_equal(open_maps(body, dataset, config.data, root=tmp_path), content)
 
 
+def test_maps_that_a_worn_disk_has_changed_are_computed_again(body, dataset, config, tmp_path):
+    expected = np.array(open_maps(body, dataset, config.data, root=tmp_path))
+    (file,) = tmp_path.rglob("maps.npy")
+    row = dataset.examples[3].row
+    with file.open("r+b") as opened:
+        opened.seek(file.stat().st_size - (len(expected) - row) * expected[0].nbytes)
+        opened.write(bytes(64))
+    steps: list[tuple[int, int]] = []
+    again = open_maps(body, dataset, config.data, lambda _, done, total: steps.append((done, total)), root=tmp_path)
+    assert (again == expected).all()
+    assert steps
+
+
 def test_photos_that_are_no_examples_are_left_out(body, dataset, config, tmp_path):
     some = replace(dataset, examples=dataset.examples[:5])
     maps = open_maps(body, some, config.data, root=tmp_path)

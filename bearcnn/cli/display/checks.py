@@ -3,9 +3,7 @@
 import textwrap
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
-
-from bearcnn.cli.display.console import make_table, note, out
+from bearcnn.cli.display.console import make_table, note, out, plain
 
 if TYPE_CHECKING:
     from bearcnn.checks.quarantine import Quarantined
@@ -20,12 +18,12 @@ _STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold"}
 
 def show_checks(result: "CheckResult", summary: "Summary") -> None:
     """Show the verdict, the numbers, and the first findings of each check."""
-    out.print(f"[bold]{escape(result.verdict())}[/]\n", soft_wrap=True)
+    out.print(f"[bold]{plain(result.verdict())}[/]\n", soft_wrap=True)
     _show_summary(summary, result.collection.classes)
     for found in result.found:
         _show_found(found)
     for reason, names in result.unchecked_by_reason().items():
-        note(f"not checked: {', '.join(names)}: {escape(reason)}")
+        note(f"not checked: {', '.join(names)}: {plain(reason)}")
 
 
 def show_counts(counts: dict[str, dict[str, dict[str, int]]]) -> None:
@@ -35,20 +33,20 @@ def show_counts(counts: dict[str, dict[str, dict[str, int]]]) -> None:
     for split, of_split in counts.items():
         for label, groups in of_split.items():
             for group, number in groups.items():
-                table.add_row(escape(split), escape(label), escape(group), f"{number:,}")
+                table.add_row(plain(split), plain(label), plain(group), f"{number:,}")
     out.print(table)
 
 
 def note_quarantined(copied: "Quarantined", directory: str) -> None:
     """Say how many photos were copied."""
-    note(f"copied {copied.copied:,} photos into {escape(directory)}; the originals are where they were")
+    note(f"copied {copied.copied:,} photos into {plain(directory)}; the originals are where they were")
     if copied.failed:
-        note(f"[yellow]not copied, because they can't be read: {escape(_first(list(copied.failed)))}[/]")
+        note(f"[yellow]not copied, because they can't be read: {plain(_first(list(copied.failed)))}[/]")
 
 
 def _show_summary(summary: "Summary", classes: tuple[str, str]) -> None:
     if summary.counts:
-        table = make_table("photos", escape(classes[1]), escape(classes[0]), "total", numbers=3)
+        table = make_table("photos", plain(classes[1]), plain(classes[0]), "total", numbers=3)
         for split, counts in summary.counts.items():
             table.add_row(split, *(f"{number:,}" for number in (*counts.values(), sum(counts.values()))))
         out.print(table)
@@ -61,7 +59,7 @@ def _show_found(found: "Found") -> None:
     check, findings = found.check, list(found.distinct())
     count = f": {found.photos:,}" if found.photos else ""
     gap = " " * max(2, out.width - len(f"{check.severity}: {check.words}{count}{check.name}"))
-    heading = f"[{_STYLES[check.severity]}]{check.severity}:[/] [bold]{escape(check.words)}{count}[/]"
+    heading = f"[{_STYLES[check.severity]}]{check.severity}:[/] [bold]{plain(check.words)}{count}[/]"
     out.print(f"{heading}{gap}[dim]{check.name}[/]", soft_wrap=True)
     if check.advice:
         _say(check.advice, "  ")
@@ -71,7 +69,7 @@ def _show_found(found: "Found") -> None:
     of_photos = [finding for finding in findings if finding.photo is not None]
     for finding in of_photos[:MOST_EXAMPLES]:
         for photo in filter(None, (finding.photo, finding.related)):
-            out.print(f"  {escape(photo.name)}", soft_wrap=True)
+            out.print(f"  {plain(photo.name)}", soft_wrap=True)
         _say(finding.reason, "    ")
     hidden = max(0, len(whole) - MOST_SENTENCES) + max(0, len(of_photos) - MOST_EXAMPLES)
     if hidden:
@@ -85,7 +83,7 @@ def _say(text: str, indent: str = "") -> None:
         text, out.width, initial_indent=indent, subsequent_indent=indent, break_long_words=False,
         break_on_hyphens=False,
     )  # fmt: skip
-    out.print(escape("\n".join(lines)), soft_wrap=True)
+    out.print("\n".join(map(plain, lines)), soft_wrap=True)
 
 
 def _first(names: list[str]) -> str:

@@ -6,6 +6,7 @@ and notes to stderr, so that a pipe gets results alone.
 
 import io
 import json
+import math
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -16,14 +17,28 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
+
+from bearcnn.signs import show
 
 # A file's name can be any bytes; what isn't text is shown escaped instead of ending the program.
 for stream in (sys.stdout, sys.stderr):
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="backslashreplace")
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+class _Console(Console):
+    """A console on which text moves no cursor and changes no colour, whoever wrote it; styles alone do."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(_CONTROL.sub(lambda found: show(found[0]), text), **options)
+
+
+# Without emoji: a file may be called :bear:.jpg.
+out = _Console(highlight=False, emoji=False)
+err = _Console(stderr=True, highlight=False, emoji=False)
 
 
 def note(text: str) -> None:
@@ -32,8 +47,11 @@ def note(text: str) -> None:
 
 
 def plain(text: str) -> str:
-    """Escape text that isn't ours, so that no bracket in it is read as a style."""
-    return escape(text)
+    r"""Return text that isn't ours as one line without styles: brackets are escaped for rich, and `\n`, `\x1b` shown.
+
+    So are the signs that reorder what follows, and bytes of a file's name that aren't text, as `\xf6`.
+    """
+    return escape(show(text))
 
 
 def say(text: str) -> None:
@@ -54,13 +72,21 @@ def silence() -> None:
 def show_error(message: str) -> None:
     """Say what went wrong, one line for each problem."""
     err.quiet = False
-    for line in message.splitlines():
-        err.print(f"[bold red]error:[/] {escape(line)}", soft_wrap=True)
+    for line in message.split("\n"):
+        err.print(f"[bold red]error:[/] {plain(line)}", soft_wrap=True)
 
 
 def print_json(content: Any) -> None:
-    """Write one JSON document on stdout."""
-    sys.stdout.write(json.dumps(content, indent=2, default=str) + "\n")
+    """Write one JSON document on stdout; what JSON has no number for, NaN and infinity, is null."""
+    sys.stdout.write(json.dumps(_finite(content), indent=2, default=str, allow_nan=False) + "\n")
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, float):
+        return content if math.isfinite(content) else None
+    if isinstance(content, dict):
+        return {name: _finite(value) for name, value in content.items()}
+    return [_finite(value) for value in content] if isinstance(content, list | tuple) else content
 
 
 def print_text(text: str) -> None:
@@ -92,7 +118,7 @@ def tracking() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
 def progress() -> Progress:
     """Make bars that go away when they are done, and that are shown on a terminal alone."""
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=None),
         MofNCompleteColumn(),
         TimeRemainingColumn(compact=True),

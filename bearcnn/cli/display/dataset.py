@@ -4,9 +4,7 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
-
-from bearcnn.cli.display.console import err, make_table, note, out
+from bearcnn.cli.display.console import err, make_table, note, out, plain
 from bearcnn.data.sources.labels import mentions_positive, positive_words
 
 if TYPE_CHECKING:
@@ -22,7 +20,7 @@ def show_dataset(dataset: "Dataset", builtin: bool = False) -> None:
     if builtin:
         note("[bold yellow]using the built-in drawn scenes, not real photos[/]; for your own: [bold]--data FOLDER[/]")
     negative, positive = dataset.classes
-    table = make_table("photos", escape(positive), escape(negative), "total", numbers=3)
+    table = make_table("photos", plain(positive), plain(negative), "total", numbers=3)
     for split in ("train", "valid", "test"):
         labels = [example.label for example in dataset.select(split)]
         if labels:
@@ -30,14 +28,14 @@ def show_dataset(dataset: "Dataset", builtin: bool = False) -> None:
             table.add_row(split, *(f"{count:,}" for count in counts))
     err.print(table)
     if groups := dataset.describe_groups():
-        note(escape(groups))
+        note(plain(groups))
     for warning in dataset.grouping.warnings.values() if dataset.grouping else ():
-        note(f"[yellow]{escape(warning)}[/]")
+        note(f"[yellow]{plain(warning)}[/]")
     if dataset.skipped:
         note(f"[yellow]skipped: {len(dataset.skipped):,} photos[/]")
         unread = Counter(skipped.reason for skipped in dataset.skipped if skipped.unread)
-        shown = [f"  {count:,} photos: {escape(reason)}" for reason, count in unread.most_common()]
-        shown += [f"  {escape(str(each.path))}: {escape(each.reason)}" for each in dataset.skipped if not each.unread]
+        shown = [f"  {count:,} photos: {plain(reason)}" for reason, count in unread.most_common()]
+        shown += [f"  {plain(str(each.path))}: {plain(each.reason)}" for each in dataset.skipped if not each.unread]
         for line in shown[:MOST_SKIPPED]:
             note(line)
         if len(shown) > MOST_SKIPPED or unread:
@@ -56,8 +54,8 @@ def _note_doubtful(dataset: "Dataset") -> None:
         names = ", ".join(f"{name} ({count:,})" for name, count in doubtful.items())
         example = json.dumps([*dataset.positive, *doubtful], ensure_ascii=False)
         note(
-            f"[yellow]counted as {escape(negative)}: {escape(names)}[/]; "
-            f"if these are {escape(positive)}: --set 'data.positive={escape(example)}'"
+            f"[yellow]counted as {plain(negative)}: {plain(names)}[/]; "
+            f"if these are {plain(positive)}: --set 'data.positive={plain(example)}'"
         )
 
 
@@ -67,7 +65,7 @@ def show_caches(entries: "list[CacheEntry]") -> None:
     table.columns[0].overflow = "fold"  # a path that is cut short is of no use
     for entry in entries:
         table.add_row(
-            escape(str(entry.source or "damaged")), entry.kind, f"{entry.last_used:%Y-%m-%d %H:%M}",
+            plain(str(entry.source or "damaged")), entry.kind, f"{entry.last_used:%Y-%m-%d %H:%M}",
             f"{entry.photos:,}", f"{entry.size} px", f"{entry.bytes / 1e6:.1f}",
         )  # fmt: skip
     out.print(table)

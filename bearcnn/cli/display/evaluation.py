@@ -1,8 +1,6 @@
 """Display of an evaluation: scores, confusion matrix, costs of the threshold, groups of photos, worst mistakes."""
 
-from rich.markup import escape
-
-from bearcnn.cli.display.console import make_table, note, out
+from bearcnn.cli.display.console import make_table, note, out, plain
 from bearcnn.evaluation.assessment import Assessment, Exclusion
 from bearcnn.evaluation.formats import decimal, percent, target_percent
 from bearcnn.evaluation.metrics import Evaluation
@@ -26,14 +24,14 @@ def show_assessment(assessment: Assessment, title: str, classes: Classes) -> Non
     _show_sites(assessment, classes[1])
     _show_mistakes(assessment, classes[1])
     for remark in assessment.notes:
-        note(f"[yellow]{escape(remark)}[/]")
+        note(f"[yellow]{plain(remark)}[/]")
 
 
 def show_scores(evaluation: Evaluation, title: str, classes: Classes, without: Exclusion | None = None) -> None:
     """Show every score with its interval, those without some of the photos beside it, and the confusion matrix."""
-    negative, positive = map(escape, classes)
+    negative, positive = map(plain, classes)
     out.print(
-        f"[bold]{escape(title)}[/]: {evaluation.n:,} photos, {evaluation.positives:,} {positive}; "
+        f"[bold]{plain(title)}[/]: {evaluation.n:,} photos, {evaluation.positives:,} {positive}; "
         f"threshold {evaluation.threshold:.3f}",
         soft_wrap=True,
     )
@@ -52,7 +50,7 @@ def show_scores(evaluation: Evaluation, title: str, classes: Classes, without: E
     if without is not None:
         left = without.evaluation
         out.print(
-            f"* without the photos of {escape(', '.join(without.subclasses))}: {left.n:,} photos, {left.positives:,} "
+            f"* without the photos of {plain(', '.join(without.subclasses))}: {left.n:,} photos, {left.positives:,} "
             f"{positive}",
             soft_wrap=True,
         )
@@ -68,10 +66,10 @@ def _show_costs(assessment: Assessment, positive: str) -> None:
     """Show where the threshold comes from, and what it costs per day."""
     choice, point = assessment.choice, assessment.point
     origin = threshold_origin(choice, positive)
-    out.print(f"\nThe threshold is [bold]{choice.threshold:.4g}[/]. {escape(origin)}", soft_wrap=True)
+    out.print(f"\nThe threshold is [bold]{choice.threshold:.4g}[/]. {plain(origin)}", soft_wrap=True)
     prevalence = target_percent(point.prevalence)
     out.print(
-        f"Of {point.photos_per_day:,.0f} photos per day, if {prevalence} have a {escape(positive)}:", soft_wrap=True
+        f"Of {point.photos_per_day:,.0f} photos per day, if {prevalence} have a {plain(positive)}:", soft_wrap=True
     )
     table = make_table("in use", "value", f"{assessment.evaluation.confidence:.0%} interval", numbers=2)
     for name, estimate, text in (
@@ -82,14 +80,14 @@ def _show_costs(assessment: Assessment, positive: str) -> None:
         ("false alarms per day", point.false_alarms_per_day, _count),
         (f"alerts that are {positive}s", point.precision, percent),
     ):
-        table.add_row(escape(name), text(estimate.value), interval(estimate, text))
+        table.add_row(plain(name), text(estimate.value), interval(estimate, text))
     out.print(table)
 
 
 def _show_unsure(assessment: UnsureAssessment, positive: str) -> None:
     """Show the two thresholds, where the upper one comes from, and how many photos are left to a person."""
-    name, chosen = escape(positive), assessment.range
-    out.print(f"\n{escape(unsure_origin(chosen, positive))}", soft_wrap=True)
+    name, chosen = plain(positive), assessment.range
+    out.print(f"\n{plain(unsure_origin(chosen, positive))}", soft_wrap=True)
     if chosen.empty:
         return
     table = make_table("with unsure photos", "value", "95% interval", numbers=2)
@@ -110,7 +108,7 @@ def _show_groups(assessment: Assessment, classes: Classes) -> None:
     for row in assessment.groups:
         name = f"{classes[row.label]}: {row.name}" if row.name != classes[row.label] else row.name
         table.add_row(
-            escape(name), f"{row.photos:,}", f"{row.wrong:,}", percent(row.rate.value), interval(row.rate, percent)
+            plain(name), f"{row.photos:,}", f"{row.wrong:,}", percent(row.rate.value), interval(row.rate, percent)
         )
     out.print()
     out.print(table)
@@ -121,14 +119,14 @@ def _show_sites(assessment: Assessment, positive: str) -> None:
     if not assessment.sites:
         return
     table = make_table(
-        "errors by site", "trained on", "photos", f"{positive}s missed", "false alarms", "wrong", numbers=4
+        "errors by site", "trained on", "photos", f"{plain(positive)}s missed", "false alarms", "wrong", numbers=4
     )
     worst = [row for row in assessment.sites if row.missed or row.false_alarms]
     shown = assessment.sites if len(assessment.sites) <= MOST_SITES else worst[:MOST_SITES] or assessment.sites[:1]
     for row in shown:
         seen = "" if row.seen is None else "yes" if row.seen else "no"
         table.add_row(
-            escape(row.site), seen, f"{row.photos:,}", f"{row.missed:,} of {row.bears:,}",
+            plain(row.site), seen, f"{row.photos:,}", f"{row.missed:,} of {row.bears:,}",
             f"{row.false_alarms:,} of {row.photos - row.bears:,}", percent(row.rate.value),
         )  # fmt: skip
     out.print()
@@ -146,7 +144,7 @@ def _show_mistakes(assessment: Assessment, positive: str) -> None:
     width = len(max(f"missed {positive}", "false alarm", key=len))
     for photo in assessment.mistakes:
         mistake = f"missed {positive}" if photo.label else "false alarm"
-        out.print(f"{escape(f'{mistake:{width}}')}  {photo.probability:5.3f}  {escape(photo.path)}", soft_wrap=True)
+        out.print(f"{plain(f'{mistake:{width}}')}  {photo.probability:5.3f}  {plain(photo.path)}", soft_wrap=True)
 
 
 def _count(value: float | None) -> str:

@@ -3,9 +3,7 @@
 import math
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
-
-from bearcnn.cli.display.console import note, out
+from bearcnn.cli.display.console import note, out, plain
 from bearcnn.evaluation.formats import decimal, signed
 from bearcnn.evaluation.wording import PHOTOS
 
@@ -15,7 +13,7 @@ if TYPE_CHECKING:  # the module loads torch
 
 def show_export(report: "ExportReport") -> None:
     """Show where the file is, and how far its answers are from those of the trained network."""
-    out.print(f"{escape(str(report.file))}: {report.format}, {report.bytes / 1e6:.2f} MB", soft_wrap=True)
+    out.print(f"{plain(str(report.file))}: {report.format}, {report.bytes / 1e6:.2f} MB", soft_wrap=True)
     largest, mean = (f"{value:.1e}" if value else "0" for value in (report.largest_difference, report.mean_difference))
     on = PHOTOS[report.split] if report.split else "pictures of noise"
     out.print(

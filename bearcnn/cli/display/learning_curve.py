@@ -3,9 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
-
-from bearcnn.cli.display.console import make_table, out
+from bearcnn.cli.display.console import make_table, out, plain
 from bearcnn.evaluation.formats import decimal, target_percent
 from bearcnn.evaluation.learning_curve import FALSE_ALARMS, RECALL, LearningCurve, answer
 from bearcnn.evaluation.wording import share
@@ -17,7 +15,7 @@ if TYPE_CHECKING:
 
 def show_curve(curve: LearningCurve, plan: "Plan", directory: Path, dataset: "Dataset") -> None:
     """Show the answer first, then the table, the rules and the files."""
-    out.print(f"\n[bold]{escape(answer(curve))}[/]\n")
+    out.print(f"\n[bold]{plain(answer(curve))}[/]\n")
     seeds = len(plan.seeds)
     table = make_table(
         "photos",
@@ -35,8 +33,8 @@ def show_curve(curve: LearningCurve, plan: "Plan", directory: Path, dataset: "Da
         )  # fmt: skip
     out.print(table)
     for remark in _remarks(curve, plan, dataset):
-        out.print(f"[dim]{escape(remark)}[/]")
-    out.print(f"\nin {escape(str(directory))}:", soft_wrap=True)
+        out.print(f"[dim]{plain(remark)}[/]")
+    out.print(f"\nin {plain(str(directory))}:", soft_wrap=True)
     for file, what in (
         ("learning_curve.png", "the picture"),
         ("summary.json", "the numbers above, for programs"),

@@ -6,11 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
-from bearcnn.cli.display.console import err, make_table, name_options, note, out
-from bearcnn.data.names import readable
+from bearcnn.cli.display.console import err, make_table, name_options, note, out, plain
 from bearcnn.inference.engines import Choice
 from bearcnn.inference.labels import UNSURE, Labelling
 from bearcnn.inference.prediction import Prediction
@@ -30,7 +28,7 @@ MOST_SITES = 12
 def show_engine(engine: Choice) -> None:
     """Show which engine computes, and why, if it isn't the first choice."""
     if engine.passed_over:
-        note(f"[yellow]note:[/] {escape(engine.passed_over)}; {engine.row.title} computes instead")
+        note(f"[yellow]note:[/] {plain(engine.passed_over)}; {engine.row.title} computes instead")
 
 
 def show_model(file: Path, predictor: Predictor, labelling: Labelling) -> None:
@@ -41,7 +39,7 @@ def show_model(file: Path, predictor: Predictor, labelling: Labelling) -> None:
     threshold = f"threshold {labelling.upper:.4g}"
     if labelling.lower != labelling.upper:
         threshold = f"unsure from {labelling.lower:.4g} to {labelling.upper:.4g}"
-    note(f"[dim]model {escape(str(file) + body)}, {threshold}[/]")
+    note(f"[dim]model {plain(str(file) + body)}, {threshold}[/]")
 
 
 def print_table(predictions: Iterable[Prediction], labelling: Labelling) -> None:
@@ -49,11 +47,11 @@ def print_table(predictions: Iterable[Prediction], labelling: Labelling) -> None
     width = max(map(len, (*labelling.names, UNREADABLE)))
     colors = {labelling.classes[0]: "green", labelling.classes[1]: "bold red", UNSURE: "yellow"}
     for each in predictions:
-        path = escape(each.path)
+        path = plain(each.path)
         if each.probability is None or each.label is None:
-            out.print(f"[yellow]{UNREADABLE:{width}}[/]         {path}: {escape(each.error or '')}", soft_wrap=True)
+            out.print(f"[yellow]{UNREADABLE:{width}}[/]         {path}: {plain(each.error or '')}", soft_wrap=True)
             continue
-        label = f"[{colors[each.label]}]{escape(f'{each.label:{width}}')}[/]"
+        label = f"[{colors[each.label]}]{plain(f'{each.label:{width}}')}[/]"
         out.print(f"{label}  {each.probability:5.3f}  {path}{_burst(each)}", soft_wrap=True)
 
 
@@ -90,7 +88,7 @@ def summarize_predictions(tally: Tally, folder: Path | None, seconds: float, reu
     """Show how many photos have each label, how fast that went, and each camera site."""
     total, new = tally.photos, tally.photos - reused
     parts = ", ".join(
-        f"{count:,} {escape(label)}" for label, count in tally.counts.items() if count or label != UNREADABLE
+        f"{count:,} {plain(label)}" for label, count in tally.counts.items() if count or label != UNREADABLE
     )
     speed = f"; {new / seconds:,.{0 if new >= 10 * seconds else 1}f} photos/s" if new > 1 and seconds > 0 else ""
     known = f" ({reused:,} answered before the stop)" if reused else ""
@@ -101,7 +99,7 @@ def summarize_predictions(tally: Tally, folder: Path | None, seconds: float, reu
 def show_unreadable(tally: Tally) -> None:
     """Show why the first photos can't be read, and how many more there are."""
     for path, reason in tally.reasons:
-        note(f"[yellow]{UNREADABLE}[/] {_one_line(path)}: {escape(reason)}")
+        note(f"[yellow]{UNREADABLE}[/] {plain(path)}: {plain(reason)}")
     if tally.unreadable > MOST_REASONS:
         note(f"[yellow]{UNREADABLE}[/] and {tally.unreadable - MOST_REASONS:,} more")
 
@@ -112,9 +110,9 @@ def _show_sites(tally: Tally, folder: Path | None) -> None:
     if len(sites) < 2:
         return
     shown = [label for label, count in tally.counts.items() if count or label in tally.labels]
-    table = make_table("site", "photos", *map(escape, shown), numbers=len(shown) + 1)
+    table = make_table("site", "photos", *map(plain, shown), numbers=len(shown) + 1)
     for name, counts in sites[:MOST_SITES]:
-        table.add_row(_one_line(name), f"{counts.total():,}", *(f"{counts[label]:,}" for label in shown))
+        table.add_row(plain(name), f"{counts.total():,}", *(f"{counts[label]:,}" for label in shown))
     if rest := sites[MOST_SITES:]:
         sums = [sum(counts[label] for _, counts in rest) for label in shown]
         table.add_row(f"and {len(rest):,} more", f"{sum(sums):,}", *(f"{each:,}" for each in sums))
@@ -125,7 +123,7 @@ def show_bursts(bursts: "Bursts") -> None:
     """Show how many bursts there are, and which photos could not be part of one."""
     note(f"[dim]{_count(bursts.found, 'burst')} of 2 photos or more, with {bursts.photos:,} photos in all[/]")
     if bursts.lowered:
-        positive = escape(bursts.labelling.classes[1])
+        positive = plain(bursts.labelling.classes[1])
         note(
             f"[yellow]{_count(bursts.lowered, 'photo')} called {positive} alone, but not in the burst: look at them, "
             "or give --burst-answer highest[/]"
@@ -143,18 +141,18 @@ def show_placed(placing: "SortedPhotos") -> None:
     """Show how many photos were copied or linked, and where to."""
     verb = "copied" if placing.link is None else "linked"
     there = f", {placing.found:,} were there already" if placing.found else ""
-    note(f"[dim]{_count(placing.placed, 'photo')} {verb} into {escape(str(placing.directory))}{there}[/]")
+    note(f"[dim]{_count(placing.placed, 'photo')} {verb} into {plain(str(placing.directory))}{there}[/]")
 
 
 def show_answered(answered: "Answered", new: int) -> None:
     """Show how many photos an earlier result answers."""
-    text = f"{_count(answered.skipped, 'photo')} answered in {escape(str(answered.file))}"
+    text = f"{_count(answered.skipped, 'photo')} answered in {plain(str(answered.file))}"
     if answered.changed:
         text += f"; {answered.changed:,} changed since, and answered again"
     note(f"[dim]{text}[/]")
     if answered.places and not answered.skipped and not answered.changed and new:
         note(
-            f"[yellow]no path of the {len(answered.places):,} in {escape(str(answered.file))} is one of these photos; "
+            f"[yellow]no path of the {len(answered.places):,} in {plain(str(answered.file))} is one of these photos; "
             "relative ones begin here[/]"
         )
 
@@ -162,31 +160,26 @@ def show_answered(answered: "Answered", new: int) -> None:
 def show_package(plan: "PackagePlan") -> None:
     """Show what a package's user must know before publishing it."""
     for remark in plan.notes():
-        note(f"[dim]{escape(name_options(remark))}[/]")
+        note(f"[dim]{plain(name_options(remark))}[/]")
     for number, (path, reason) in enumerate(plan.left_out.items()):
         if number == MOST_REASONS:
             note(f"[yellow]left out[/] and {len(plan.left_out) - MOST_REASONS:,} more: see left_out.csv")
             break
-        note(f"[yellow]left out[/] {_one_line(path)}: {escape(reason)}")
+        note(f"[yellow]left out[/] {plain(path)}: {plain(reason)}")
 
 
 def show_written(place: Path) -> None:
     """Show where the result is."""
-    note(f"written to [bold]{escape(str(place))}[/]")
+    note(f"written to [bold]{plain(str(place))}[/]")
 
 
 def show_stopped(kept: int, journal: Path) -> None:
     """Say what Ctrl-C has left, and how to go on."""
     note(
-        f"[yellow]stopped.[/] {_count(kept, 'answer')} kept in {escape(str(journal))}. "
+        f"[yellow]stopped.[/] {_count(kept, 'answer')} kept in {plain(str(journal))}. "
         "Go on with the same command and [bold]--resume[/]"
     )
 
 
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def _one_line(path: str) -> str:
-    """Return a path without line breaks, as text that is no markup."""
-    return escape(readable(path).replace("\n", "\\n").replace("\r", "\\r"))

@@ -7,11 +7,10 @@ from pathlib import Path
 
 from rich.console import Group
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from bearcnn.cli.display.console import err, make_table, note, out
+from bearcnn.cli.display.console import err, make_table, note, out, plain
 from bearcnn.cli.display.training import training_display
 from bearcnn.evaluation.formats import decimal, signed
 from bearcnn.reporter import OnMaps
@@ -30,7 +29,7 @@ def show_plan(directory: Path, plan: Plan, points: int, done: int, total: int) -
     """Show what is going to run, and where it is written."""
     for swept in plan.swept:
         values = ", ".join(str(value).replace("'", "") for value in swept.values)
-        note(f"[bold]{escape(', '.join(swept.keys))}[/]: {escape(values)}")
+        note(f"[bold]{plain(', '.join(swept.keys))}[/]: {plain(values)}")
     sampled = f" (of {points} in the grid)" if plan.sample is not None else ""
     settings = min(points, plan.sample or points)
     seeds = f"{plan.seeds[0]}" if len(plan.seeds) == 1 else f"{plan.seeds[0]} to {plan.seeds[-1]}"
@@ -43,7 +42,7 @@ def show_plan(directory: Path, plan: Plan, points: int, done: int, total: int) -
     others = ", ".join(f"{key} {rate:g}" for key, rate in dropouts.items() if key not in varied)
     if varied & set(dropouts) and others:
         note(f"[dim]in every trial: {others}[/]")
-    note(f"[dim]writes into {escape(str(directory))}: trial log, predictions of each trial, tables, pictures[/]")
+    note(f"[dim]writes into {plain(str(directory))}: trial log, predictions of each trial, tables, pictures[/]")
 
 
 def format_time(seconds: float) -> str:
@@ -117,14 +116,14 @@ class SweepDisplay(SweepReporter):
         self._finished += 1
         if self._live is None:
             if record.status == "failed":
-                what = f"[red]failed: {escape(record.reason)}[/]"
+                what = f"[red]failed: {plain(record.reason)}[/]"
             else:
                 auc = {split: record.scores[split]["roc_auc"] for split in ("valid", "train")}
                 what = f"AUC {decimal(auc['valid'])} valid, {decimal(auc['train'])} train"
             left = f"; {self._time_left()} left" if self._before + self._finished < self._total else ""
-            note(f"{self._before + self._finished}/{self._total}  {escape(record.id)}: {what}{left}")
+            note(f"{self._before + self._finished}/{self._total}  {plain(record.id)}: {what}{left}")
         elif record.status == "failed":
-            note(f"[red]{escape(record.id)} failed: {escape(record.reason)}[/]")
+            note(f"[red]{plain(record.id)} failed: {plain(record.reason)}[/]")
         self._refresh()
 
     def _time_left(self) -> str:
@@ -159,7 +158,7 @@ class SweepDisplay(SweepReporter):
         for key, done_here, failed, valid, train in rows:
             # An interval of two seeds spans twelve standard errors: it would only confuse.
             table.add_row(
-                escape(self._labels.get(key, "")), str(done_here), str(failed) if failed else "",
+                plain(self._labels.get(key, "")), str(done_here), str(failed) if failed else "",
                 format_mean(valid, least=3), format_mean(train, least=3),
             )  # fmt: skip
         failures = sum(record.status == "failed" for record in self._records.values())
@@ -186,7 +185,7 @@ def show_analysis(analysis: Analysis, folder: SweepFolder) -> None:
     table = make_table(
         ", ".join(swept.name for swept in analysis.plan.swept).replace("_", " "),
         "training\nloss", "training\nAUC", "validation\nloss", "validation\nAUC",
-        f"change\nfrom {escape(analysis.baseline.point.values)}",
+        f"change\nfrom {plain(analysis.baseline.point.values)}",
         numbers=5,
     )  # fmt: skip
     table.columns[0].max_width = 30
@@ -198,7 +197,7 @@ def show_analysis(analysis: Analysis, folder: SweepFolder) -> None:
         means = setting.means
         fewer = f" (n={means['valid.roc_auc'].n})" if means["valid.roc_auc"].n < seeds else ""
         table.add_row(
-            escape(setting.point.values) + fewer + mark,
+            plain(setting.point.values) + fewer + mark,
             format_mean(means["train.log_loss"]), format_mean(means["train.roc_auc"]),
             format_mean(means["valid.log_loss"]), format_mean(means["valid.roc_auc"]), change,
         )  # fmt: skip
@@ -208,8 +207,8 @@ def show_analysis(analysis: Analysis, folder: SweepFolder) -> None:
         out.print("[dim]* chosen: the first within one standard error of the highest validation AUC[/]")
     out.print()
     for paragraph in folder.results()["summary"]:
-        out.print(escape(paragraph) + "\n")
-    out.print(f"in {escape(str(folder.directory))}:", soft_wrap=True)
+        out.print(plain(paragraph) + "\n")
+    out.print(f"in {plain(str(folder.directory))}:", soft_wrap=True)
     for file, what in (
         ("sweep.png, sweep.svg", "the picture"),
         ("summary.txt", "the text above"),

@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from rich.markup import escape
 from rich.progress import Progress, TaskID
 
-from bearcnn.cli.display.console import err, make_table, note, out, progress
+from bearcnn.cli.display.console import err, make_table, note, out, plain, progress
 from bearcnn.config import LAST_EPOCH
 from bearcnn.data.splits import FOLDS
 from bearcnn.evaluation.formats import decimal
@@ -45,7 +44,7 @@ class TrainingDisplay(Reporter):
     def preparing(self, what: str, done: int, total: int) -> None:
         """Show how far the maps are; they are computed once."""
         if self._task is None:
-            note(f"[dim]computing {escape(what)} once for {total:,} photos ...[/]")
+            note(f"[dim]computing {plain(what)} once for {total:,} photos ...[/]")
             self._task = self._bars.add_task(what, total=total)
         self._bars.update(self._task, completed=done, visible=done < total)
         if done == total:
@@ -78,7 +77,7 @@ class TrainingDisplay(Reporter):
 
     def warn(self, what: str) -> None:
         """Show a warning."""
-        note(f"[yellow]{escape(what)}[/]")
+        note(f"[yellow]{plain(what)}[/]")
 
     def batch_done(self, done: int, total: int) -> None:
         """Move the bar."""
@@ -114,14 +113,14 @@ class TrainingDisplay(Reporter):
             f"{decimal(record.roc_auc):>7}  {decimal(record.average_precision):>8}  {record.lr:7.1e}  "
             f"{record.seconds:7.1f}  {record.images_per_second:8,.0f}"
         )
-        err.print(escape(line) + (" [green]*[/]" if record.best and self._chooses else ""), soft_wrap=True)
+        err.print(plain(line) + (" [green]*[/]" if record.best and self._chooses else ""), soft_wrap=True)
 
     def stage(self, what: str) -> None:
         """Show a step that follows the epochs."""
         if self._task is not None:
             self._bars.update(self._task, visible=False)
             self._task = None
-        note(f"[dim]{escape(what)} ...[/]")
+        note(f"[dim]{plain(what)} ...[/]")
 
 
 @contextmanager
@@ -137,7 +136,7 @@ def show_network(layers: list[LayerRow]) -> None:
     for layer in layers:
         shape = " x ".join(str(side) for side in layer.output_shape)
         table.add_row(
-            layer.name, escape(layer.layer), shape, f"{layer.parameters:,}" if layer.parameters else "",
+            layer.name, plain(layer.layer), shape, f"{layer.parameters:,}" if layer.parameters else "",
             f"{layer.multiply_adds:,}" if layer.multiply_adds else "",
         )  # fmt: skip
     parameters = sum(layer.parameters for layer in layers)
@@ -177,7 +176,7 @@ def show_finished(run: Run, metrics: dict[str, Any]) -> None:
     confusion = evaluation.confusion
     if confusion.true_positive + confusion.false_positive in (0, evaluation.n):
         note(f"[yellow]it gives all {evaluation.n:,} photos the same answer: train longer, or on more photos[/]")
-    out.print(f"\nin {escape(str(run.directory))}:", soft_wrap=True)
+    out.print(f"\nin {plain(str(run.directory))}:", soft_wrap=True)
     for file, what in (
         (run.report_file, "the report: open it in a browser"),
         (run.onnx_file, "the model: predict needs this file alone"),
@@ -194,5 +193,5 @@ def show_finished(run: Run, metrics: dict[str, Any]) -> None:
 
 def show_lr(suggestion: float, plot: str) -> None:
     """Show the suggested learning rate and where its plot is."""
-    out.print(f"suggested learning rate: [bold]{suggestion:g}[/]  (plot: {escape(plot)})", soft_wrap=True)
+    out.print(f"suggested learning rate: [bold]{suggestion:g}[/]  (plot: {plain(plot)})", soft_wrap=True)
     out.print(f"add it to your command: [bold]--lr {suggestion:g}[/]")

@@ -5,9 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rich.markup import escape
-
-from bearcnn.cli.display.console import note
+from bearcnn.cli.display.console import note, plain
 from bearcnn.inference.alarm import AlarmRule
 from bearcnn.inference.commands import Ended
 from bearcnn.inference.prediction import Prediction
@@ -53,24 +51,24 @@ def show_watch(folder: Path, skipped: int, rule: AlarmRule) -> None:
     )
     when = "each bear" if rule.needed == 1 else f"{rule.needed} bears in the last {rule.frames} frames of a folder"
     pause = f", at most one per folder in {_seconds(rule.pause)}" if rule.pause else ""
-    note(f"[dim]watching {_name(str(folder))}{there}; alarm for {when}{pause}; Ctrl-C ends[/]")
+    note(f"[dim]watching {plain(str(folder))}{there}; alarm for {when}{pause}; Ctrl-C ends[/]")
 
 
 def warn_missing(program: str) -> None:
     """Say that the command can't work as things are."""
-    note(f"[yellow]warning:[/] --on-bear: there is no program {escape(program)}; alarms will fail until there is one")
+    note(f"[yellow]warning:[/] --on-bear: there is no program {plain(program)}; alarms will fail until there is one")
 
 
 def show_change(words: str) -> None:
     """Show what became of the folder."""
-    note(f"[yellow]{escape(words)}[/]")
+    note(f"[yellow]{plain(words)}[/]")
 
 
 def show_alarm(prediction: Prediction, waited: float, started: float | None) -> None:
     """Show an alarm, how long after the photo was seen it was answered, and then how soon the command started."""
     command = "" if started is None else f"; command started {_seconds(started)} later"
     note(
-        f"[bold red]alarm[/] {_name(prediction.path)}: {_name(prediction.label or '')} {prediction.probability:.3f}, "
+        f"[bold red]alarm[/] {plain(prediction.path)}: {plain(prediction.label or '')} {prediction.probability:.3f}, "
         f"answered {_seconds(waited)} after it was seen{command}"
     )
 
@@ -79,7 +77,7 @@ def show_end(ended: Ended) -> None:
     """Show how a command ended."""
     color = "dim" if ended.ok else "yellow"
     after = f" after {_seconds(ended.seconds)}" if ended.seconds else ""
-    note(f"[{color}]command for {_name(ended.photo)}: {escape(ended.outcome)}{after}[/]")
+    note(f"[{color}]command for {plain(ended.photo)}: {plain(ended.outcome)}{after}[/]")
 
 
 def summarize_watch(counts: WatchCounts) -> None:
@@ -95,11 +93,6 @@ def summarize_watch(counts: WatchCounts) -> None:
         note(f"[dim]photo seen to answer: {counts.answered.describe()}[/]")
     if counts.started.counts:
         note(f"[dim]answer to command started: {counts.started.describe()}[/]")
-
-
-def _name(path: str) -> str:
-    """Return a name in one line, whatever characters it has."""
-    return escape("".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in path))
 
 
 def _photos(number: int) -> str:

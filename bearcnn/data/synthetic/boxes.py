@@ -30,5 +30,14 @@ def read_boxes(root: Path) -> dict[Path, Box]:
         with Image.open(next(iter(bears))) as image:  # all are squares of one size
             side = image.width
         return {path: (box[0] / side, box[1] / side, box[2] / side, box[3] / side) for path, box in bears.items()}
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        IndexError,
+        AttributeError,
+        RecursionError,
+        ZeroDivisionError,
+    ) as error:
         raise DataError(f"{index} can't be used: {error}; draw the scenes again with `bearcnn data synth`") from None

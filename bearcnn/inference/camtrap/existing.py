@@ -71,7 +71,7 @@ def is_package(directory: Path) -> bool:
     try:
         described = json.loads((directory / DESCRIPTOR).read_bytes())
         return "camtrap-dp" in str(described["profile"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
 
 

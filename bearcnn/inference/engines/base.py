@@ -26,3 +26,9 @@ class Engine(Protocol):
 def explain_mismatch(found: str) -> str:
     """Say that a graph's inputs and outputs are not those of its manifest."""
     return f"doesn't take and give what its manifest says ({found}); export it again with `bearcnn export`"
+
+
+def explain_failure(error: Exception) -> str:
+    """Say that a graph can't be computed, with the beginning of the engine's own words."""
+    words = " ".join(str(error).split())
+    return f"can't be computed ({words[:160] or type(error).__name__}); export it again with `bearcnn export`"

@@ -7,18 +7,16 @@ import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as onnxruntime_errors
 
 from bearcnn.errors import ModelFileError
-from bearcnn.inference.engines.base import INPUT, OUTPUTS, Answers, Pixels, explain_mismatch
+from bearcnn.inference.engines.base import INPUT, OUTPUTS, Answers, Pixels, explain_failure, explain_mismatch
 from bearcnn.manifest import Manifest
 
-_UNUSABLE: Final = (
-    onnxruntime_errors.Fail,
-    onnxruntime_errors.InvalidArgument,
-    onnxruntime_errors.InvalidGraph,
-    onnxruntime_errors.InvalidProtobuf,
-    onnxruntime_errors.NotImplemented,
-    onnxruntime_errors.RuntimeException,
-    UnicodeDecodeError,  # a damaged name in the graph
+_UNUSABLE: Final[tuple[type[Exception], ...]] = (
+    *(each for each in vars(onnxruntime_errors).values() if isinstance(each, type) and issubclass(each, Exception)),
+    RuntimeError,
+    ValueError,  # also UnicodeDecodeError, for a damaged name in the graph
+    MemoryError,
 )
+"""The errors of onnxruntime, each of a class of its own, and those of other packages' C++."""
 
 
 class OnnxRuntimeEngine:
@@ -29,6 +27,7 @@ class OnnxRuntimeEngine:
     """
 
     def __init__(self, file: Path, manifest: Manifest, threads: int) -> None:
+        self._file = file
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         # Idle threads would spin on the cores that decode the next photos.
@@ -55,6 +54,9 @@ class OnnxRuntimeEngine:
             raise ModelFileError(f"{file} {explain_mismatch(f'inputs {inputs}, outputs {outputs}')}")
 
     def run(self, pixels: Pixels) -> Answers:
-        """Answer a batch of pictures."""
-        probability, window_probability = self._session.run(OUTPUTS, {INPUT: pixels})
+        """Answer a batch of pictures; raises ModelFileError for a graph that can't be computed."""
+        try:
+            probability, window_probability = self._session.run(OUTPUTS, {INPUT: pixels})
+        except _UNUSABLE as error:
+            raise ModelFileError(f"{self._file} {explain_failure(error)}") from None
         return probability, window_probability

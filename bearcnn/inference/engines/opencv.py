@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from bearcnn.errors import ModelFileError
-from bearcnn.inference.engines.base import INPUT, OUTPUTS, Answers, Pixels, explain_mismatch
+from bearcnn.inference.engines.base import INPUT, OUTPUTS, Answers, Pixels, explain_failure, explain_mismatch
 from bearcnn.manifest import Manifest
 
 
@@ -29,7 +29,7 @@ class OpenCvEngine:
                 "(`bearcnn export` writes one), or `engine` onnxruntime"
             )
         cv2.setNumThreads(threads)
-        size = manifest.image_size
+        self._file, size = file, manifest.image_size
         self._idle: SimpleQueue[cv2.dnn.Net] = SimpleQueue()
         try:
             # From bytes: OpenCV can't open every name of a file.
@@ -45,11 +45,14 @@ class OpenCvEngine:
         self._map = windows.shape[1:]
 
     def run(self, pixels: Pixels) -> Answers:
-        """Answer a batch of pictures, one by one."""
+        """Answer a batch of pictures, one by one; raises ModelFileError for a graph that can't be computed."""
         probability, windows = np.empty(len(pixels), np.float32), np.empty((len(pixels), *self._map), np.float32)
         for place in range(len(pixels)):
-            whole, windows[place : place + 1] = self._answer(pixels[place : place + 1])
-            probability[place] = whole.item()
+            try:
+                whole, windows[place : place + 1] = self._answer(pixels[place : place + 1])
+                probability[place] = whole.item()
+            except (cv2.error, ValueError, MemoryError) as error:
+                raise ModelFileError(f"{self._file} {explain_failure(error)}") from None
         return probability, windows
 
     def _answer(self, picture: Pixels) -> Answers:
