@@ -7,6 +7,7 @@ import errno
 import os
 import re
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -27,6 +28,7 @@ from bearcnn.cli.report import report
 from bearcnn.cli.sweep import sweep, sweep_dropout
 from bearcnn.cli.train import train
 from bearcnn.errors import BearcnnError
+from bearcnn.workers import sigterm_as_ctrl_c
 
 app = typer.Typer(
     name="bearcnn",
@@ -64,12 +66,25 @@ config_app.command()(check)
 _UsageError: Any = typer.BadParameter.__base__  # not public, and another class in older versions of typer
 
 
+def _ignore_local_style() -> None:
+    """Load matplotlib without a `matplotlibrc` of the current folder, which may be anybody's; it has many keys."""
+    here = Path.cwd()
+    os.chdir(here.anchor)  # before any thread is started
+    try:
+        import matplotlib  # noqa: F401
+    finally:
+        os.chdir(here)
+
+
 def main() -> None:
     """Run the command line; what the user can fix becomes one line and exit code 1."""
     try:
         if sys.stdout is None:
             raise BearcnnError("there is no standard output to write to")
-        sys.exit(app(standalone_mode=False))
+        if Path("matplotlibrc").exists():
+            _ignore_local_style()
+        with sigterm_as_ctrl_c():
+            sys.exit(app(standalone_mode=False))
     except BearcnnError as error:
         if not error.told:
             console.show_error(console.name_options(str(error)))
@@ -84,11 +99,41 @@ def main() -> None:
             raise
         console.show_error(explain_missing(package))
         sys.exit(1)
-    except OSError as error:
-        if error.errno != errno.ENOSPC or error.filename is not None:
+    except (OSError, MemoryError, RuntimeError) as error:
+        explained = _explain_surroundings(error)
+        if not explained:
             raise
-        console.show_error("can't write the output: the disk is full")
-        os._exit(1)  # Python would try to write the rest once more, and fail with a traceback
+        console.show_error(explained)
+        if isinstance(error, OSError) and error.filename is None:
+            os._exit(1)  # Python would try to write the rest of the output once more, and fail with a traceback
+        sys.exit(1)
+
+
+_FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up", errno.EFBIG: "the file is too large"}
+_SURROUNDINGS = {
+    **{number: f"{words}; make room" for number, words in _FULL.items()},
+    errno.EACCES: "permission denied",
+    errno.EPERM: "permission denied",
+    errno.EROFS: "it can only be read",
+    errno.EIO: "the disk doesn't answer; is it damaged?",
+    errno.ENAMETOOLONG: "the name is too long",
+    errno.ELOOP: "links in a circle",
+    errno.EMFILE: "too many open files; allow more, such as with: ulimit -n 1024",
+    errno.ENFILE: "this computer has too many open files",
+}
+"""Errors of the computer and not of bearcnn, and what to do."""
+
+
+def _explain_surroundings(error: Exception) -> str:
+    """Say in one line what is wrong with the computer; nothing if that is not the reason."""
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+        return "there is not enough memory; try smaller batches, or close other programs"
+    if not isinstance(error, OSError):
+        return ""
+    if error.filename is None:
+        return f"can't write the output: {_FULL[error.errno]}" if error.errno in _FULL else ""
+    words = _SURROUNDINGS.get(error.errno or 0)
+    return f"can't use {os.fsdecode(error.filename)}: {words}" if words else ""
 
 
 _USAGE = (
