@@ -1,7 +1,6 @@
 """runs/latest: the newest finished run. Predicting needs this and the model file's name, and nothing else of a run."""
 
 import os
-import secrets
 from pathlib import Path
 
 from bearcnn.errors import RunError
@@ -31,18 +30,15 @@ def link_latest(directory: Path) -> None:
     """Point runs/latest at this run folder.
 
     Raises:
-        RunError: a folder stands in the place of the link, or the current folder can't be written to.
+        RunError: a folder stands in the place of the link.
     """
+    RUNS.mkdir(exist_ok=True)
     if LATEST.is_dir() and not LATEST.is_symlink():
         raise RunError(f"{LATEST} is a folder, not a link to the newest run; move it away")
     target = os.path.relpath(directory, RUNS)
-    temporary = LATEST.with_name(f".latest-{secrets.token_hex(8)}")
+    temporary = LATEST.with_name(f".latest-{os.getpid()}")
     try:
-        RUNS.mkdir(exist_ok=True)
-        try:
-            temporary.symlink_to(target, target_is_directory=True)
-        except OSError:  # a file system without links
-            temporary.write_text(str(directory), encoding="utf-8")
-        temporary.replace(LATEST)
-    except OSError as error:
-        raise RunError(f"{LATEST} can't be written: {error.strerror or error}") from None
+        temporary.symlink_to(target, target_is_directory=True)
+    except OSError:  # a file system without links
+        temporary.write_text(str(directory), encoding="utf-8")
+    temporary.replace(LATEST)

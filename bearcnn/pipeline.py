@@ -12,7 +12,7 @@ from typing import Any
 
 from bearcnn.config import Config
 from bearcnn.data.dataset import Dataset
-from bearcnn.errors import ConfigError, NoEpochError, ResumeError, RunError
+from bearcnn.errors import ConfigError, NoEpochError, ResumeError
 from bearcnn.evaluation.assessment import assess_calibration, evaluate_predictions, group_errors
 from bearcnn.evaluation.calibration import fit_temperature, log_odds
 from bearcnn.evaluation.predictions import SCORED, LabelledPrediction, as_arrays, in_split, read_folds
@@ -196,11 +196,8 @@ def finish(run: Run, dataset: Dataset, result: TrainResult, reporter: Reporter =
     write_atomically(run.onnx_file, stamp_onnx(run.onnx_file, manifest), overwrite=True)
     write_atomically(run.weights_file, to_safetensors(network, manifest), overwrite=True)
     write_atomically(run.metrics_file, json.dumps(metrics, indent=1).encode(), overwrite=True)
-    if not result.interrupted:  # before the report: predict must find the run even if the report can't be written
-        try:
-            link_latest(run.directory)
-        except RunError as error:  # the model is whole
-            reporter.warn(f"{error}; name the run, {run.directory}, to predict and evaluate with it")
+    if not result.interrupted:
+        link_latest(run.directory)  # before the report: predict must find the run even if the report can't be written
     reporter.stage("writing the report")
     write_report(run)
     return run

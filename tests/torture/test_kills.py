@@ -87,6 +87,8 @@ class Train(Job):
         ]  # fmt: skip
 
     def arguments(self) -> list[object]:
+        if self.is_finished():
+            return ["report", "r"]
         if (self.folder / "checkpoints/last.safetensors").exists():
             return ["train", "--resume", "r"]
         if self.folder.exists():
@@ -103,8 +105,14 @@ class Train(Job):
         for entry in self.cache.glob("*/*"):  # built under another name
             assert entry.name.startswith("building-") or entry.suffix == ".lock" or (entry / "index.json").is_file()
 
+    def is_finished(self) -> bool:
+        metrics = self.folder / "metrics.json"
+        return metrics.exists() and json.loads(metrics.read_bytes())["complete"]
+
     def check_finished(self) -> None:
         assert self.calm is not None
+        if not (self.folder / "report.html").exists():  # killed between the scores and their page
+            self.run()
         check_whole(self.folder)
         assert files_of(self.folder) == files_of(self.calm.folder)
         assert (self.place / "runs/latest").resolve() == self.folder
