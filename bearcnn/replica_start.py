@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 SMALLEST_SLICE = 8
 """Fewest photos of a slice by default: batch norm needs some."""
 
-_WORTH_STARTING = 20_000 * 64**2
-"""Pixels of a training run (photos x epochs x width x height) that keep one core busy for 20 seconds or more."""
+_WORTH_STARTING = 3_000 * 64**2
+"""Pixels of a training run (photos x epochs x width x height) that keep one core busy for some seconds: a replica that
+starts beside the command costs little on an idle computer."""
 
 _started: "list[StartedReplica]" = []
 

@@ -286,6 +286,7 @@ def test_times_are_compared_at_the_lower_of_the_two_final_aucs() -> None:
     assert "after 20 s" in line and "vision_learner after 100 s" in line and "5.0 x" in line
 
 
+@pytest.mark.slow  # trains
 def test_a_pretrained_head_on_a_few_photos_from_end_to_end(photos: Path, tmp_path: Path) -> None:
     few = ("--part", "few", "--photos", 8, "--rounds", 2, "--set", "data.image_size=64", "--set", "train.epochs=2")
     said = run("pretrained", "--data", photos, *few, "--out", tmp_path)
@@ -302,6 +303,7 @@ def test_a_pretrained_start_from_end_to_end(part: str, photos: Path, tmp_path: P
     assert (tmp_path / f"pretrained-{part}.json").is_file()
 
 
+@pytest.mark.slow  # trains
 def test_training_speed_from_end_to_end(photos: Path, tmp_path: Path) -> None:
     said = run(
         "training_speed", "--data", photos, "--sizes", 16, "--photos", 32, "--batch-size", 8, "--epochs", 2,

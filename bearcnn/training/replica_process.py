@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from bearcnn.config import AugmentConfig, ModelConfig
 from bearcnn.replica_start import StartedReplica
-from bearcnn.training.dataloaders import PixelDataset
+from bearcnn.training.pixel_dataset import PixelDataset
 
 LOST = (EOFError, OSError)
 """What a connection raises whose other end is gone."""

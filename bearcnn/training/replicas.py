@@ -21,8 +21,9 @@ from torch import Tensor
 from bearcnn.config import Config
 from bearcnn.machine import usable_threads
 from bearcnn.replica_start import count_slices, take_started
-from bearcnn.training.dataloaders import PixelDataset, PixelLoader
+from bearcnn.training.dataloaders import PixelLoader
 from bearcnn.training.gradients import SliceStep, StepMemory, count_elements, validate_slices
+from bearcnn.training.pixel_dataset import PixelDataset
 from bearcnn.training.replica_process import NewSharedFile, Pixels, ReplicaProcess, SharedFile, Task, use_one_thread
 from bearcnn.training.slices import Batches, Slices
 

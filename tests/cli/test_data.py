@@ -4,6 +4,8 @@ import json
 import pytest
 
 from bearcnn.cli.data import FETCHED
+from bearcnn.config import load_config
+from bearcnn.data.dataset import Dataset
 from tests.helpers.commands import bearcnn_command
 
 
@@ -18,16 +20,14 @@ def test_the_defaults_of_data_synth_are_the_built_in_sets():
 
 
 @pytest.mark.slow
-def test_data_synth_cache_and_clear(tmp_path, photos):
+def test_data_synth_cache_and_clear(tmp_path, photos, monkeypatch):
     scenes = tmp_path / "scenes"
     bearcnn_command("data", "synth", scenes, "--count", 20, "--size", 32, "--bear-scale", "0.2-0.4", "--json")
     assert len(list(scenes.rglob("*.jpg"))) == 20
     assert (scenes / "scenes.jsonl").is_file()
     environment = {"BEARCNN_CACHE": str(tmp_path / "cache")}
-    bearcnn_command(
-        "train", "--data", photos, "--image-size", 16, "--epochs", 1, "--set", "model.widths=[4]",
-        "--batch-size", 8, "--out", tmp_path / "run", cwd=tmp_path, **environment,
-    )  # fmt: skip
+    monkeypatch.setenv("BEARCNN_CACHE", environment["BEARCNN_CACHE"])
+    Dataset.from_config(load_config(None, [f"data.path={photos}"]).data)
     entries = json.loads(bearcnn_command("data", "cache", "--json", **environment).stdout)
     assert [entry["photos"] for entry in entries] == [60]
     bearcnn_command("data", "cache", "--clear", **environment)

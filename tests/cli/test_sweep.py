@@ -143,13 +143,12 @@ class TestSweepCommands:
         assert "1 done, 1 to run" in again.stderr
         assert "weight-decay-0.01" not in again.stderr
 
-    @pytest.mark.parametrize("workers", [1, 2])
-    def test_killed_at_random_moments_nothing_is_lost_and_nothing_runs_twice(self, command, photos, tmp_path, workers):
-        killed = [sys.executable, "-m", "bearcnn", "sweep-dropout", "--workers", str(workers)]
-        start = ["--data", photos, "--rates", "0,0.3,0.6", "--seeds", "2", "--epochs", "4", *TINY, "--out", "s"]
-        log, moments = tmp_path / "s" / "trial_log.jsonl", random.Random(workers)
+    def test_killed_at_random_moments_nothing_is_lost_and_nothing_runs_twice(self, command, photos, tmp_path):
+        killed = [sys.executable, "-m", "bearcnn", "sweep-dropout", "--workers", "2"]
+        start = ["--data", photos, "--rates", "0,0.6", "--seeds", "2", "--epochs", "4", *TINY, "--out", "s"]
+        log, moments = tmp_path / "s" / "trial_log.jsonl", random.Random(2)
         before = b""
-        for _ in range(3 if workers == 1 else 2):
+        for _ in range(2):
             arguments = ["--resume", "s"] if (tmp_path / "s" / "plan.json").exists() else start
             process = subprocess.Popen(
                 [*killed, *map(str, arguments)], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -171,7 +170,7 @@ class TestSweepCommands:
         command("sweep-dropout", "--resume", "s", cwd=tmp_path)
         assert log.read_bytes().startswith(before)
         ids = [entry["id"] for entry in finished(log)]
-        assert len(ids) == len(set(ids)) == 6, "a trial ran twice or never"
+        assert len(ids) == len(set(ids)) == 4, "a trial ran twice or never"
         command("sweep-dropout", *start[:-1], "calm", cwd=tmp_path)
         scores = {entry["id"]: entry["scores"] for entry in finished(log)}
         assert scores == {entry["id"]: entry["scores"] for entry in finished(tmp_path / "calm" / "trial_log.jsonl")}

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from bearcnn.config import AugmentConfig
 from bearcnn.training.augment import augment_batch
-from bearcnn.training.dataloaders import PixelDataset, PixelLoader
+from bearcnn.training.dataloaders import PixelLoader
+from bearcnn.training.pixel_dataset import PixelDataset
 
 STILL = AugmentConfig(flip=0, crop=1, stretch=1, rotation=0, brightness=0, contrast=0)
 
