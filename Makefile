@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BEARCNN := $(VENV)/bin/bearcnn
 STAMP := $(VENV)/.installed
+TOOLS := $(VENV)-tools
 
 .DEFAULT_GOAL := help
 
@@ -11,14 +12,19 @@ STAMP := $(VENV)/.installed
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-$(STAMP): pyproject.toml constraints.txt
+PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
+LOCKED = $(PIP) --require-hashes --no-deps -r
+
+$(STAMP): pyproject.toml $(wildcard requirements/*.txt)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "bearcnn needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,pretrained]'
-	@# MegaDetector's validator, for one test: what it says it needs (ultralytics, opencv-python) is for detecting.
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
-		megadetector==10.0.28 jsonpickle==4.1.4 humanfriendly==10.0
+	$(LOCKED) requirements/lock.txt
+	@# A build for processors alone, where pip is offered one. PyPI's for Linux needs NVIDIA's libraries besides, 3 GB.
+	$(LOCKED) requirements/torch-cpu.txt 2>/dev/null || $(LOCKED) requirements/torch.txt
+	@if $(VENV)/bin/python -c 'from importlib import metadata as m; exit("nvidia" not in str(m.requires("torch")))'; \
+		then $(LOCKED) requirements/cuda.txt; fi
+	$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
 .PHONY: install
@@ -42,7 +48,7 @@ torture: $(STAMP)  ## Kill it, starve it and feed it broken files, for an hour o
 
 .PHONY: browser
 browser: $(STAMP)  ## The report's pages in headless Chromium; skipped where there is none
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[browser]'
+	$(PIP) -c constraints.txt -e '.[browser]'
 	$(VENV)/bin/python -m pytest tests/report/test_browser.py tests/inference/test_contact_sheet_in_browser.py
 
 .PHONY: bench
@@ -67,6 +73,27 @@ format: $(STAMP)  ## Bring the code into shape
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
+.PHONY: lock
+lock: $(TOOLS)  ## Write requirements/ anew from constraints.txt: versions and hashes
+	PATH="$(abspath $(TOOLS))/bin:$$PATH" scripts/lock.sh
+
+.PHONY: supply
+supply: $(STAMP) $(TOOLS)  ## List the licences of all that runs, none of them GPL or AGPL, and known vulnerabilities
+	$(TOOLS)/bin/pip-licenses --python $(VENV)/bin/python --packages $$($(VENV)/bin/python -m tests.helpers.supply) \
+		--partial-match --fail-on 'GPL;Affero;GNU'
+	$(TOOLS)/bin/pip-audit --strict --disable-pip --require-hashes -r requirements/lock.txt -r requirements/torch.txt
+
+.PHONY: newest
+newest:  ## Try the newest torch, torchvision and fastai, in an environment of its own: the fast tests
+	$(PYTHON) -m venv $(VENV)-newest
+	$(VENV)-newest/bin/python -m pip install --quiet --upgrade --upgrade-strategy eager torch torchvision fastai -e '.[dev,pretrained]'
+	$(VENV)-newest/bin/python -m pip list | grep -E '^(torch|torchvision|fastai|fastcore|onnx|onnxruntime|numpy) '
+	$(VENV)-newest/bin/python -m pytest -m "not slow" --hypothesis-profile=quick
+
+$(TOOLS):
+	$(PYTHON) -m venv $@
+	$@/bin/python -m pip install --quiet --disable-pip-version-check uv pip-audit pip-licenses
+
 .PHONY: clean
 clean:  ## Delete .venv and caches of tools; never demo, runs or photos
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage *.egg-info
+	rm -rf $(VENV) $(TOOLS) $(VENV)-newest .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage *.egg-info

@@ -18,13 +18,9 @@ def write_atomically(path: Path, content: bytes, *, overwrite: bool = False) -> 
     Raises:
         BearcnnError: the file exists and `overwrite` is false, or the folder can't be written to.
     """
-    # Not tempfile: only the owner can read its files, even after the renaming.
     temporary = path.parent / f".{secrets.token_hex(8)}.tmp"
     try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        _write_temporary(temporary, content)
         if overwrite:
             temporary.replace(path)
         else:
@@ -70,6 +66,31 @@ def copy_atomically(source: Path, path: Path) -> None:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def _write_temporary(temporary: Path, content: bytes) -> None:
+    """Write a file and flush it to the disk.
+
+    On Linux it has no name until it is whole: a kill while it is written leaves nothing behind.
+    """
+    # Not tempfile: only the owner can read its files, even after the renaming.
+    with contextlib.suppress(AttributeError, OSError):  # another system, or a file system that can't
+        _write_whole(os.open(temporary.parent, os.O_TMPFILE | os.O_WRONLY, 0o666), content, temporary)
+        return
+    _write_whole(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666), content)
+
+
+def _write_whole(descriptor: int, content: bytes, name: Path | None = None) -> None:
+    with open(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+        if name is not None:
+            folder = os.open("/proc/self/fd", os.O_RDONLY)
+            try:
+                os.link(str(descriptor), name, src_dir_fd=folder, follow_symlinks=True)
+            finally:
+                os.close(folder)
 
 
 def _rename_to_new(temporary: Path, path: Path) -> None:

@@ -36,7 +36,9 @@ class StartedReplica:
 
     def __init__(self) -> None:
         key = secrets.token_bytes(16)
-        self.listener = Listener(authkey=key)
+        # On Linux a name that is in no folder: a socket's file would stay behind where this process is killed.
+        address = f"\0bearcnn-{secrets.token_hex(16)}" if sys.platform == "linux" else None
+        self.listener = Listener(address, authkey=key)
         environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONPATH": module_path()}
         # In a session of its own: Ctrl-C is for the training process, which ends this one.
         self.process = subprocess.Popen(

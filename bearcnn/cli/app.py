@@ -3,10 +3,10 @@
 `main` alone turns errors into one line and an exit code.
 """
 
-import errno
 import os
 import re
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -26,8 +26,9 @@ from bearcnn.cli.predict import PredictCommand, predict
 from bearcnn.cli.report import report
 from bearcnn.cli.sweep import sweep, sweep_dropout
 from bearcnn.cli.train import train
-from bearcnn.data.names import on_one_line
+from bearcnn.cli.troubles import explain_trouble
 from bearcnn.errors import BearcnnError
+from bearcnn.workers import sigterm_as_ctrl_c
 
 
 class _Commands(typer.core.TyperGroup):
@@ -78,15 +79,28 @@ config_app.command()(check)
 _UsageError: Any = typer.BadParameter.__base__  # not public, and another class in older versions of typer
 
 
+def _ignore_local_style() -> None:
+    """Load matplotlib without a `matplotlibrc` of the current folder, which may be anybody's; it has many keys."""
+    here = Path.cwd()
+    os.chdir(here.anchor)  # before any thread is started
+    try:
+        import matplotlib  # noqa: F401
+    finally:
+        os.chdir(here)
+
+
 def main() -> None:
     """Run the command line; what the user can fix becomes one line and exit code 1."""
     try:
         if sys.stdout is None:
             raise BearcnnError("there is no standard output to write to")
         _refuse_empty(sys.argv[1:])
-        code = app(standalone_mode=False)
-        _flush()
-        sys.exit(code)
+        if Path("matplotlibrc").exists():
+            _ignore_local_style()
+        with sigterm_as_ctrl_c():
+            code = app(standalone_mode=False)
+            _flush()
+            sys.exit(code)
     except BearcnnError as error:
         if not error.told:
             console.show_error(console.name_options(str(error)))
@@ -101,36 +115,14 @@ def main() -> None:
             raise
         console.show_error(explain_missing(package))
         sys.exit(1)
-    except OSError as error:
-        if error.errno not in _TROUBLES:
+    except (OSError, MemoryError, RuntimeError) as error:
+        explained = explain_trouble(error)
+        if not explained:
             raise
-        if error.filename is None:
-            console.show_error(f"can't write the output: {_TROUBLES[error.errno]}")
-            os._exit(1)  # Python would try to write the rest once more, and fail with a traceback
-        console.show_error(f"{on_one_line(str(error.filename))} can't be used: {_TROUBLES[error.errno]}")
+        console.show_error(explained)
+        if isinstance(error, OSError) and error.filename is None:
+            os._exit(1)  # Python would try to write the rest of the output once more, and fail with a traceback
         sys.exit(1)
-
-
-_TROUBLES = {
-    getattr(errno, name): words
-    for name, words in (
-        ("ENOSPC", "the disk is full"),
-        ("EDQUOT", "the disk quota is used up"),
-        ("EFBIG", "a file may not grow any further (ulimit -f, or a file system's limit)"),
-        ("EIO", "the drive fails"),
-        ("EROFS", "the drive can only be read"),
-        ("EACCES", "permission denied"),
-        ("EPERM", "that isn't permitted"),
-        ("ENAMETOOLONG", "the name is too long"),
-        ("ELOOP", "links lead in a circle"),
-        ("ENOTDIR", "a part of its path is a file"),
-        ("EMFILE", "too many files are open (ulimit -n)"),
-        ("ENFILE", "too many files are open on this computer"),
-        ("ESTALE", "the network drive has lost it"),
-    )
-    if hasattr(errno, name)
-}
-"""Troubles of the computer that no command can foresee everywhere, and no bugs."""
 
 
 def _refuse_empty(arguments: list[str]) -> None:

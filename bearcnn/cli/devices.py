@@ -7,7 +7,8 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from tempfile import TemporaryDirectory
+from pathlib import Path
+from tempfile import gettempdir
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -35,10 +36,12 @@ def run_on_devices(count: int) -> int:
     Raises:
         BearcnnError: a process was killed, and no other was left to tell.
     """
-    with TemporaryDirectory(prefix="bearcnn-", ignore_cleanup_errors=True) as folder, exit_on_sigterm():
+    from bearcnn.data.scratch import scratch_folder
+
+    with scratch_folder(Path(gettempdir()), "bearcnn-devices") as folder, exit_on_sigterm():
         ranks: list[subprocess.Popen[bytes]] = []
         try:
-            ranks += [_start(rank, count, folder) for rank in range(count)]
+            ranks += [_start(rank, count, str(folder)) for rank in range(count)]
             _watch(ranks)
         finally:
             for rank in ranks:

@@ -4,7 +4,7 @@ pooch downloads the archive, checks its SHA-256 and unpacks it. An interrupted d
 """
 
 import tarfile
-import tempfile
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
@@ -15,6 +15,7 @@ from requests.exceptions import RequestException
 from bearcnn.data import OnProgress
 from bearcnn.data.cache_folder import cache_root
 from bearcnn.data.cifar100 import BEAR, Photos, choose, count_photos, divide, find_photos
+from bearcnn.data.scratch import scratch_folder
 from bearcnn.errors import DataError
 
 CIFAR_100 = "https://s3.amazonaws.com/fast-ai-imageclas/cifar100.tgz"  # fastai's copy: folders of PNG files, 169 MB
@@ -56,27 +57,27 @@ def fetch_cifar100_bears(
     """
     if negatives_per_bear < 1:
         raise DataError(f"{negatives_per_bear} other photos for each bear: at least 1 is needed")
-    try:
-        directory = directory.resolve()
-        if directory.exists() and not (directory.is_dir() and not any(directory.iterdir())):
-            raise DataError(f"{directory} exists already and is not an empty folder; choose another name")
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        # Beside the folder: the last step is a renaming. Before the download: it fails early.
-        scratch = tempfile.TemporaryDirectory(
-            prefix=f".{directory.name}-", dir=directory.parent, ignore_cleanup_errors=True
-        )
-    except OSError as error:
-        raise DataError(f"{directory} can't be written ({error.strerror or error}); choose another folder") from error
-    with scratch as folder:
+    with ExitStack() as stack:
+        try:
+            directory = directory.resolve()
+            if directory.exists() and not (directory.is_dir() and not any(directory.iterdir())):
+                raise DataError(f"{directory} exists already and is not an empty folder; choose another name")
+            directory.parent.mkdir(parents=True, exist_ok=True)
+            # Beside the folder: the last step is a renaming. Before the download: it fails early.
+            folder = stack.enter_context(scratch_folder(directory.parent, directory.name))
+        except OSError as error:
+            raise DataError(
+                f"{directory} can't be written ({error.strerror or error}); choose another folder"
+            ) from error
         archive = _download(url, sha256, archives or cache_root() / "archives", on_download)
         if on_progress is not None:
             on_progress(0, 1)  # unpacking takes a while
         try:
-            photos = divide(find_photos(_unpack(archive, Path(folder) / "unpacked")), seed)
+            photos = divide(find_photos(_unpack(archive, folder / "unpacked")), seed)
             if not all(classes.get(BEAR) for classes in photos.values()):
                 raise DataError(f"{archive} is not CIFAR-100: there is no bear in train and test")
             chosen = {split: choose(classes, negatives_per_bear) for split, classes in photos.items()}
-            whole = Path(folder) / "whole"
+            whole = folder / "whole"
             _write(chosen, whole, on_progress)
             if directory.exists():
                 directory.rmdir()  # Windows wouldn't rename over it

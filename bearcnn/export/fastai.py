@@ -13,6 +13,7 @@ import numpy as np
 from fastai.learner import load_learner
 from numpy.typing import NDArray
 
+from bearcnn.data.scratch import scratch_folder
 from bearcnn.export.base import Exported, ExportSource
 from bearcnn.training.learner import build_learner
 
@@ -37,8 +38,8 @@ def to_fastai(source: ExportSource) -> bytes:
     assert source.dataset is not None
     learner = build_learner(source.config, source.dataset, model=source.network)
     learner.loss_func.temperature = source.manifest.temperature
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+    with scratch_folder(Path(tempfile.gettempdir()), "bearcnn-export") as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        path = Path(folder).absolute() / "learner.pkl"
+        path = folder.absolute() / "learner.pkl"
         learner.export(path)
         return path.read_bytes()

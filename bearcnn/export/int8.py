@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from bearcnn.data.scratch import scratch_folder
 from bearcnn.export.base import INPUT, Exported, ExportSource, batches, quiet_exporter, run_onnx
 from bearcnn.manifest import Manifest, stamp_onnx
 
@@ -42,8 +43,8 @@ def to_int8(onnx_model: bytes, manifest: Manifest, calibration: NDArray[np.uint8
 
     Weights have one scale per channel. Activations have a range measured on photos, `calibration` (photos, n, n, 3).
     """
-    with tempfile.TemporaryDirectory() as folder, quiet_exporter():
-        source, prepared, result = (Path(folder) / name for name in ("model.onnx", "prepared.onnx", "int8.onnx"))
+    with scratch_folder(Path(tempfile.gettempdir()), "bearcnn-export") as folder, quiet_exporter():
+        source, prepared, result = (folder / name for name in ("model.onnx", "prepared.onnx", "int8.onnx"))
         source.write_bytes(onnx_model)
         quant_pre_process(source, prepared, skip_symbolic_shape=True)
         quantize_static(

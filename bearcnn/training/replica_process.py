@@ -10,11 +10,14 @@ for the slower one; processes meet once a step.
 
 import mmap
 import os
+import secrets
 import threading
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import cv2
@@ -34,27 +37,94 @@ FAILED = -1
 
 
 @dataclass(frozen=True, slots=True)
+class SharedFile:
+    """The place of a file that the training process and its replicas map."""
+
+    path: str
+    nameless: str = ""
+    """What the system calls a file that has no name in any folder."""
+
+    @contextmanager
+    def opened(self, flags: int = os.O_RDONLY) -> Iterator[str]:
+        """Give a path that leads to this file as long as it is open here.
+
+        Raises:
+            OSError: the training process has closed it.
+        """
+        if not self.nameless:
+            yield self.path
+            return
+        self._check(self.path)  # its number may be another file's by now, even before that is opened
+        descriptor = os.open(self.path, flags)
+        try:
+            path = f"/proc/self/fd/{descriptor}"
+            self._check(path)
+            yield path
+        finally:
+            os.close(descriptor)
+
+    def exists(self) -> bool:
+        """Check that the training process still has the file."""
+        try:
+            with self.opened():
+                return Path(self.path).exists()
+        except OSError:
+            return False
+
+    def _check(self, path: str) -> None:
+        if self.nameless not in str(Path(path).readlink()):
+            raise FileNotFoundError(path)
+
+
+class NewSharedFile:
+    """A new, empty file to share.
+
+    On Linux it is in memory and has no name: it goes with the last process that has it open or mapped, even if all are
+    killed. Elsewhere it is in a temporary folder.
+    """
+
+    def __init__(self) -> None:
+        self._folder: TemporaryDirectory[str] | None = None
+        self._descriptor: int | None = None
+        if hasattr(os, "memfd_create") and Path("/proc/self/fd").exists():
+            name = f"bearcnn-{secrets.token_hex(8)}"
+            self._descriptor = os.memfd_create(name)
+            self.place = SharedFile(f"/proc/{os.getpid()}/fd/{self._descriptor}", name)
+        else:
+            self._folder = TemporaryDirectory(prefix="bearcnn-", ignore_cleanup_errors=True)
+            self.place = SharedFile(str(Path(self._folder.name) / "memory"))
+
+    def close(self) -> None:
+        """Close it; what is mapped stays."""
+        if self._folder is not None:
+            self._folder.cleanup()
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+@dataclass(frozen=True, slots=True)
 class Pixels:
     """Decoded pixels as a file that another process can map: a data set's own, or a copy."""
 
-    file: str
+    file: SharedFile
     offset: int
     shape: tuple[int, ...]
 
     @classmethod
-    def of(cls, pixels: NDArray[np.uint8], folder: Path) -> "Pixels":
-        """Find the file of pixels, uint8, or write one."""
+    def of(cls, pixels: NDArray[np.uint8], new: Callable[[], SharedFile]) -> "Pixels":
+        """Find the file of pixels, uint8, or write a `new` one."""
         base: Any = pixels.base  # a view's is another array
         if isinstance(pixels, np.memmap) and isinstance(base, mmap.mmap):
-            return cls(str(pixels.filename), pixels.offset, pixels.shape)
-        file = folder / "pixels"
-        if not file.exists():
-            np.ascontiguousarray(pixels).tofile(file)
-        return cls(str(file), 0, pixels.shape)
+            return cls(SharedFile(str(pixels.filename)), pixels.offset, pixels.shape)
+        file = new()
+        np.ascontiguousarray(pixels).tofile(file.path)
+        return cls(file, 0, pixels.shape)
 
     def open(self) -> NDArray[np.uint8]:
         """Map the file."""
-        return np.memmap(self.file, np.uint8, "r", self.offset, self.shape)
+        with self.file.opened() as path:
+            return np.memmap(path, np.uint8, "r", self.offset, self.shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +139,7 @@ class Task:
     bfloat16: bool
     seed: int
     slices: int
-    memory: str
+    memory: SharedFile
     pixels: Pixels
     train: PixelDataset  # without pixels
     valid: PixelDataset
@@ -171,11 +241,6 @@ class ReplicaProcess:
         self.started.close()
         if self._connection is not None:
             self._connection.close()
-
-
-def memory_folder() -> str | None:
-    """Return the folder for a training run's memory: one in memory where the computer has that; None for the usual."""
-    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - the names in it can't be guessed
 
 
 def use_one_thread() -> None:

@@ -1,12 +1,12 @@
 """A replica's own side: it computes what the training process asks for, until that is gone."""
 
+import os
 import pickle
 import signal
 import sys
 import traceback
 from dataclasses import replace
 from multiprocessing.connection import Client, Connection
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -34,7 +34,8 @@ class _Worker:
         self.loss = SubclassCrossEntropy(
             self.model.output_classes, torch.tensor(task.loss_weights), task.label_smoothing
         )
-        flat = torch.from_file(task.memory, shared=True, size=count_elements(self.model, task.slices))
+        with task.memory.opened(os.O_RDWR) as path:
+            flat = torch.from_file(path, shared=True, size=count_elements(self.model, task.slices))
         memory = StepMemory(self.model, task.slices, flat, joins=True)
         memory.share_weights()
         self.step = SliceStep(self.model, memory, self.loss, task.seed)
@@ -84,7 +85,7 @@ def _open(task: Task) -> _Worker | None:
     try:
         worker = _Worker(task)
     except Exception:
-        if not Path(task.memory).exists():
+        if not task.memory.exists():
             return None
         raise
     worker.warm_up()

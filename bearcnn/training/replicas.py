@@ -4,11 +4,10 @@ Which process computes a slice changes no bit. So replicas join while the traini
 where one is lost the training process computes its slices itself.
 """
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
@@ -25,7 +24,7 @@ from bearcnn.replica_start import count_slices, take_started
 from bearcnn.training.dataloaders import PixelLoader
 from bearcnn.training.gradients import SliceStep, StepMemory, count_elements, validate_slices
 from bearcnn.training.pixel_dataset import PixelDataset
-from bearcnn.training.replica_process import Pixels, ReplicaProcess, Task, memory_folder, use_one_thread
+from bearcnn.training.replica_process import NewSharedFile, Pixels, ReplicaProcess, SharedFile, Task, use_one_thread
 from bearcnn.training.slices import Batches, Slices
 
 _START_SECONDS = 10.0
@@ -99,6 +98,7 @@ class Replicas(Slices):
         self._own_pool = pool is None
         self._pool = pool or ReplicaPool()
         self._shares_validation = False
+        self._files: list[NewSharedFile] = []
 
     def before_fit(self) -> None:
         self.close()
@@ -107,12 +107,12 @@ class Replicas(Slices):
         self._sliced = True
         self._threads = torch.get_num_threads(), cv2.getNumThreads()
         use_one_thread()
-        flat, self._file, self._folder = None, None, None
+        flat = None
         self._wanted = min(self.slices, usable_threads()) - 1
         if self._wanted > 0:
-            self._folder = TemporaryDirectory(prefix="bearcnn-", dir=memory_folder(), ignore_cleanup_errors=True)
-            self._file = Path(self._folder.name) / "memory"
-            flat = torch.from_file(str(self._file), shared=True, size=count_elements(self.model, self.slices))
+            size = count_elements(self.model, self.slices)
+            with self._share().opened(os.O_RDWR) as path:
+                flat = torch.from_file(path, shared=True, size=size)
         memory = StepMemory(self.model, self.slices, flat)
         memory.share_weights()
         self._slice_step = SliceStep(self.model, memory, self.loss_func, self.config.train.seed)
@@ -203,8 +203,8 @@ class Replicas(Slices):
         cv2.setNumThreads(self._threads[1])
         if self._own_pool:
             self._pool.close()
-        if self._folder is not None:
-            self._folder.cleanup()
+        while self._files:
+            self._files.pop().close()
 
     def _changes_batches(self) -> bool:
         others = [each for each in self.learn.cbs if not isinstance(each, _LOOKERS)]
@@ -253,19 +253,23 @@ class Replicas(Slices):
         missing = self._wanted - len(self._pool.processes)
         self._pool.processes += [ReplicaProcess() for _ in range(missing)]
         train, valid = self.dls.train, self.dls.valid
-        assert self._file is not None
         body = self.model.body
         task = Task(
             model=self.config.model, output_classes=self.model.output_classes,
             unfrozen=0 if body is None else body.unfrozen, loss_weights=tuple(self.loss_func.weights.tolist()),
             label_smoothing=self.loss_func.smoothing, bfloat16=hasattr(self.learn, "b_float16_blocks"),
-            seed=self.config.train.seed, slices=self.slices, memory=str(self._file),
-            pixels=Pixels.of(train.dataset.pixels, self._file.parent), train=_without_pixels(train.dataset),
+            seed=self.config.train.seed, slices=self.slices, memory=self._files[0].place,
+            pixels=Pixels.of(train.dataset.pixels, self._share), train=_without_pixels(train.dataset),
             valid=_without_pixels(valid.dataset), batch_size=train.bs, valid_batch_size=valid.bs,
             augment=train.augment, sampling=train.sampling, repeats=train.repeats,
         )  # fmt: skip
         for replica in self._pool.processes[: self._wanted]:
             replica.prepare(task)
+
+    def _share(self) -> SharedFile:
+        """Make a file for this process and its replicas, until the end of this fit."""
+        self._files.append(NewSharedFile())
+        return self._files[-1].place
 
 
 def _without_pixels(photos: PixelDataset) -> PixelDataset:

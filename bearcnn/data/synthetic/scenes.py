@@ -3,7 +3,6 @@
 import hashlib
 import json
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Generator
 from contextlib import closing
@@ -14,6 +13,7 @@ from typing import Any
 from filelock import FileLock
 
 from bearcnn.data import OnProgress
+from bearcnn.data.scratch import remove_abandoned, scratch_folder
 from bearcnn.data.synthetic.boxes import INDEX
 from bearcnn.data.synthetic.scene import (
     DEFAULT_CLUTTER,
@@ -78,37 +78,38 @@ def write_scenes(
     check_scene(size, bear_scale, clutter, seed)
     if count < 20:
         raise DataError(f"{count} pictures are too few for three splits of bears and others: draw at least 20")
+    directory = directory.resolve()
+    remove_abandoned(directory, directory.name)
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise DataError(f"{directory} exists and is not empty; nothing is ever overwritten: choose another folder")
-    directory = directory.resolve()
     # An existing empty folder may be the current one or a mount point: it is filled, not replaced.
     fills = directory.exists()
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
-        building = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory if fills else directory.parent))
+        with scratch_folder(directory if fills else directory.parent, directory.name) as scratch:
+            whole = scratch / "whole"
+            whole.mkdir()
+            rows = []
+            orders = [_Order(whole, number, _split(number), size, seed, bear_scale, clutter) for number in range(count)]
+            # No worker outlives an interruption. SIGTERM, like Ctrl-C, removes the half-written folder.
+            with exit_on_sigterm(), closing(_draw_all(orders, workers or usable_cpus())) as drawn:
+                for row in drawn:
+                    rows.append(row)
+                    if on_progress:
+                        on_progress(len(rows), count)
+            lines = "".join(json.dumps(row) + "\n" for row in rows)
+            (whole / INDEX).write_text(lines, encoding="utf-8")
+            if fills:
+                for entry in sorted(
+                    whole.iterdir(), key=lambda entry: entry.name == INDEX
+                ):  # the index last: now whole
+                    entry.rename(directory / entry.name)
+            else:
+                whole.rename(directory)
     except OSError as error:
-        raise DataError(f"{directory} can't be made: {error.strerror or error}; choose another folder") from None
-    try:
-        orders = [_Order(building, number, _split(number), size, seed, bear_scale, clutter) for number in range(count)]
-        rows = []
-        # No worker outlives an interruption. SIGTERM, like Ctrl-C, removes the half-written folder.
-        with exit_on_sigterm(), closing(_draw_all(orders, workers or usable_cpus())) as drawn:
-            for row in drawn:
-                rows.append(row)
-                if on_progress:
-                    on_progress(len(rows), count)
-        lines = "".join(json.dumps(row) + "\n" for row in rows)
-        (building / INDEX).write_text(lines, encoding="utf-8")
-        building.chmod(0o755)  # mkdtemp lets only the owner in
-        if fills:
-            for entry in sorted(building.iterdir(), key=lambda entry: entry.name == INDEX):  # the index last: now whole
-                entry.rename(directory / entry.name)
-        else:
-            building.rename(directory)
-    except OSError as error:
-        raise DataError(f"{directory} can't be written: {error.strerror or error}; is the disk full?") from None
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
+        raise DataError(
+            f"{directory} can't be written: {error.strerror or error}; make room or choose another folder"
+        ) from None
     splits, subclasses = Counter(row["split"] for row in rows), Counter(row["subclass"] for row in rows)
     return ScenesSummary(directory, count, dict(splits), dict(subclasses))
 

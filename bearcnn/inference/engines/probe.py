@@ -39,7 +39,7 @@ def find_crash(package: str) -> str:
 
 def _survives(package: str) -> bool:
     """Import a package in another process; an exception is no crash."""
-    command = [sys.executable, "-c", f"import {package}"]
+    command = [sys.executable, "-P", "-c", f"import {package}"]  # nothing from the current folder
     result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)  # noqa: S603 - our own
     return result.returncode >= 0
 
