@@ -16,8 +16,8 @@ from torch import Tensor
 
 from bearcnn.training.augment import Variations, draw_views
 from bearcnn.training.dataloaders import PixelLoader
-from bearcnn.training.pixel_dataset import PixelDataset
 from bearcnn.training.device_augment import pack_variations, shrink_on_device, vary_on_device
+from bearcnn.training.pixel_dataset import PixelDataset
 
 MEMORY_SHARE = 0.5
 """The part of the device's free memory that photos may take; the network's maps and gradients need the rest."""

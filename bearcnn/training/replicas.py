@@ -23,8 +23,8 @@ from bearcnn.config import Config
 from bearcnn.machine import usable_threads
 from bearcnn.replica_start import count_slices, take_started
 from bearcnn.training.dataloaders import PixelLoader
-from bearcnn.training.pixel_dataset import PixelDataset
 from bearcnn.training.gradients import SliceStep, StepMemory, count_elements, validate_slices
+from bearcnn.training.pixel_dataset import PixelDataset
 from bearcnn.training.replica_process import Pixels, ReplicaProcess, Task, memory_folder, use_one_thread
 from bearcnn.training.slices import Batches, Slices
 

@@ -18,9 +18,9 @@ from bearcnn.training import learner as learners
 from bearcnn.training.callbacks import EpochMetrics
 from bearcnn.training.checkpoint import TrainingState
 from bearcnn.training.dataloaders import PixelLoader, build_dataloaders
-from bearcnn.training.pixel_dataset import PixelDataset
 from bearcnn.training.device_loader import DeviceLoader, HeldPhotos, keep_on_device
 from bearcnn.training.device_recorder import DeviceRecorder
+from bearcnn.training.pixel_dataset import PixelDataset
 from tests.helpers.training import small_config
 
 CPU = torch.device("cpu")
