@@ -171,15 +171,13 @@ def draw_convolution(subject: Subject, step: ConvolutionStep) -> Figure:
             write(figure, middle, line_top + matrix / 2, sign, size=15, ha="center", va="center")
         total = f"sum: {written(shorten(step.sums[row]))}"
         write(figure, left + span + 0.2, line_top + matrix / 2, total, color=tint, weight="bold", va="center")
-    parts, words = list(step.sums), [""] * len(step.sums)
+    summands, words = [float(each) for each in step.sums], [""] * len(step.sums)
     if body is not None:
-        parts, words = [*parts, step.rest], [*words, "of the others"]
+        summands, words = [*summands, step.rest], [*words, "of the others"]
     if step.bias:
-        parts, words = [*parts, step.bias], [*words, ""]
-    sums, total_sum = add_up(parts, words)
-    norm, normed = apply_norm(
-        total_sum, mean=step.mean, deviation=step.deviation, scale=step.scale, shift=step.shift
-    )
+        summands, words = [*summands, step.bias], [*words, ""]
+    sums, total_sum = add_up(summands, words)
+    norm, normed = apply_norm(total_sum, mean=step.mean, deviation=step.deviation, scale=step.scale, shift=step.shift)
     relu = f"max(0, {written(normed)}) = {written(max(normed, Decimal(0)))}"
     top += 3 * line
     for number, (what, formula) in enumerate(

@@ -34,9 +34,7 @@ def add_up(parts: Sequence[float], words: Sequence[str] = ()) -> tuple[str, Deci
     return f"{' '.join(spelled)} = {written(total)}", total
 
 
-def apply_norm(
-    total: Decimal, *, mean: float, deviation: float, scale: float, shift: float
-) -> tuple[str, Decimal]:
+def apply_norm(total: Decimal, *, mean: float, deviation: float, scale: float, shift: float) -> tuple[str, Decimal]:
     """Write batch norm's formula for a number; return the text and the result."""
     mean_, deviation_, scale_, shift_ = (shorten(each) for each in (mean, deviation, scale, shift))
     result = shorten((total - mean_) / deviation_ * scale_ + shift_)

@@ -23,6 +23,7 @@ from bearcnn.manifest import Manifest
 LONGER_SIDE = (480, 800)  # of a drawn photo, at least and at most, in pixels
 GAP = 8  # between a photo and its best picture, in pixels
 
+
 def draw_heatmap(
     pixels: NDArray[np.uint8],
     scores: NDArray[np.floating[Any]],

@@ -45,4 +45,3 @@ def test_the_picture_of_windows_calls_a_score_a_clue(kind):
     said = " ".join(figure.texts[1].get_text().split())
     assert "a window's score is a clue, not a measurement" in said
     assert "the frame is all that the best window sees" in said
-
