@@ -14,7 +14,7 @@ from bearcnn.cli.app import app
 from bearcnn.evaluation.localization import PointingGame
 from bearcnn.evaluation.predictions import read_predictions
 from bearcnn.inference.predictor import Predictor, predict_photos
-from bearcnn.inference.windows import window_centres
+from bearcnn.inference.windows import find_windows
 from bearcnn.manifest import read_manifest
 from bearcnn.report.page import write_report
 from bearcnn.runs import Run
@@ -44,7 +44,7 @@ def test_the_manifest_is_read_under_its_new_names(run: Run, name: str) -> None:
     manifest = read_manifest(run.directory / name)
     assert manifest.resize == "squish"
     assert {label for label, _ in manifest.subclasses} == {0, 1}
-    assert len(window_centres(manifest, 8)) == 8
+    assert len(find_windows(manifest, 8).centres) == 8
     assert manifest.versions["bearcnn"] == "0.1.0"
 
 

@@ -38,7 +38,7 @@ def play_pointing_game(
     Args:
         scores: of each window, (photos, rows, columns); the first of equal ones is the best.
         boxes: left, top, right, bottom of each bear as shares of the picture's sides, (photos, 4).
-        centres: of the windows along either side, as `inference.windows.window_centres` gives them, (rows,).
+        centres: of the windows along either side, as `inference.windows.find_windows` finds them, (rows,).
     """
     photos, rows, columns = scores.shape
     if photos == 0:

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from bearcnn.bodies import NO_BODY
 from bearcnn.config import ModelConfig
 from bearcnn.geometry import ReceptiveField, receptive_fields
-from bearcnn.inference.windows import window_centres
+from bearcnn.inference.windows import Windows, find_windows
 from bearcnn.manifest import Manifest
 from bearcnn.model.layers import PixelDropout, local_pool
 from bearcnn.model.network import BearCNN, Block, bear_logit
@@ -130,7 +130,7 @@ class WindowScores:
     """Each window's score, and the parts of the answer for the whole photo."""
 
     scores: Array  # (rows, columns), the probability of a bear in each window alone
-    centres: NDArray[np.float64]  # (rows,), as shares of the photo's side
+    windows: Windows
     field: ReceptiveField
     answer: float
     mean_window: float  # the head's answer to the average over all windows of each feature
@@ -247,7 +247,7 @@ def score_windows(subject: Subject) -> WindowScores:
     winners = torch.bincount(flat.argmax(1)[flat.amax(1) > 0], minlength=flat.shape[1]).view(last.shape[2:])
     return WindowScores(
         scores=_array(subject.probability(network.class_activation_map(last))[0]),
-        centres=window_centres(subject.manifest, last.shape[2]),
+        windows=find_windows(subject.manifest, last.shape[2]),
         field=subject.fields[-1][1],
         answer=float(subject.probability(network.logits(last))),
         mean_window=float(subject.probability(network.class_activation_map(mean))),

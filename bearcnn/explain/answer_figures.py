@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -20,6 +21,7 @@ from bearcnn.explain.canvas import (
     MAP_COLORS,
     MARGIN,
     PLATE,
+    fill_rectangle,
     new_axes,
     new_page,
     show_map,
@@ -27,7 +29,7 @@ from bearcnn.explain.canvas import (
     tile,
     write,
 )
-from bearcnn.inference import heatmaps
+from bearcnn.inference import overlay
 from bearcnn.plotting import BLUE, ORANGE
 from bearcnn.pooling import POOLING_MODES
 
@@ -38,25 +40,28 @@ def draw_windows(subject: Subject, found: WindowScores) -> Figure:
     positive, pooling = subject.positive, subject.model.pooling
     view = subject.describe_view(found.field)
     around = " around its centre" if "pixels" in view else ""
+    framed = (
+        "the frame is all that the best window sees"
+        if found.windows.side
+        else "the frame is the best window's own part of the photo"
+    )
     figure, top = new_page(
         f"“Is there a {positive} in this window?”",
         f"The last map has {rows} × {columns} places. Each is a window on the photo: it sees {view}{around}; windows "
         "overlap. The last layer (the head) can score each "
-        "window alone: 1 is a sure yes, 0 a sure no. Each score is drawn around its window's centre. The frame "
-        "marks the best window.",
+        f"window alone: 1 is a sure yes, 0 a sure no. Each score is drawn around its window's centre; {framed}. "
+        "The network was trained on whole photos alone: a window's score is a clue, not a measurement.",
         4.8,
     )
     show_picture(figure, MARGIN, top, 2.2, subject.pixels, "the photo")
     scale = -(-720 // len(subject.pixels))
     large = np.repeat(np.repeat(subject.pixels, scale, 0), scale, 1)
     axes = show_picture(
-        figure, MARGIN + 2.7, top, 4.4, np.asarray(heatmaps.draw_windows(large, found.scores, found.centres)),
+        figure, MARGIN + 2.7, top, 4.4, np.asarray(overlay.draw_windows(large, found.scores, found.windows)),
         "each window's score: a darker orange is a higher score",
     )  # fmt: skip
     if rows <= 8:
-        places = found.centres * large.shape[0] - 0.5
-        between = (places[1:] + places[:-1]) / 2
-        edges = np.concatenate([[0], between, [large.shape[0]]])
+        edges = found.windows.edges() * large.shape[0] - 0.5
         middles = (edges[1:] + edges[:-1]) / 2
         for row in range(rows):
             for column in range(columns):
@@ -107,7 +112,8 @@ def draw_dropout(subject: Subject, trials: Sequence[DropoutTrial]) -> Figure:
     figure, top = new_page(
         "Dropout: random parts set to zero",
         "In training, dropout sets random parts of the network's input or features to zero, with a new mask for every "
-        "batch: the network can't rely on a single detail. The rest is scaled up to keep the mean. After training, "
+        "batch: the network can't rely on a single detail. What is left is divided by 1 − rate, to keep the mean: at "
+        "rate 0.5 it counts double. After training, "
         f"nothing is dropped. Below are three masks, and the answers for this photo under {count} masks (a dot each).",
         0.3 + 1.95 * len(trials),
     )
@@ -139,7 +145,9 @@ def draw_dropout(subject: Subject, trials: Sequence[DropoutTrial]) -> Figure:
             if colors is None:
                 show_picture(figure, left, line + 0.1, 1.4, image, name)
             else:
-                show_map(figure, left, line + 0.1, 1.4, image, name, colors=colors)
+                axes = show_map(figure, left, line + 0.1, 1.4, image, name, colors=colors)
+                if trial.what == "features" and subject.model.pooling == "concat":
+                    _name_halves(axes, image)
         axes = new_axes(figure, MARGIN + 8.5, line + 0.35, 2.7, 0.95)
         jitter = np.random.default_rng(0).uniform(-0.35, 0.35, count)
         axes.plot(trial.answers, jitter, "o", color=BLUE, alpha=0.4, markersize=4, markeredgewidth=0)
@@ -167,7 +175,16 @@ def _dropout_panels(subject: Subject, trial: DropoutTrial) -> list[tuple[NDArray
         masks = [np.ones(len(chosen), bool), *(mask[chosen] for mask in trial.kept)]
         return [(tile(np.where(mask[:, None, None], scaled, np.nan)), MAP_COLORS) for mask in masks]
     masks = [np.ones(len(trial.before), bool), *trial.kept]
-    return [(tile(np.where(mask, trial.before, np.nan)[:, None, None], gap=0), MAP_COLORS) for mask in masks]
+    across = fill_rectangle(len(trial.before), 2 if subject.model.pooling == "concat" else 1)
+    return [(tile(np.where(mask, trial.before, np.nan)[:, None, None], 0, across), MAP_COLORS) for mask in masks]
+
+
+def _name_halves(axes: Axes, features: NDArray[Any]) -> None:
+    """Divide the features of concat pooling: the maxima first, then the averages."""
+    rows, columns = features.shape
+    axes.axhline(rows / 2 - 0.5, color="white", linewidth=2)
+    for part, name in ((rows / 4, "max"), (3 * rows / 4, "average")):
+        axes.text(columns / 2, part - 0.5, name, size=8, ha="center", va="center", bbox=PLATE)
 
 
 def _enlarge(mask: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:

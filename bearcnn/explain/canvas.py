@@ -42,16 +42,25 @@ def stack(figures: Sequence[Figure]) -> Image.Image:
     return page
 
 
-def tile(maps: NDArray[np.float32], gap: int = 1) -> NDArray[np.float32]:
-    """Tile maps (n, rows, columns) in a near-square sheet, NaN between them."""
+def tile(maps: NDArray[np.float32], gap: int = 1, across: int = 0) -> NDArray[np.float32]:
+    """Tile maps (n, rows, columns) in a sheet with so many across, or a near-square one; NaN between them."""
     count, rows, columns = maps.shape
-    across = int(np.ceil(np.sqrt(count)))
+    across = across or int(np.ceil(np.sqrt(count)))
     down = -(-count // across)
     sheet = np.full((down * (rows + gap) - gap, across * (columns + gap) - gap), np.nan, np.float32)
     for number, one in enumerate(maps):
         top, left = number // across * (rows + gap), number % across * (columns + gap)
         sheet[top : top + rows, left : left + columns] = one
     return sheet
+
+
+def fill_rectangle(count: int, parts: int = 1) -> int:
+    """Choose how many of `count` cells lie side by side: they fill a rectangle about twice as wide as high.
+
+    Each of `parts` equal parts of the cells fills whole rows.
+    """
+    widths = [width for width in range(1, count + 1) if count // parts % width == 0]
+    return min(widths, key=lambda width: abs(np.log(width * width / (2 * count))))
 
 
 def new_page(title: str, text: str, height: float) -> tuple[Figure, float]:
@@ -123,8 +132,13 @@ def finish(axes: Axes, title: str) -> Axes:
         spine.set_color("#999999")
         spine.set_linewidth(0.6)
     if title:
-        axes.set_title(title, size=9.5, loc="left", pad=4)
+        set_title(axes, title)
     return axes
+
+
+def set_title(axes: Axes, title: str, color: str = "black") -> None:
+    """Write a title above the left edge."""
+    axes.set_title(title, size=9.5, loc="left", pad=4, color=color)
 
 
 def outline(axes: Axes, columns: tuple[int, int], rows: tuple[int, int], color: str) -> None:
@@ -145,8 +159,3 @@ def outline(axes: Axes, columns: tuple[int, int], rows: tuple[int, int], color: 
 def plain(value: float | np.floating[Any]) -> str:
     """Format a number with two decimals and a real minus."""
     return f"{value:.2f}".replace("-0.00", "0.00").replace("-", "−")
-
-
-def signed(value: float | np.floating[Any]) -> str:
-    """Format a number as it follows another in a sum: `+ 0.50` or `− 0.50`."""
-    return f"{'−' if value < 0 else '+'} {abs(value):.2f}"

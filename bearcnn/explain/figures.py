@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Sequence
+from decimal import Decimal
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -24,13 +25,13 @@ from bearcnn.explain.canvas import (
     new_page,
     outline,
     place,
-    plain,
+    set_title,
     show_map,
     show_numbers,
     show_picture,
-    signed,
     write,
 )
+from bearcnn.explain.formulas import add_up, apply_norm, shorten, written
 from bearcnn.plotting import BLUE, ORANGE
 from bearcnn.pooling import POOLING_MODES
 
@@ -54,10 +55,8 @@ def draw_photo(subject: Subject) -> Figure:
     show_picture(figure, MARGIN, top, 2.4, subject.pixels, "the photo")
     for number, (name, color) in enumerate((("red", "#B22222"), ("green", "#2E7D32"), ("blue", BLUE))):
         left = MARGIN + 3.1 + number * 2.8
-        axes = show_map(
-            figure, left, top, 2.4, subject.pixels[:, :, number], f"its {name}", colors="gray", limits=(0, 255)
-        )
-        axes.title.set_color(color)
+        axes = show_map(figure, left, top, 2.4, subject.pixels[:, :, number], colors="gray", limits=(0, 255))
+        set_title(axes, f"its {name}", color)
     if body is not None and subject.network.body is not None:
         top += 2.9
         name = subject.network.body.about["name"]
@@ -145,8 +144,8 @@ def draw_convolution(subject: Subject, step: ConvolutionStep) -> Figure:
         "One step of the convolution",
         f"The kernel lies on one window of {side} × {side} {unit}. Each number of the window is multiplied by the "
         f"kernel's number at the same place. The sum of all products is one number of the map{numbers}. Then the "
-        f"kernel moves on. This is the place with the strongest answer. {before} Numbers are rounded: the last digit "
-        "of a sum can be off by one.",
+        f"kernel moves on. This is the place with the strongest answer. {before} The squares show two decimals; the "
+        "formulas have four digits, and add up as they are written.",
         max(5.7, 3 * line + 1.75),
     )
     frame = subject.frame(step.field)
@@ -170,16 +169,16 @@ def draw_convolution(subject: Subject, step: ConvolutionStep) -> Figure:
         for number, sign in enumerate("×="):
             middle = left + (number + 1) * (matrix + gap) - gap / 2
             write(figure, middle, line_top + matrix / 2, sign, size=15, ha="center", va="center")
-        total = f"sum: {plain(step.sums[row])}"
+        total = f"sum: {written(shorten(step.sums[row]))}"
         write(figure, left + span + 0.2, line_top + matrix / 2, total, color=tint, weight="bold", va="center")
-    bias = f" {signed(step.bias)}" if step.bias else ""
-    rest = "" if body is None else f" {signed(step.rest)} of the others"
-    sums = f"{plain(step.sums[0])} {signed(step.sums[1])} {signed(step.sums[2])}{rest}{bias} = {plain(step.total)}"
-    norm = (
-        f"({plain(step.total)} {signed(-step.mean)}) / {step.deviation:.2f} × {plain(step.scale)} "
-        f"{signed(step.shift)} = {plain(step.normed)}"
-    )
-    relu = f"max(0, {plain(step.normed)}) = {step.value:.2f}"
+    summands, words = [float(each) for each in step.sums], [""] * len(step.sums)
+    if body is not None:
+        summands, words = [*summands, step.rest], [*words, "of the others"]
+    if step.bias:
+        summands, words = [*summands, step.bias], [*words, ""]
+    sums, total_sum = add_up(summands, words)
+    norm, normed = apply_norm(total_sum, mean=step.mean, deviation=step.deviation, scale=step.scale, shift=step.shift)
+    relu = f"max(0, {written(normed)}) = {written(max(normed, Decimal(0)))}"
     top += 3 * line
     for number, (what, formula) in enumerate(
         (

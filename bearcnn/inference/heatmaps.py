@@ -17,56 +17,13 @@ from bearcnn.errors import BearcnnError, PhotoError
 from bearcnn.files import write_atomically
 from bearcnn.geometry import MAX_MEGAPIXELS
 from bearcnn.inference.contact_sheet import ContactSheet, Entry
-from bearcnn.inference.windows import window_centres
+from bearcnn.inference.overlay import draw_windows, frame, shade
+from bearcnn.inference.windows import Windows, find_windows
 from bearcnn.manifest import Manifest
 
 LONGER_SIDE = (480, 800)  # of a drawn photo, at least and at most, in pixels
 GAP = 8  # between a photo and its best picture, in pixels
 _LONGEST_NAME = 255  # bytes
-
-# Light to dark orange: one hue, which the colour-blind can tell from grey, too.
-_SCALE = np.array([[253, 208, 120], [240, 140, 30], [200, 60, 0]], np.float32)
-_COLOR_KEPT = 0.3  # of the photo's own colours: only the scores are orange
-_OPACITY = 0.72
-
-
-def shade(scores: NDArray[np.floating[Any]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the color (..., 3) from 0 to 255, and the opacity (...), of window scores from 0 to 1.
-
-    Scores up to 0.5 are transparent; above it, a higher score is darker.
-    """
-    sure = np.clip(2 * np.asarray(scores, np.float32) - 1, 0, 1)
-    stops = np.linspace(0, 1, len(_SCALE))
-    color = np.stack([np.interp(sure, stops, channel) for channel in _SCALE.T], -1).astype(np.float32)
-    return color, np.float32(_OPACITY) * np.sqrt(sure)
-
-
-def draw_windows(
-    pixels: NDArray[np.uint8],
-    scores: NDArray[np.floating[Any]],
-    centres: NDArray[np.floating[Any]] | None = None,
-) -> Image.Image:
-    """Draw window scores over a photo, with a frame around the best window.
-
-    Args:
-        pixels: the photo, uint8 (height, width, 3).
-        scores: the probability of a bear in each window alone, (rows, columns).
-        centres: of the windows along either side, from `windows.window_centres`; evenly spread unless given. Each
-            place of the photo belongs to the window whose centre is nearest.
-    """
-    height, width = pixels.shape[:2]
-    rows, columns = scores.shape
-    top_edges = _edges(centres, rows, height)
-    left_edges = _edges(centres, columns, width)
-    photo = Image.fromarray(pixels)
-    grey = Image.blend(photo.convert("L").convert("RGB"), photo, _COLOR_KEPT)
-    color, opacity = shade(scores)
-    spread = np.ix_(np.repeat(np.arange(rows), np.diff(top_edges)), np.repeat(np.arange(columns), np.diff(left_edges)))
-    cover = Image.fromarray((255 * opacity).round().astype(np.uint8)[spread])
-    image = Image.composite(Image.fromarray(color.round().astype(np.uint8)[spread]), grey, cover)
-    row, column = divmod(int(np.argmax(scores)), columns)
-    _frame(image, (left_edges[column], top_edges[row], left_edges[column + 1] - 1, top_edges[row + 1] - 1))
-    return image
 
 
 def draw_heatmap(
@@ -74,14 +31,14 @@ def draw_heatmap(
     scores: NDArray[np.floating[Any]],
     probability: float,
     positive: str,
-    centres: NDArray[np.floating[Any]] | None = None,
+    windows: Windows | None = None,
     beside: Image.Image | None = None,
 ) -> Image.Image:
     """Draw window scores on a page with the answer for the whole photo and a legend below.
 
     If `pixels` are an area of the photo, `beside` is the photo with that area marked, and is drawn left of it.
     """
-    picture = draw_windows(pixels, scores, centres)
+    picture = draw_windows(pixels, scores, windows)
     shown = "whole photo" if beside is None else "the framed part"
     if beside is not None:
         picture = _put_side_by_side(beside, picture)
@@ -156,17 +113,17 @@ class HeatmapFolder:
     ) -> None:
         """Draw the heat map of a photo from its best picture: pixels, probability, window scores and region."""
         manifest = self._manifest
-        centres = window_centres(manifest, len(scores))
+        windows = find_windows(manifest, len(scores))
         larger = max(LONGER_SIDE[1], *least_sides([region.area], LONGER_SIDE[0]))
         try:
             image, area = load_photo(path, larger, self._max_megapixels), region.area
         except PhotoError:  # deleted since: the network's pixels are left
             image, area = Image.fromarray(pixels), WHOLE
         if area == WHOLE:
-            seen, beside = _resize_as_seen(image, manifest), None
+            seen, beside = resize_as_seen(image, manifest, LONGER_SIDE), None
         else:
             seen, beside = resize_photo(image, LONGER_SIDE[0], manifest.resize, area), _mark_area(image, area)
-        page = draw_heatmap(seen, scores, probability, manifest.classes[1], centres, beside=beside)
+        page = draw_heatmap(seen, scores, probability, manifest.classes[1], windows, beside=beside)
         buffer = BytesIO()
         page.save(buffer, "JPEG", quality=88)
         photo = _place_below(path, self._root)
@@ -180,9 +137,12 @@ class HeatmapFolder:
         self._sheet.add(Entry(probability, photo.as_posix(), file))
 
 
-def _resize_as_seen(image: Image.Image, manifest: Manifest) -> NDArray[np.uint8]:
-    """Resize a photo to look at, with the same frame as the network's pixels."""
-    longer = min(max(LONGER_SIDE[0], *image.size), LONGER_SIDE[1])
+def resize_as_seen(image: Image.Image, manifest: Manifest, sides: tuple[int, int]) -> NDArray[np.uint8]:
+    """Resize a photo to look at, in its own shape, with the same frame as the network's pixels.
+
+    `sides` are the least and the most of its longer side, in pixels.
+    """
+    longer = min(max(sides[0], *image.size), sides[1])
     if manifest.resize != "squish":
         return resize_photo(image, longer, manifest.resize)
     return np.asarray(_resize_to(image, longer))
@@ -193,7 +153,7 @@ def _mark_area(image: Image.Image, area: Box) -> Image.Image:
     photo = _resize_to(image, LONGER_SIDE[1])
     left, top, right, bottom = area
     width, height = photo.size
-    _frame(photo, (round(left * width), round(top * height), round(right * width) - 1, round(bottom * height) - 1))
+    frame(photo, (round(left * width), round(top * height), round(right * width) - 1, round(bottom * height) - 1))
     return photo
 
 
@@ -232,20 +192,3 @@ def _shorten(stem: str, end: str) -> str:
     while len(os.fsencode(stem + end)) > _LONGEST_NAME:
         stem = stem[:-1]
     return stem + end
-
-
-def _edges(centres: NDArray[np.floating[Any]] | None, windows: int, side: int) -> list[int]:
-    """Return the pixel at which each window begins, and the side as the end: windows + 1 numbers."""
-    places = (np.arange(windows) + 0.5) / windows if centres is None else centres[:windows]
-    between = (places[1:] + places[:-1]) / 2
-    return [0, *(round(float(edge) * side) for edge in between), side]
-
-
-def _frame(image: Image.Image, box: tuple[int, int, int, int]) -> None:
-    """Draw a white frame between black ones, visible on snow and at night."""
-    draw = ImageDraw.Draw(image)
-    thick = max(1, round(min(image.size) / 200))
-    left, top, right, bottom = box
-    for inset, color in ((0, "black"), (thick, "white"), (2 * thick, "black")):
-        if right - left > 2 * inset and bottom - top > 2 * inset:
-            draw.rectangle((left + inset, top + inset, right - inset, bottom - inset), outline=color, width=thick)

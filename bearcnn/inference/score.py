@@ -25,7 +25,7 @@ from bearcnn.evaluation.predictions import (
 from bearcnn.geometry import ResizeMode
 from bearcnn.inference.engines.base import Pixels
 from bearcnn.inference.predictor import Predictor, load_pictures, predict_rows
-from bearcnn.inference.windows import window_centres
+from bearcnn.inference.windows import find_windows
 from bearcnn.machine import usable_cpus
 from bearcnn.runs import Run
 from bearcnn.workers import map_ahead
@@ -188,7 +188,7 @@ def point_at_bears(
     probabilities, windows = predict_rows(predictor, dataset.pixels, rows, on_progress)
     found = probabilities >= predictor.manifest.threshold
     places = np.array([boxes[example.path] for example in bears])
-    centres = window_centres(predictor.manifest, windows.shape[1])
+    centres = find_windows(predictor.manifest, windows.shape[1]).centres
     return {
         "all": play_pointing_game(windows, places, centres),
         "found": play_pointing_game(windows[found], places[found], centres),

@@ -1,5 +1,7 @@
 """Where the windows of a model lie on the picture."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -7,8 +9,38 @@ from bearcnn.config import ModelConfig
 from bearcnn.manifest import Manifest
 
 
-def window_centres(manifest: Manifest, count: int) -> NDArray[np.float64]:
-    """Return the centres of `count` windows along either side of the picture, (count,), as shares of the side.
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """The windows along either side of the picture; all places are shares of the side.
+
+    Args:
+        centres: of the windows, (windows,).
+        side: what a window sees of the side; 0 where that isn't known, or is most of it.
+    """
+
+    centres: NDArray[np.float64]
+    side: float = 0.0
+
+    @classmethod
+    def spread(cls, count: int) -> "Windows":
+        """Spread so many windows evenly."""
+        return cls((np.arange(count) + 0.5) / count)
+
+    def edges(self) -> NDArray[np.float64]:
+        """Return where the places begin that are nearest to each window, and the end: (windows + 1,)."""
+        return np.array([0, *((self.centres[1:] + self.centres[:-1]) / 2), 1])
+
+    def frame(self, window: int) -> tuple[float, float]:
+        """Return the part of the side to frame for a window: what it sees; or the places nearest to it."""
+        if not self.side:
+            edges = self.edges()
+            return float(edges[window]), float(edges[window + 1])
+        centre = float(self.centres[window])
+        return max(0.0, centre - self.side / 2), min(1.0, centre + self.side / 2)
+
+
+def find_windows(manifest: Manifest, count: int) -> Windows:
+    """Find the windows of a model with `count` of them along either side.
 
     Without a known configuration they are spread evenly.
     """
@@ -20,5 +52,5 @@ def window_centres(manifest: Manifest, count: int) -> NDArray[np.float64]:
     if field is not None:
         centres = field.centres(count, manifest.image_size)
         if centres[-1] < 1:
-            return centres
-    return (np.arange(count) + 0.5) / count
+            return Windows(centres, field.size / manifest.image_size if field.size < manifest.image_size else 0.0)
+    return Windows.spread(count)

@@ -13,8 +13,9 @@ from bearcnn.checks.run import CheckResult, Found
 from bearcnn.checks.summary import summarize
 from bearcnn.data import OnProgress
 from bearcnn.files import write_atomically
+from bearcnn.inference.windows import Windows
 from bearcnn.report.page import template
-from bearcnn.report.thumbnails import Picture, draw_pictures, draw_windows
+from bearcnn.report.thumbnails import Picture, draw_pictures, overlay_uri
 
 MOST_NAMES = 500
 """Photos without a picture that are named on the page; `bearcnn data check --json` has all."""
@@ -123,7 +124,12 @@ def _draw(photos: list[CollectedPhoto], on_progress: OnProgress | None) -> dict[
 
 def _make_card(finding: Finding, pictures: dict[int, Picture]) -> Card:
     shown = [Shown(photo.name, pictures[photo.row]) for photo in _photos(finding)]
-    return Card(shown, finding.reason, "" if finding.windows is None else draw_windows(finding.windows))
+    scores, picture = finding.windows, shown[0].picture if shown else None
+    if scores is None or picture is None:
+        return Card(shown, finding.reason, "")
+    return Card(
+        shown, finding.reason, overlay_uri((picture.width, picture.height), scores, Windows.spread(len(scores)))
+    )
 
 
 def _write(page: str, out: Path) -> None:

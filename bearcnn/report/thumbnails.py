@@ -15,9 +15,12 @@ from bearcnn.data.photos import load_photo, load_pixels, load_regions, read_phot
 from bearcnn.data.regions import Box, Region
 from bearcnn.errors import ModelFileError, PhotoError
 from bearcnn.evaluation.predictions import LabelledPrediction
-from bearcnn.geometry import ResizeMode
+from bearcnn.inference.heatmaps import resize_as_seen
+from bearcnn.inference.overlay import draw_overlay
 from bearcnn.inference.predictor import Predictor, predict_rows
+from bearcnn.inference.windows import Windows, find_windows
 from bearcnn.machine import usable_cpus
+from bearcnn.manifest import Manifest
 from bearcnn.runs.reading import hash_bytes
 from bearcnn.workers import map_in_threads
 
@@ -28,13 +31,14 @@ SIDE = 192
 class Thumbnail:
     """A photo, or the part of it that was answered, with the model's answer.
 
-    The pictures are data URIs, empty where the photo is another one by now, or it or the model can't be read.
+    The pictures are data URIs of one shape, empty where the photo is another one by now, or it or the model can't be
+    read.
     """
 
     prediction: LabelledPrediction
-    photo: str
-    windows: str  # transparent where the score is low; it lies over the photo
-    best_window: float | None
+    photo: "Picture"
+    windows: str = ""  # transparent where the score is low; it lies over the photo
+    best_window: float | None = None
 
 
 def make_thumbnails(photos: Sequence[LabelledPrediction], root: Path, model: Path) -> list[Thumbnail]:
@@ -42,23 +46,22 @@ def make_thumbnails(photos: Sequence[LabelledPrediction], root: Path, model: Pat
     try:
         predictor = Predictor(model)
     except ModelFileError:
-        return [Thumbnail(photo, "", "", None) for photo in photos]
-    size, resize = predictor.manifest.image_size, predictor.manifest.resize
-    pictures: dict[int, str] = {}
+        return [Thumbnail(photo, Picture("")) for photo in photos]
+    manifest = predictor.manifest
+    pictures: dict[int, Image.Image] = {}
     pixels: list[NDArray[np.uint8]] = []
     for number, photo in enumerate(photos):
         try:
             content = _read(root, photo)
-            small, seen = (
-                _load(BytesIO(content), photo.area, side, resize, predictor.max_megapixels) for side in (SIDE, size)
-            )
+            pictures[number], seen = _load(content, photo.area, manifest, predictor.max_megapixels)
         except PhotoError:
             continue
-        pictures[number] = _jpeg(small)
         pixels.append(seen)
-    windows = iter(predict_rows(predictor, np.stack(pixels), np.arange(len(pixels)))[1]) if pixels else iter(())
+    scores = iter(predict_rows(predictor, np.stack(pixels), np.arange(len(pixels)))[1]) if pixels else iter(())
     return [
-        _lay_over(photo, pictures[number], next(windows)) if number in pictures else Thumbnail(photo, "", "", None)
+        _lay_over(photo, pictures[number], next(scores), manifest)
+        if number in pictures
+        else Thumbnail(photo, Picture(""))
         for number, photo in enumerate(photos)
     ]
 
@@ -72,13 +75,24 @@ def _read(root: Path, photo: LabelledPrediction) -> bytes:
 
 
 def _load(
-    source: BytesIO, area: Box | None, size: int, resize: ResizeMode, max_megapixels: int
-) -> NDArray[np.uint8]:
-    """Read the part of a photo that was answered, (size, size, 3)."""
+    content: bytes, area: Box | None, manifest: Manifest, max_megapixels: int
+) -> tuple[Image.Image, NDArray[np.uint8]]:
+    """Read the part of a photo that was answered: a small picture of its shape, and the network's pixels."""
+    size, resize = manifest.image_size, manifest.resize
     if area is None:
-        return load_pixels(source, size, resize, max_megapixels)
-    ((_, pixels),) = load_regions(source, lambda width, height: [Region(area, None)], size, resize, max_megapixels)
-    return pixels
+        pixels = load_pixels(BytesIO(content), size, resize, max_megapixels)
+        photo = load_photo(BytesIO(content), SIDE, max_megapixels)
+        return Image.fromarray(resize_as_seen(photo, manifest, (SIDE, SIDE))), pixels
+    (small,), (pixels,) = (
+        [
+            each
+            for _, each in load_regions(
+                BytesIO(content), lambda width, height: [Region(area, None)], side, resize, max_megapixels
+            )
+        ]
+        for side in (SIDE, size)
+    )
+    return Image.fromarray(small), pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +118,16 @@ def _draw_picture(path: Path) -> Picture:
     return Picture(_jpeg(np.asarray(image)), *image.size)
 
 
-def draw_windows(scores: NDArray[np.float32]) -> str:
-    """Draw window scores (rows, columns) as a PNG data URI, one pixel each: orange, more opaque for a higher score."""
-    pixels = np.zeros((*scores.shape, 4), np.uint8)
-    pixels[..., :3] = (255, 140, 0)
-    pixels[..., 3] = np.clip(scores, 0, 1) * 190
-    return _data_uri(Image.fromarray(pixels), "PNG")
+def overlay_uri(shape: tuple[int, int], scores: NDArray[np.float32], windows: Windows) -> str:
+    """Draw window scores as a PNG data URI that lies over a picture of (width, height)."""
+    return _data_uri(draw_overlay(shape, scores, windows), "PNG")
 
 
-def _lay_over(photo: LabelledPrediction, picture: str, windows: NDArray[np.float32]) -> Thumbnail:
-    return Thumbnail(photo, picture, draw_windows(windows), float(windows.max()))
+def _lay_over(
+    photo: LabelledPrediction, picture: Image.Image, scores: NDArray[np.float32], manifest: Manifest
+) -> Thumbnail:
+    windows = overlay_uri(picture.size, scores, find_windows(manifest, len(scores)))
+    return Thumbnail(photo, Picture(_jpeg(np.asarray(picture)), *picture.size), windows, float(scores.max()))
 
 
 def _jpeg(pixels: NDArray[np.uint8]) -> str:

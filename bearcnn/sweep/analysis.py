@@ -15,6 +15,7 @@ from bearcnn.sweep.plan import GridPoint, Plan, Trial, list_points
 from bearcnn.sweep.statistics import (
     Comparison,
     Mean,
+    beats_chance,
     compare_paired,
     mean_interval,
     pooled_deviation,
@@ -51,7 +52,7 @@ class Analysis:
     settings: tuple[Setting, ...]  # those with a finished trial, in the order of the plan
     comparisons: dict[str, list[Comparison]]  # score -> each later setting against the first, the baseline
     best: int  # index of the highest mean of SCORE
-    chosen: int  # index of the first setting within one standard error of the best
+    chosen: int | None  # index of the first setting within one standard error of the best; None if nothing was learnt
     deviation: float | None  # of a paired difference in SCORE
     seeds_for_a_point: int | None
     visible: float | None  # the smallest true difference that this sweep detects with a power of 80%
@@ -68,8 +69,23 @@ class Analysis:
         return self.settings[0]
 
 
-def analyse(plan: Plan, records: Mapping[str, Record], trials: Sequence[Trial], photos: dict[str, int]) -> Analysis:
-    """Analyse the finished trials of a plan; `photos` is the number of photos of each split.
+def analyse(
+    plan: Plan,
+    records: Mapping[str, Record],
+    trials: Sequence[Trial],
+    photos: dict[str, int],
+    positives: int | None = None,
+) -> Analysis:
+    """Analyse the finished trials of a plan.
+
+    Where no setting's validation AUC is shown to be above 0.5, none is chosen.
+
+    Args:
+        plan: of the sweep.
+        records: the finished trials, by their names.
+        trials: those of the plan.
+        photos: number of photos of each split.
+        positives: number of positive validation photos; half of them unless given.
 
     Raises:
         ValueError: no trial is done.
@@ -87,7 +103,9 @@ def analyse(plan: Plan, records: Mapping[str, Record], trials: Sequence[Trial], 
         name: compare_paired([setting.values[name] for setting in settings[1:]], settings[0].values[name])
         for name in COMPARED
     }
-    best, chosen = within_one_standard_error([setting.means[SCORE] for setting in settings])
+    scores = [setting.means[SCORE] for setting in settings]
+    best, chosen = within_one_standard_error(scores)
+    bears = photos["valid"] // 2 if positives is None else positives
     deviation = pooled_deviation(comparisons[SCORE])
     seeds = min((each.difference.n for each in comparisons[SCORE]), default=0)
     failed = tuple(record for record in finished if record.status == "failed")
@@ -96,7 +114,7 @@ def analyse(plan: Plan, records: Mapping[str, Record], trials: Sequence[Trial], 
         settings=settings,
         comparisons=comparisons,
         best=best,
-        chosen=chosen,
+        chosen=chosen if beats_chance(scores, bears, photos["valid"] - bears) else None,
         deviation=deviation,
         seeds_for_a_point=seeds_needed(deviation, POINT) if deviation else None,
         visible=visible_difference(seeds, deviation) if deviation is not None else None,
@@ -134,7 +152,7 @@ def to_json(analysis: Analysis, records: Mapping[str, Record]) -> dict[str, Any]
         "settings": settings,
         "baseline": analysis.baseline.point.settings,
         "best": analysis.settings[analysis.best].point.settings,
-        "chosen": analysis.settings[analysis.chosen].point.settings,
+        "chosen": None if analysis.chosen is None else analysis.settings[analysis.chosen].point.settings,
         "deviation_of_paired_differences": analysis.deviation,
         "seeds_to_see_one_point": analysis.seeds_for_a_point,
         "visible_difference": analysis.visible,

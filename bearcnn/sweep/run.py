@@ -131,7 +131,7 @@ def run_trials(
 def write_analysis(folder: SweepFolder, plan: Plan, dataset: Dataset) -> Analysis:
     """Analyse the finished trials and write sweep.csv, sweep.json, sweep.png, sweep.svg and summary.txt.
 
-    The test photos are scored here, for the chosen setting only.
+    The test photos are scored here, for the chosen setting only; for none if no setting learnt anything.
 
     Raises:
         SweepError: no trial is done.
@@ -141,7 +141,8 @@ def write_analysis(folder: SweepFolder, plan: Plan, dataset: Dataset) -> Analysi
     limited = dataset.limit(plan.config.data.photos, plan.config.train.seed)
     photos = {str(split): len(limited.select(split)) for split in SPLITS}
     try:
-        analysis = analyse(plan, records, make_trials(plan, points), photos)
+        bears = int(limited.arrays("valid")[1].sum())
+        analysis = analyse(plan, records, make_trials(plan, points), photos, bears)
     except ValueError:
         reasons = {record.reason for record in records.values() if record.reason}
         why = f": {sorted(reasons)[0]}" if reasons else ""
@@ -149,8 +150,8 @@ def write_analysis(folder: SweepFolder, plan: Plan, dataset: Dataset) -> Analysi
             f"not one trial of {folder.directory} is done{why}; fix it and continue with: "
             f"bearcnn sweep --resume {folder.directory}"
         ) from None
-    if photos["test"]:
-        analysis = _add_test_scores(analysis, folder, dataset)
+    if photos["test"] and analysis.chosen is not None:
+        analysis = _add_test_scores(analysis, analysis.settings[analysis.chosen].point, folder, dataset)
     summary = write_summary(analysis)
     xlabel = plan.swept[0].name.replace("_", " ") if len(plan.swept) == 1 else ""
     title = (
@@ -171,8 +172,7 @@ def write_analysis(folder: SweepFolder, plan: Plan, dataset: Dataset) -> Analysi
     return analysis
 
 
-def _add_test_scores(analysis: Analysis, folder: SweepFolder, dataset: Dataset) -> Analysis:
-    chosen = analysis.settings[analysis.chosen].point
+def _add_test_scores(analysis: Analysis, chosen: GridPoint, folder: SweepFolder, dataset: Dataset) -> Analysis:
     _, labels = dataset.arrays("test")
     records = folder.records().values()
     ids = [record.id for record in records if record.settings == chosen.settings and record.status == "done"]

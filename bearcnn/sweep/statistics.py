@@ -59,6 +59,19 @@ def mean_interval(values: ArrayLike, confidence: float = 0.95) -> Mean:
     return Mean(n, mean, float(low), float(high), deviation)
 
 
+def beats_chance(means: Sequence[Mean], positives: int, negatives: int, confidence: float = 0.95) -> bool:
+    """Check whether any of some mean AUCs, on the same photos, is shown to be above 0.5.
+
+    The mean must be above what chance gives with so many photos: the normal approximation of the Mann-Whitney test,
+    with Bonferroni's correction for the number of means.
+    """
+    if not positives or not negatives:
+        return False
+    error = math.sqrt((positives + negatives + 1) / (12 * positives * negatives))
+    highest = 0.5 + error * float(scipy.stats.norm.isf((1 - confidence) / 2 / max(1, len(means))))
+    return any(each.mean is not None and each.mean > highest for each in means)
+
+
 def compare_paired(
     settings: Sequence[Mapping[int, float]], baseline: Mapping[int, float], confidence: float = 0.95
 ) -> list[Comparison]:

@@ -12,6 +12,7 @@ from bearcnn.sweep.statistics import seeds_for_significance
 def write_summary(analysis: Analysis) -> str:
     """Write the summary, one paragraph per line; the caller wraps them."""
     paragraphs = [
+        _nothing_learnt(analysis),
         _what_was_done(analysis),
         _validation(analysis),
         _training(analysis),
@@ -210,8 +211,19 @@ def _power(analysis: Analysis) -> str:
     )
 
 
+def _nothing_learnt(analysis: Analysis) -> str:
+    if analysis.chosen is not None:
+        return ""
+    highest = analysis.settings[analysis.best].means[SCORE].mean
+    return (
+        f"Nothing was learnt: with no setting is the validation AUC (at most {highest:.3f}) shown to be better than "
+        "a coin's 0.5. So nothing is chosen, the test photos are not scored, and differences between settings mean "
+        "nothing. Train longer (--epochs), or with more photos, before you compare settings."
+    )
+
+
 def _choice(analysis: Analysis) -> str:
-    if len(analysis.settings) == 1:
+    if len(analysis.settings) == 1 or analysis.chosen is None:
         return ""
     best, chosen = analysis.settings[analysis.best], analysis.settings[analysis.chosen]
     highest, error = best.means[SCORE].mean, best.means[SCORE].error
@@ -230,6 +242,8 @@ def _choice(analysis: Analysis) -> str:
 
 
 def _test(analysis: Analysis) -> str:
+    if analysis.chosen is None:
+        return ""
     label = analysis.settings[analysis.chosen].point.label
     name = _name(analysis, label)
     if not analysis.test:

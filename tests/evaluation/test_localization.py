@@ -8,7 +8,7 @@ from bearcnn.config import Config, ModelConfig
 from bearcnn.evaluation.intervals import wilson_interval
 from bearcnn.evaluation.localization import PointingGame, play_pointing_game
 from bearcnn.geometry import map_sizes
-from bearcnn.inference.windows import window_centres
+from bearcnn.inference.windows import find_windows
 from bearcnn.model.network import build_model
 from tests.helpers.onnx_models import make_manifest
 
@@ -59,18 +59,18 @@ def test_with_a_stride_of_2_the_first_window_looks_at_the_corner():
     config = Config(data={"image_size": 64})
     manifest = make_manifest(image_size=64, config=config.model_dump(mode="json"))
     assert config.model.receptive_fields[-1][1].size == 31  # 1 + 2 (1 + 2 + 4 + 8)
-    assert window_centres(manifest, 4) * 64 == pytest.approx([0.5, 16.5, 32.5, 48.5])
+    assert find_windows(manifest, 4).centres * 64 == pytest.approx([0.5, 16.5, 32.5, 48.5])
 
 
 def test_pooling_windows_lie_side_by_side():
     config = Config(data={"image_size": 64}, model={"stride": 1})
     manifest = make_manifest(image_size=64, config=config.model_dump(mode="json"))
-    assert window_centres(manifest, 4) == pytest.approx([0.125, 0.375, 0.625, 0.875])
+    assert find_windows(manifest, 4).centres == pytest.approx([0.125, 0.375, 0.625, 0.875])
 
 
 @pytest.mark.parametrize("config", [{}, {"model": {"widths": "of a later version"}}])
 def test_centres_are_spread_evenly_where_the_model_does_not_say(config):
-    assert window_centres(make_manifest(config=config), 4) == pytest.approx([0.125, 0.375, 0.625, 0.875])
+    assert find_windows(make_manifest(config=config), 4).centres == pytest.approx([0.125, 0.375, 0.625, 0.875])
 
 
 @settings(deadline=None, max_examples=50)

@@ -60,8 +60,8 @@ def test_the_frame_is_the_part_that_a_place_stands_for(subject: Subject) -> None
 
 def test_windows_of_a_body_are_spread_evenly(subject: Subject) -> None:
     found = score_windows(subject)
-    count = len(found.centres)
-    assert found.centres == pytest.approx((np.arange(count) + 0.5) / count)
+    count = len(found.windows.centres)
+    assert found.windows.centres == pytest.approx((np.arange(count) + 0.5) / count)
 
 
 def test_the_photo_leads_to_the_body_as_one_box(subject: Subject) -> None:

@@ -6,10 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from bearcnn.config import ModelConfig
 from bearcnn.errors import BearcnnError
 from bearcnn.inference.folders import stay_outside
-from bearcnn.inference.heatmaps import HeatmapFolder, draw_heatmap, draw_windows, shade
+from bearcnn.inference.heatmaps import HeatmapFolder, draw_heatmap
+from bearcnn.inference.overlay import draw_overlay, draw_windows, shade
 from bearcnn.inference.predictor import Predictor, predict_photos
+from bearcnn.inference.windows import Windows, find_windows
 from tests.helpers.onnx_models import make_manifest, write_model
 
 
@@ -24,9 +27,9 @@ def orange(image: Image.Image) -> np.ndarray:
 
 
 @settings(deadline=None, max_examples=30)
-@given(rows=st.integers(1, 9), columns=st.integers(1, 9), height=st.integers(9, 60), width=st.integers(9, 60))
-def test_the_picture_is_as_large_as_the_photo(rows, columns, height, width):
-    image = draw_windows(grey_photo(height, width), np.random.default_rng(0).random((rows, columns)))
+@given(count=st.integers(1, 9), height=st.integers(9, 60), width=st.integers(9, 60))
+def test_the_picture_is_as_large_as_the_photo(count, height, width):
+    image = draw_windows(grey_photo(height, width), np.random.default_rng(0).random((count, count)))
     assert image.size == (width, height)
 
 
@@ -38,23 +41,36 @@ def test_what_speaks_against_a_bear_is_clear_and_the_surest_is_darkest():
 
 
 def test_only_the_windows_that_say_bear_are_coloured():
-    scores = np.array([[0.1, 0.2, 0.5], [0.4, 0.95, 0.3]])
+    scores = np.array([[0.1, 0.2, 0.5], [0.4, 0.95, 0.3], [0.1, 0.2, 0.3]])
     drawn = orange(draw_windows(grey_photo(), scores))
-    inner = drawn[45 + 8 : 90 - 8, 40 + 8 : 80 - 8]
+    inner = drawn[30 + 8 : 60 - 8, 40 + 8 : 80 - 8]
     assert (inner > 60).all()
-    drawn[45:, 40:80] = 0
+    drawn[30:60, 40:80] = 0
     assert not drawn.any()
 
 
 def test_each_place_belongs_to_the_window_with_the_nearest_centre():
     scores = np.zeros((4, 4))
     scores[0, 3] = 1
-    centres = np.array([0.0, 0.25, 0.5, 0.75])
-    drawn = orange(draw_windows(grey_photo(80, 80), scores, centres)) > 0
+    drawn = orange(draw_windows(grey_photo(80, 80), scores, Windows(np.array([0.0, 0.25, 0.5, 0.75])))) > 0
     rows, columns = np.where(drawn)
     assert rows.max() < 10  # half way between the first and the second centre
     assert columns.min() >= 50
     assert columns.max() >= 76
+
+
+@settings(deadline=None, max_examples=30)
+@given(row=st.integers(0, 7), column=st.integers(0, 7), width=st.integers(100, 300))
+def test_the_frame_is_around_all_that_the_best_window_sees(row, column, width):
+    field = ModelConfig().receptive_fields[-1][1]
+    windows = find_windows(make_manifest(image_size=128, config={"model": ModelConfig().model_dump()}), 8)
+    scores = np.full((8, 8), 0.1)
+    scores[row, column] = 0.4  # nothing is tinted
+    framed = np.asarray(draw_overlay((width, 128), scores, windows))[:, :, 3] > 0
+    rows, columns = np.where(framed)
+    seen = [(max(low, 0) / 128, min(high, 128) / 128) for low, high in (field.span(column), field.span(row))]
+    assert (columns.min() / width, (columns.max() + 1) / width) == pytest.approx(seen[0], abs=0.02)
+    assert (rows.min() / 128, (rows.max() + 1) / 128) == pytest.approx(seen[1], abs=0.02)
 
 
 @pytest.mark.parametrize("size", [(30, 20), (480, 200), (100, 800)])

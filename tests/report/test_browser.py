@@ -102,6 +102,13 @@ def test_the_slider_moves_the_numbers_by_keyboard_too(browser, pages) -> None:
     page.close()
 
 
+def test_the_slider_starts_with_the_numbers_of_the_card(browser, pages) -> None:
+    page = Opened(browser, pages["report"], 1280, "light").page
+    card = page.locator(".card", has_text="to look at")
+    assert page.text_content("#look") == card.locator(".big").text_content().partition(" ")[0]
+    page.close()
+
+
 def test_window_scores_can_be_hidden(browser, pages) -> None:
     page = Opened(browser, pages["report"], 1280, "light").page
     overlay = page.locator(".overlay").first

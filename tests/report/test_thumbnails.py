@@ -3,25 +3,45 @@ import io
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
+from bearcnn.data.photos import load_pixels
 from bearcnn.evaluation.predictions import read_predictions
-from bearcnn.report.thumbnails import draw_windows, make_thumbnails
+from bearcnn.inference.overlay import draw_overlay
+from bearcnn.inference.predictor import Predictor, predict_rows
+from bearcnn.inference.windows import find_windows
+from bearcnn.report.thumbnails import SIDE, make_thumbnails
 
 
 def test_thumbnails_survive_a_lost_photo_and_a_lost_model(trained, tmp_path: Path) -> None:
     run, dataset, _ = trained
     score = read_predictions(run)[0]
     there = make_thumbnails([score], dataset.root, run.onnx_file)[0]
-    assert there.photo.startswith("data:image/jpeg;base64,") and there.windows.startswith("data:image/png;base64,")
-    assert make_thumbnails([score], tmp_path, run.onnx_file)[0].photo == ""
-    assert make_thumbnails([score], dataset.root, tmp_path / "gone.onnx")[0].photo == ""
+    assert there.photo.uri.startswith("data:image/jpeg;base64,") and there.windows.startswith("data:image/png;base64,")
+    assert make_thumbnails([score], tmp_path, run.onnx_file)[0].photo.uri == ""
+    assert make_thumbnails([score], dataset.root, tmp_path / "gone.onnx")[0].photo.uri == ""
 
 
-def test_window_scores_are_as_opaque_as_they_are_high() -> None:
-    uri = draw_windows(np.array([[0.0, 0.5, 1.0]], np.float32))
-    alpha = np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))))[0, :, 3]
-    assert alpha[0] == 0 and alpha[0] < alpha[1] < alpha[2]
+def decode(uri: str) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2])))
+
+
+def test_the_overlay_lies_where_the_windows_are_and_has_the_shape_of_the_photo(trained, tmp_path: Path) -> None:
+    run, dataset, _ = trained
+    score = read_predictions(run)[0]
+    wide = Image.open(dataset.root / score.path).convert("RGB").resize((96, 48))
+    (tmp_path / score.path).parent.mkdir(parents=True)
+    wide.save(tmp_path / score.path)
+    (drawn,) = make_thumbnails([score], tmp_path, run.onnx_file)
+    assert decode(drawn.photo.uri).size == (drawn.photo.width, drawn.photo.height) == (SIDE, SIDE // 2)
+    predictor = Predictor(run.onnx_file)
+    manifest = predictor.manifest
+    pixels = load_pixels(tmp_path / score.path, manifest.image_size, manifest.resize)
+    ((_,), (scores,)) = predict_rows(predictor, pixels[None], np.arange(1))
+    assert drawn.best_window == pytest.approx(float(scores.max()), abs=1e-6)
+    expected = draw_overlay((SIDE, SIDE // 2), scores, find_windows(manifest, len(scores)))
+    assert np.array_equal(np.asarray(decode(drawn.windows)), np.asarray(expected))
 
 
 def test_a_lost_photo_changes_no_other_thumbnail(trained) -> None:

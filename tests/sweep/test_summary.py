@@ -5,6 +5,7 @@ import pytest
 
 from bearcnn.config import load_config
 from bearcnn.evaluation.intervals import Estimate
+from bearcnn.sweep.analysis import to_json
 from bearcnn.sweep.evidence import weigh
 from bearcnn.sweep.plan import plan_grid
 from bearcnn.sweep.summary import points, wrap_summary, write_summary
@@ -83,6 +84,16 @@ class TestSummary:
         assert "these photos can't tell them apart" in words
         assert "raised" not in words
         assert "Chosen: dropout 0" in words
+
+    def test_where_nothing_was_learnt_nothing_is_chosen(self):
+        wobble = noise(0.01)
+        for seeds, level in ((1, 0.55), (2, 0.52), (5, 0.5), (8, 0.49)):
+            analysis, records = analyse_made_up(dropout(seeds), lambda r, s, level=level: level + wobble(r, s))
+            words = write_summary(analysis)
+            assert analysis.chosen is None, (seeds, level)
+            assert words.startswith("Nothing was learnt: with no setting is the validation AUC (at most 0.")
+            assert "Chosen" not in words and "test photos:" not in words
+            assert to_json(analysis, records)["chosen"] is None
 
     def test_the_test_score_stands_in_it_only_where_there_is_one(self):
         analysis, _ = analyse_made_up(dropout(3), lambda r, s: 0.9 + noise(0.01)(r, s))

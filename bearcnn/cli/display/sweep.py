@@ -24,6 +24,9 @@ from bearcnn.sweep.trial_log import Record
 MOST_ROWS = 16
 """Settings shown while a sweep runs: the best ones, if there are more."""
 
+LEAST_SEEDS = 3
+"""Seeds from which intervals are shown: one of two seeds spans twelve standard errors, and would only confuse."""
+
 
 def show_plan(directory: Path, plan: Plan, points: int, done: int, total: int) -> None:
     """Show what is going to run, and where it is written."""
@@ -156,10 +159,9 @@ class SweepDisplay(SweepReporter):
         table = make_table(self._heading, "done", "failed", "validation AUC", "training AUC", numbers=4)
         table.columns[0].max_width = 40
         for key, done_here, failed, valid, train in rows:
-            # An interval of two seeds spans twelve standard errors: it would only confuse.
             table.add_row(
                 plain(self._labels.get(key, "")), str(done_here), str(failed) if failed else "",
-                format_mean(valid, least=3), format_mean(train, least=3),
+                format_mean(valid), format_mean(train),
             )  # fmt: skip
         failures = sum(record.status == "failed" for record in self._records.values())
         running = ", ".join(f"{trial} ({epoch}/{epochs})" for trial, (epoch, epochs) in list(self._epochs.items())[:3])
@@ -181,7 +183,7 @@ def show_analysis(analysis: Analysis, folder: SweepFolder) -> None:
     """Show the table, the summary, and the files."""
     seeds = len(analysis.plan.seeds)
     over = "one seed" if seeds == 1 else f"means over {seeds} seeds"
-    out.print(f"\n[bold]{over}[/]" + (" [dim](± half of the 95% interval)[/]" if seeds > 1 else ""))
+    out.print(f"\n[bold]{over}[/]" + (" [dim](± half of the 95% interval)[/]" if seeds >= LEAST_SEEDS else ""))
     table = make_table(
         ", ".join(swept.name for swept in analysis.plan.swept).replace("_", " "),
         "training\nloss", "training\nAUC", "validation\nloss", "validation\nAUC",
@@ -204,7 +206,8 @@ def show_analysis(analysis: Analysis, folder: SweepFolder) -> None:
     out.print(table)
     if len(analysis.settings) > 1:
         out.print("[dim]change: of validation AUC, seed by seed[/]")
-        out.print("[dim]* chosen: the first within one standard error of the highest validation AUC[/]")
+        if analysis.chosen is not None:
+            out.print("[dim]* chosen: the first within one standard error of the highest validation AUC[/]")
     out.print()
     for paragraph in folder.results()["summary"]:
         out.print(plain(paragraph) + "\n")
@@ -218,9 +221,9 @@ def show_analysis(analysis: Analysis, folder: SweepFolder) -> None:
         out.print(f"  {file:24} [dim]{what}[/]", soft_wrap=True)
 
 
-def format_mean(mean: Mean, sign: bool = False, least: int = 2) -> str:
-    """Format a mean, of differences with its sign, with half of its interval from `least` numbers on."""
+def format_mean(mean: Mean, sign: bool = False) -> str:
+    """Format a mean, of differences with its sign, with half of its interval if there are enough numbers."""
     if mean.mean is None:
         return ""
     shown = signed(mean.mean) if sign else decimal(mean.mean)
-    return shown + (f" ±{mean.high - mean.mean:.3f}" if mean.high is not None and mean.n >= least else "")
+    return shown + (f" ±{mean.high - mean.mean:.3f}" if mean.high is not None and mean.n >= LEAST_SEEDS else "")
