@@ -9,7 +9,7 @@ from bearcnn.evaluation.assessment import Assessment, evaluate_predictions, grou
 from bearcnn.evaluation.predictions import SCORED, in_split, read_predictions
 from bearcnn.evaluation.sites import site_errors
 from bearcnn.files import write_atomically
-from bearcnn.manifest import read_manifest, stamp_onnx, stamp_safetensors
+from bearcnn.manifest import Manifest, read_manifest, stamp_onnx, stamp_safetensors
 from bearcnn.runs import Run
 
 

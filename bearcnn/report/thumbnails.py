@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bearcnn.data import OnProgress
-from bearcnn.data.photos import load_photo, load_pixels, load_regions, read_photo
+from bearcnn.data.photos import load_photo, load_pixels, load_regions
+from bearcnn.data.reading import read_photo
 from bearcnn.data.regions import Box, Region
 from bearcnn.errors import ModelFileError, PhotoError
 from bearcnn.evaluation.predictions import LabelledPrediction
