@@ -89,7 +89,9 @@ class TestCurve:
         assert [(point.photos, point.runs) for point in found.points] == [(8, 2), (16, 2), (36, 2)]
         for point in found.points:
             aucs = [
-                score(labels, read_predictions(folder, f"photos-{point.photos}_seed-{seed}")["valid"])["roc_auc"]
+                score(labels, read_predictions(folder, f"photos-{point.photos}_seed-{seed}", "valid", len(labels)))[
+                    "roc_auc"
+                ]
                 for seed in (0, 1)
             ]
             assert point.aucs == pytest.approx(aucs)
@@ -137,8 +139,8 @@ class TestCurve:
     def test_all_photos_give_the_same_network_as_no_limit(self, curve, config, dataset, tmp_path):
         plan = plan_grid(config, {"data.photos": [0]}, 1)
         result = run_trial(make_trials(plan, list_points(plan))[0], dataset, tmp_path / "t")
-        same = read_predictions(curve[0], "photos-36_seed-0")
-        assert (result.predictions["valid"] == same["valid"]).all()
+        same = read_predictions(curve[0], "photos-36_seed-0", "valid", len(dataset.select("valid")))
+        assert (result.predictions["valid"] == same).all()
 
 
 @pytest.mark.slow  # trains
