@@ -10,6 +10,7 @@ import argparse
 import sys
 import tempfile
 import time
+from contextlib import nullcontext
 from io import BytesIO
 from pathlib import Path
 
@@ -17,16 +18,14 @@ try:
     import atheris
 except ImportError:
     atheris = None
-else:
-    with atheris.instrument_imports(include=["PIL", "bearcnn"]):
-        import PIL  # noqa: F401
+
+with atheris.instrument_imports(include=["PIL", "bearcnn"]) if atheris else nullcontext():
+    from bearcnn.data.metadata import read_metadata
+    from bearcnn.data.photos import load_pixels
+    from bearcnn.errors import PhotoError
+    from tests.helpers.mutations import VARIANTS, draw_whole, mutate
 
 import numpy as np
-
-from bearcnn.data.metadata import read_metadata
-from bearcnn.data.photos import load_pixels
-from bearcnn.errors import PhotoError
-from tests.helpers.mutations import VARIANTS, draw_whole, mutate
 
 
 def try_bytes(data: bytes) -> None:
