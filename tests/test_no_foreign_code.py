@@ -22,6 +22,7 @@ CAN_RUN_CODE = frozenset(
 ALLOWED = {
     "replica_start.py: pickle": "writes the address of a socket and its key into the pipe of the replica it starts",
     "training/replica_worker.py: pickle": "reads them from the process that has started it",
+    "workers.py: pickle": "what a worker process and the process that has started it say to each other",
     "export/fastai.py: load_learner": "reads back the bytes that it has written a moment before",
     "model/bodies.py: torch.load": "of bytes with a known SHA-256, tensors alone (weights_only)",
     "export/pt2.py: torch.export.load": "reads back the bytes that it has written a moment before",

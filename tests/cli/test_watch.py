@@ -208,7 +208,7 @@ class TestOptions:
             (["--watch", ".", "--alarm", "3/2"], "--alarm is '3/2': expected N/M, such as 2/3"),
             (["--watch", ".", "--pause", "soon"], "--pause is 'soon': expected a time such as 30s"),
             (["--watch", ".", "--on-bear", "siren 'x"], "--on-bear \"siren 'x\" can't be read: no closing quotation"),
-            (["--watch", ".", "--on-bear", ""], "--on-bear is empty: name a program"),
+            (["--watch", ".", "--on-bear", " "], "--on-bear is empty: name a program"),
             (["--watch", ".", "--command-timeout", "5s"], "--command-timeout goes with --on-bear"),
             (["--watch", ".", "--heatmaps", "drawn"], "--heatmaps would be read as photos: choose a folder outside"),
             (

@@ -25,7 +25,7 @@ from bearcnn.inference.answered import read_answered
 from bearcnn.inference.journal import open_journal
 from bearcnn.inference.prediction import Prediction
 from bearcnn.inference.predictor import Predictor, predict_photos
-from bearcnn.inference.windows import window_centres
+from bearcnn.inference.windows import find_windows
 from bearcnn.manifest import read_manifest, stamp_onnx
 from bearcnn.runs import Run
 from tests.helpers.damaged_files import dump_mutated, mutate_bytes
@@ -89,7 +89,7 @@ def manifest_probe(photos: list[Path], folder: Path) -> Probe:
             return "refused"  # no text: it can't be written
         file.write_bytes(proto.SerializeToString())
         manifest = read_manifest(file)
-        window_centres(manifest, 4)
+        find_windows(manifest, 4)
         _answers(file, photos)
         file.write_bytes(stamp_onnx(brightness_model(manifest.image_size), manifest))
         assert read_manifest(file).classes == manifest.classes

@@ -68,7 +68,16 @@ class TestPlan:
             values["model"]["body"],
             values["model"]["body_stage"],
         )
-        for key in ("photos", "columns", "group", "detections", "detection_threshold", "crop_padding", "tiles"):
+        for key in (
+            "photos",
+            "columns",
+            "group",
+            "detections",
+            "detection_threshold",
+            "crop_padding",
+            "tiles",
+            "max_megapixels",
+        ):
             del values["data"][key]
         for key in ("views", "unfreeze", "unfreeze_epochs", "unfreeze_lr", "folds", "replicas"):
             del values["train"][key]
