@@ -264,8 +264,8 @@ def dropped_if_empty(directory: Path, unless: bool = False) -> Iterator[None]:
         if not unless:
             with suppress(OSError):
                 directory.rmdir()
-                if directory.parent == RUNS:
-                    RUNS.rmdir()
+                if directory.parent in (RUNS, Path("sweeps")):
+                    directory.parent.rmdir()
         raise
 
 

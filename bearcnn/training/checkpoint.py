@@ -35,7 +35,7 @@ class TrainingState:
     best_size: int = 0  # of the training pictures in the best epoch
     stopped_early: bool = False
     unfrozen: int = 0  # last stages of the body that learn in this phase; 0 in the first
-    loss_scale: dict[str, float] = field(default_factory=dict)  # of float16's gradients; empty in other formats
+    loss_scale: dict[str, int | float] = field(default_factory=dict)  # of float16's gradients; empty in other formats
     devices: int = 1  # processes that trained the last epoch, each a slice of every batch
     threads: int = 0  # of torch: where they share a step, their number changes the weights' bits; 0 in older runs
     computed_with: str = ""  # torch's version and the processor's instructions: others round otherwise

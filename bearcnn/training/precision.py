@@ -80,13 +80,13 @@ def compute_in(number_format: torch.dtype, model: BearCNN, device: str) -> list[
     ]
 
 
-def scaler_state(learner: Learner) -> dict[str, float]:
+def scaler_state(learner: Learner) -> dict[str, int | float]:
     """Return the scale of a Learner's loss and what it depends on; nothing if the loss isn't scaled."""
     blocks = getattr(learner, "float16_blocks", None)
     return {} if blocks is None else blocks.scaler.state_dict()
 
 
-def restore_scaler(learner: Learner, state: Mapping[str, float]) -> None:
+def restore_scaler(learner: Learner, state: Mapping[str, int | float]) -> None:
     """Put back a scale that `scaler_state` returned; a Learner of another number format ignores it."""
     blocks = getattr(learner, "float16_blocks", None)
     if blocks is not None and state:
