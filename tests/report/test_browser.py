@@ -2,15 +2,19 @@
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bearcnn.checks.collection import read_collection
 from bearcnn.checks.run import run_checks
+from bearcnn.evaluation.assessment import ThresholdPolicy, assess
 from bearcnn.report.comparison import write_comparison
 from bearcnn.report.contact_sheet import write_check, write_look
+from bearcnn.report.page import gather, render
 
 playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -102,10 +106,22 @@ def test_the_slider_moves_the_numbers_by_keyboard_too(browser, pages) -> None:
     page.close()
 
 
-def test_the_slider_starts_with_the_numbers_of_the_card(browser, pages) -> None:
-    page = Opened(browser, pages["report"], 1280, "light").page
-    card = page.locator(".card", has_text="to look at")
+def test_the_slider_starts_with_the_numbers_of_the_card(browser, trained, tmp_path: Path) -> None:
+    data = gather(trained[0], thumbnails=False)
+    # 179 of 529: of 1,000 photos 338.4 have a bear, and rounded before the sum they give another one.
+    chances = np.random.default_rng(0).random(529)
+    photos = [
+        replace(data.predictions[0], path=f"{n}.jpg", label=int(n < 179), probability=float(chance))
+        for n, chance in enumerate(chances)
+    ]
+    assessment = assess(photos, "test", data.assessment.choice, ThresholdPolicy(), trained_on="test")
+    file = tmp_path / "report.html"
+    file.write_text(render(replace(data, predictions=photos, assessment=assessment)), encoding="utf-8")
+    page = Opened(browser, file, 1280, "light").page
+    card = page.locator(".card", has_text="Of 1,000 photos like these")
     assert page.text_content("#look") == card.locator(".big").text_content().partition(" ")[0]
+    said = " ".join(card.text_content().split())
+    assert f"{page.text_content('#missed')} missed; {page.text_content('#alarms')} false alarms" in said
     page.close()
 
 
