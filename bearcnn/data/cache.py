@@ -47,7 +47,7 @@ from bearcnn.data.photos import (
     resize_photo,
     take_look,
 )
-from bearcnn.data.reading import read_photo
+from bearcnn.data.reading import hash_photo, read_photo
 from bearcnn.data.regions import Crop
 from bearcnn.errors import DataError, PhotoError, PhotoMemoryError
 from bearcnn.geometry import MAX_MEGAPIXELS, ResizeMode
@@ -237,7 +237,7 @@ def _read_and_decode(photo: Photo, decoding: _Decoding) -> Row:
     digest = ""
     try:
         data = read_photo(Path(photo.path), most)
-        digest = hashlib.blake2b(data, digest_size=16).hexdigest()
+        digest = hash_photo(data)
         with lack_of_memory_as_reason():
             if photo.crop is None:
                 image = load_photo(BytesIO(data), size, most)

@@ -1,5 +1,6 @@
 """Photo files to bytes: of regular files alone, and of each no more than a limit."""
 
+import hashlib
 import os
 import stat
 from pathlib import Path
@@ -54,6 +55,11 @@ def read_photo(path: Path, max_megapixels: int = MAX_MEGAPIXELS) -> bytes:
 def byte_limit(max_megapixels: int) -> int:
     """Return the size of the largest file that is read, in bytes."""
     return _BYTES_PER_PIXEL * max_megapixels * 10**6
+
+
+def hash_photo(content: bytes) -> str:
+    """Return the digest of a photo's bytes, by which data sets, caches and predictions know it."""
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def _open_without_waiting(path: str, flags: int) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
+from itertools import zip_longest
 
 DIGITS = 4
 _MOST_DECIMALS = 6
@@ -30,7 +31,7 @@ def add_up(parts: Sequence[float], words: Sequence[str] = ()) -> tuple[str, Deci
     numbers = [shorten(part) for part in parts]
     total = shorten(sum(numbers, Decimal(0)))
     spelled = [written(numbers[0]), *(following(number) for number in numbers[1:])]
-    spelled = [f"{text} {word}".rstrip() for text, word in zip(spelled, [*words, *[""] * len(numbers)], strict=False)]
+    spelled = [f"{text} {word}".rstrip() for text, word in zip_longest(spelled, words, fillvalue="")]
     return f"{' '.join(spelled)} = {written(total)}", total
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from bearcnn.data import OnProgress
 from bearcnn.data.photos import load_photo, load_pixels, load_regions
-from bearcnn.data.reading import read_photo
+from bearcnn.data.reading import hash_photo, read_photo
 from bearcnn.data.regions import Box, Region
 from bearcnn.errors import ModelFileError, PhotoError
 from bearcnn.evaluation.predictions import LabelledPrediction
@@ -22,7 +22,6 @@ from bearcnn.inference.predictor import Predictor, predict_rows
 from bearcnn.inference.windows import Windows, find_windows
 from bearcnn.machine import usable_cpus
 from bearcnn.manifest import Manifest
-from bearcnn.runs.reading import hash_bytes
 from bearcnn.workers import map_in_threads
 
 SIDE = 192
@@ -70,7 +69,7 @@ def make_thumbnails(photos: Sequence[LabelledPrediction], root: Path, model: Pat
 def _read(root: Path, photo: LabelledPrediction) -> bytes:
     """Read a photo's bytes; another picture at its place, as where a stranger's run leads, is none of the page's."""
     content = read_photo(root / photo.path)
-    if hash_bytes(content) != photo.digest:
+    if hash_photo(content) != photo.digest:
         raise PhotoError("it is another picture")
     return content
 

@@ -8,12 +8,12 @@ import pytest
 from PIL import Image
 
 from bearcnn.data.photos import load_pixels
+from bearcnn.data.reading import hash_photo
 from bearcnn.evaluation.predictions import read_predictions
 from bearcnn.inference.overlay import draw_overlay
 from bearcnn.inference.predictor import Predictor, predict_rows
 from bearcnn.inference.windows import find_windows
 from bearcnn.report.thumbnails import SIDE, make_thumbnails
-from bearcnn.runs.reading import hash_bytes
 
 
 def test_thumbnails_survive_a_lost_photo_and_a_lost_model(trained, tmp_path: Path) -> None:
@@ -35,7 +35,7 @@ def test_the_overlay_lies_where_the_windows_are_and_has_the_shape_of_the_photo(t
     wide = Image.open(dataset.root / score.path).convert("RGB").resize((96, 48))
     (tmp_path / score.path).parent.mkdir(parents=True)
     wide.save(tmp_path / score.path)
-    score = replace(score, digest=hash_bytes((tmp_path / score.path).read_bytes()))
+    score = replace(score, digest=hash_photo((tmp_path / score.path).read_bytes()))
     (drawn,) = make_thumbnails([score], tmp_path, run.onnx_file)
     assert decode(drawn.photo.uri).size == (drawn.photo.width, drawn.photo.height) == (SIDE, SIDE // 2)
     predictor = Predictor(run.onnx_file)
