@@ -175,18 +175,28 @@ def test_a_preset_s_score_is_that_of_its_test_photos_or_else_of_the_validation_p
         estimates = dict.fromkeys(("roc_auc", "average_precision", "accuracy"), estimate)
         return {"n": photos, "positives": 9, "estimates": estimates}
 
-    metrics = {"epochs": 3, "monitor": "last", "evaluations": {"valid": scored(0.8, 20), "test": scored(0.7, 30)}}
+    layers = [{"parameters": 1000}, {"parameters": 234}]
+    metrics = {
+        "epochs": 3,
+        "monitor": "last",
+        "layers": layers,
+        "evaluations": {"valid": scored(0.8, 20), "test": scored(0.7, 30)},
+    }
     assert (read_scores(metrics)["roc_auc"], read_scores(metrics)["photos"]) == (0.7, 30)
     del metrics["evaluations"]["test"]
     assert (read_scores(metrics)["roc_auc"], read_scores(metrics)["split"]) == (0.8, "valid")
+    rated = {"false_alarms": 0.25, "milliseconds": 4.0}
     samples = [
-        Sample(10 * seed, processor_seconds=5, values={**read_scores(metrics), "roc_auc": 0.8 + seed / 100})
+        Sample(10 * seed, processor_seconds=5, values={**read_scores(metrics), "roc_auc": 0.8 + seed / 100, **rated})
         for seed in (1, 2, 3)
     ]
     lines = describe(samples)
     assert lines[0] == "scored on 20 valid photos (9 bears), none of which chose the epoch"
     assert "ROC AUC 0.8200, 95% interval over seeds 0.7952 to 0.8448" in lines[1]
-    assert lines[-1] == "3 epochs: 20 s (10 to 30) for the whole command, 5 s (5 to 5) of the processor"
+    assert lines[2] == "  by seed 0.8100, 0.8200, 0.8300"
+    assert lines[3] == "false alarms at 98% recall 25.0 % (25.0 to 25.0)"
+    assert lines[-2] == "3 epochs: 20 s (10 to 30) for the whole command, 5 s (5 to 5) of the processor"
+    assert lines[-1] == "1,234 weights; 4.0 ms (4.0 to 4.0) a photo, one thread"
 
 
 STAND_IN_FOR_YOLO = """#!{python}
