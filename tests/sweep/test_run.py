@@ -2,6 +2,7 @@ import csv
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -143,6 +144,31 @@ class TestSweep:
         assert again.started == [failed.id]
         assert {entry.status for entry in folder.records().values()} == {"done"}
         assert not (folder.trial_folder(failed.id) / "error.txt").exists()
+
+    def test_damaged_answers_of_a_trial_are_refused_and_come_back_as_the_error_says(self, swept, tmp_path):
+        whole, plan, dataset, _, _ = swept
+        folder = SweepFolder(Path(shutil.copytree(whole.directory, tmp_path / "s")))
+        name, photos = next(iter(folder.records())), len(dataset.select("test"))
+        file, before = folder.trial_folder(name) / "predictions.npz", read_predictions(folder, name, "test", photos)
+        content, refused = file.read_bytes(), 0
+        for place in range(0, len(content), 5):
+            file.write_bytes(content[:place] + bytes([content[place] ^ 16]) + content[place + 1 :])
+            try:
+                found = read_predictions(folder, name, "test", photos)
+            except SweepError as error:
+                assert "delete the trial's line in trial_log.jsonl, then continue with: bearcnn sweep --resume" in str(
+                    error
+                )
+                refused += 1
+            else:  # of another array, or where no reader looks
+                assert found.tobytes() == before.tobytes()
+        assert refused > len(before)
+        file.write_bytes(content[:50])
+        lines = folder.log_file.read_text().splitlines(keepends=True)
+        folder.log_file.write_text("".join(line for line in lines if f'"{name}"' not in line))
+        _, again = run_here(folder.directory, plan, dataset)
+        assert again.started == [name]
+        assert read_predictions(folder, name, "test", photos).tobytes() == before.tobytes()
 
     def test_changed_photos_are_refused(self, swept):
         folder, _, dataset, _, _ = swept
