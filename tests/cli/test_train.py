@@ -28,8 +28,8 @@ from tests.helpers.commands import bearcnn_command, some_photos
 class TestTrain:
     """The main job, from the shell."""
 
-    def test_a_training_from_the_shell_shows_the_network_the_epochs_and_what_to_do_next(self, photos, tmp_path):
-        process = bearcnn_command(
+    def test_a_training_shows_the_network_the_epochs_and_what_to_do_next(self, photos, tmp_path, command):
+        process = command(
             "train", "--data", photos, "--image-size", 32, "--epochs", 2, "--batch-size", 8, "--pooling", "max",
             "--kernel-size", "5,3", "--set", "model.widths=[8, 16]", cwd=tmp_path,
         )  # fmt: skip
