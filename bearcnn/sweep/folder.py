@@ -25,9 +25,9 @@ from bearcnn.data.dataset import Dataset
 from bearcnn.errors import SweepError
 from bearcnn.files import write_atomically
 from bearcnn.runs import make_free_folder
-from bearcnn.runs.contents import plain
+from bearcnn.runs.contents import as_dict
 from bearcnn.runs.lock import is_empty
-from bearcnn.runs.reading import CHECKSUM, Content, Count, Text, read_object, seal
+from bearcnn.runs.reading import CHECKSUM, Content, Count, Text, read_object, with_checksum
 from bearcnn.sweep.plan import GridPoint, Plan, SweptKey, Trial, digest_config, list_points, settings_key
 from bearcnn.sweep.trial_log import Record, TrialResult, append_record, read_trial_log
 
@@ -123,7 +123,7 @@ class SweepFolder:
         if not file.exists():
             return {}
         try:
-            content = plain(read_object(file.read_bytes(), ResultsContent))
+            content = as_dict(read_object(file.read_bytes(), ResultsContent))
         except (OSError, ValueError) as error:
             raise SweepError(
                 f"{file} is damaged ({error}); it says which settings were scored on the test photos. Delete it, and "
@@ -133,7 +133,9 @@ class SweepFolder:
 
     def write_results(self, content: dict[str, Any]) -> None:
         """Write sweep.json."""
-        write_atomically(self.directory / "sweep.json", json.dumps(seal(content), indent=1).encode(), overwrite=True)
+        write_atomically(
+            self.directory / "sweep.json", json.dumps(with_checksum(content), indent=1).encode(), overwrite=True
+        )
 
     def check_photos(self, fingerprint: str) -> None:
         """Check that these are the photos that the sweep began with.
@@ -158,7 +160,7 @@ class SweepFolder:
             "config": digest_config(plan.config),
             "data": fingerprint,
         }
-        write_atomically(self.plan_file, json.dumps(seal(content), indent=1).encode(), overwrite=True)
+        write_atomically(self.plan_file, json.dumps(with_checksum(content), indent=1).encode(), overwrite=True)
 
     def _read_plan(self) -> PlanContent:
         try:
