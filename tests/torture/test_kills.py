@@ -160,8 +160,8 @@ def test_training(scenes, tmp_path, figures) -> None:
 
 
 def test_training_with_replicas(scenes, tmp_path, figures) -> None:
-    options = ("--epochs", 60, "--image-size", 96, "--set", "train.replicas=2")
-    job = torment_training(tmp_path, scenes, 12, 2, *options, OMP_NUM_THREADS="2")
+    options = ("--epochs", 40, "--image-size", 64, "--set", "train.replicas=2")
+    job = torment_training(tmp_path, scenes, 15, 2, *options, OMP_NUM_THREADS="2")
     report(figures, "training with replicas", job)
 
 
@@ -169,7 +169,7 @@ def test_training_with_replicas(scenes, tmp_path, figures) -> None:
 def test_training_with_a_body(scenes, tmp_path, figures, unfreeze: int) -> None:
     options = ("--epochs", 6, "--image-size", 64, "--body", "efficientnet_lite0")
     more = ("--unfreeze", 1, "--set", "train.unfreeze_epochs=3") if unfreeze else ()
-    job = torment_training(tmp_path, scenes, 10, 3 + unfreeze, *options, *more)
+    job = torment_training(tmp_path, scenes, 8, 3 + unfreeze, *options, *more)
     report(figures, "training with a body" + (" that learns too" if unfreeze else ""), job)
 
 
@@ -237,7 +237,7 @@ def test_sweep(scenes, tmp_path, figures, workers: int) -> None:
     seconds = calm.run()
     job = Sweep(tmp_path / "killed", scenes, workers)
     job.calm = calm
-    torment(job, 15, 10 + workers, seconds)
+    torment(job, 8, 10 + workers, seconds)
     report(figures, f"a sweep with {workers} worker{'s' * (workers > 1)}", job)
 
 
