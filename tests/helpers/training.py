@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -132,6 +133,8 @@ def train_apart(config: Config, folder: Path, reporter: Recorder | None = None) 
 def train_once(
     factory: pytest.TempPathFactory, name: str, config: Config, reporter: Recorder | None = None
 ) -> tuple[Run, Dataset, Recorder]:
-    """A whole training run in a folder of its own, one for all processes that run the tests; only look at it."""
-    run, watcher = made_once(factory, name, lambda folder: train_apart(config, folder, reporter)[::2])
-    return run, Dataset.from_config(config.data), watcher
+    """A whole training run that one of the processes that run the tests makes for all; each gets a copy."""
+    made, watcher = made_once(factory, name, lambda folder: train_apart(config, folder, reporter)[::2])
+    copy = factory.mktemp(f"{name}-copy")
+    shutil.copytree(made.directory.parent, copy, symlinks=True, dirs_exist_ok=True)
+    return Run(copy / made.directory.name), Dataset.from_config(config.data), watcher
