@@ -13,7 +13,7 @@ from bearcnn.data.dataset import Dataset
 from bearcnn.errors import SweepError
 from bearcnn.evaluation.metrics import score
 from bearcnn.runs import Run
-from bearcnn.sweep.folder import SweepFolder, read_predictions
+from bearcnn.sweep.folder import SweepFolder, create_sweep, read_predictions
 from bearcnn.sweep.plan import digest_config, extend_plan, list_points, make_trials, plan_dropout, plan_grid
 from bearcnn.sweep.run import run_sweep, sweep, write_analysis
 from tests.helpers.places import ROOT
@@ -217,6 +217,20 @@ class TestSweep:
         result = run_trial(trial, dataset, tmp_path / "t", epochs.append)
         assert epochs == [2]
         assert result.record.scores == folder.records()[trial.id].scores
+
+
+def test_a_sweep_that_was_killed_between_its_first_files_goes_on(photos, tmp_path):
+    plan = plan_dropout(tiny_config(photos), "head", [0, 0.5], 2)
+    dataset = Dataset.from_config(plan.config.data)
+    whole, killed = create_sweep(tmp_path / "whole", plan, dataset), SweepFolder(tmp_path / "killed")
+    killed.directory.mkdir()
+    killed.write_first(plan, dataset)
+    killed.config_file.unlink()
+    assert killed.plan() == whole.plan()
+    killed.write_plan(plan, dataset)
+    assert [(path.name, path.read_bytes()) for path in sorted(killed.directory.iterdir())] == [
+        (path.name, path.read_bytes()) for path in sorted(whole.directory.iterdir())
+    ]
 
 
 @pytest.mark.slow  # trains

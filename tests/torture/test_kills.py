@@ -89,12 +89,10 @@ class Train(Job):
     def arguments(self) -> list[object]:
         if self.is_finished():
             return ["report", "r"]
-        if (self.folder / "checkpoints/last.safetensors").exists():
+        if (self.folder / "config.toml").exists():
+            self.counts["before the first epoch"] += not self.watched().exists()
             return ["train", "--resume", "r"]
-        if self.folder.exists():
-            self.counts["begun anew"] += 1
-            shutil.rmtree(self.folder)
-        return self.first
+        return self.first  # into the folder that may be there, and has nothing in it
 
     def watched(self) -> Path:
         return self.folder / "checkpoints/last.safetensors"
@@ -146,11 +144,12 @@ def torment_training(folder: Path, photos: Path, kills: int, seed: int, *options
 
 def report(figures: Callable[[str, Any], None], what: str, job: Job) -> None:
     counts = job.counts
-    anew = f", {counts['begun anew']} times begun anew" if counts["begun anew"] else ""
+    early = counts["before the first epoch"]
+    early_words = f", {early} kills before the first epoch" if early else ""
     figures(
         f"kills of {what}",
         f"{counts['kills']} ({counts['of the process alone']} of the process alone), {counts['finished']} times "
-        f"finished as if it had been left alone{anew}",
+        f"finished as if it had been left alone{early_words}",
     )
 
 
@@ -189,10 +188,7 @@ class Sweep(Job):
     def arguments(self) -> list[object]:
         if (self.folder / "plan.json").exists():
             return ["sweep-dropout", "--resume", "s", "--workers", self.workers]
-        if self.folder.exists():
-            self.counts["begun anew"] += 1
-            shutil.rmtree(self.folder)
-        return self.first
+        return self.first  # as for a training run
 
     def watched(self) -> Path:
         return self.folder / "trial_log.jsonl"
