@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from bearcnn.config import ColumnRole, Config, DataConfig, make_data_config
 from bearcnn.data import OnProgress
-from bearcnn.data.groups import AUTO, cut_by_group, describe_grouping
+from bearcnn.data.group_names import AUTO
+from bearcnn.data.groups import cut_by_group, describe_grouping
 from bearcnn.data.loading import LoadedPhotos, load_listing, load_record
 from bearcnn.data.record import DatasetRecord
 from bearcnn.data.regions import Crops

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from bearcnn.config import DataConfig
 from bearcnn.data import OnProgress
 from bearcnn.data.cache import build_cache
-from bearcnn.data.groups import AUTO, NONE, Grouping, name_group, split_by_group
+from bearcnn.data.group_names import AUTO, NONE, name_group
+from bearcnn.data.groups import Grouping, split_by_group
 from bearcnn.data.megadetector import read_detections
 from bearcnn.data.names import readable
 from bearcnn.data.record import DatasetRecord

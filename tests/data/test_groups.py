@@ -16,7 +16,8 @@ from PIL import Image
 
 from bearcnn.config import DataConfig, dump_config, load_config
 from bearcnn.data.dataset import Dataset
-from bearcnn.data.groups import AUTO, NONE, name_group, split_by_group
+from bearcnn.data.group_names import AUTO, NONE, name_group
+from bearcnn.data.groups import split_by_group
 from bearcnn.data.loading import load_listing, load_record
 from bearcnn.data.related import Related
 from bearcnn.data.sources.base import Listing
