@@ -259,7 +259,8 @@ def read_predictions(folder: SweepFolder, trial: str, split: str, photos: int) -
     """
     file = folder.trial_folder(trial) / "predictions.npz"
     try:
-        with np.load(file, allow_pickle=False) as arrays:
+        # numpy doesn't close a file that it opened itself and finds damaged.
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
             found: NDArray[np.float32] = arrays[split]
         if found.shape != (photos,) or found.dtype != np.float32 or not ((found >= 0) & (found <= 1)).all():
             raise ValueError("these are no probabilities of these photos")

@@ -327,7 +327,7 @@ def test_the_folder_of_a_site_is_no_subclass(tmp_path: Path, names: list[str], g
 
 def test_drawn_scenes_are_not_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = scatter(tmp_path / "data", 3)
-    monkeypatch.setattr("bearcnn.data.dataset.find_related", lambda *_: pytest.fail("they were looked at"))
+    monkeypatch.setattr("bearcnn.data.loading.find_related", lambda *_: pytest.fail("they were looked at"))
     listing = replace(list_folders(root, ["bear"]), independent=True)
     assert isinstance(listing, Listing)
     dataset = load_listing(
