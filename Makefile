@@ -81,7 +81,7 @@ lock: $(TOOLS)  ## Write requirements/ anew from constraints.txt: versions and h
 supply: $(STAMP) $(TOOLS)  ## List the licences of all that runs, none of them GPL or AGPL, and known vulnerabilities
 	$(TOOLS)/bin/pip-licenses --python $(VENV)/bin/python --packages $$($(VENV)/bin/python -m tests.helpers.supply) \
 		--partial-match --fail-on 'GPL;Affero;GNU'
-	$(TOOLS)/bin/pip-audit --strict --disable-pip --require-hashes -r requirements/lock.txt -r requirements/torch.txt
+	scripts/audit.sh $(TOOLS)/bin
 
 .PHONY: newest
 newest:  ## Try the newest torch, torchvision and fastai, in an environment of its own: the fast tests

@@ -10,9 +10,10 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, chdir, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from queue import SimpleQueue
 from types import FrameType
@@ -265,5 +266,16 @@ def _read_to_end(stdin: int) -> None:
     os._exit(1)
 
 
-if __name__ == "__main__":
-    _serve()
+def ignore_local_style() -> None:
+    """Load matplotlib without a `matplotlibrc` of the current folder, which may be anybody's and comes before others.
+
+    Only where there is one, and before any thread is started.
+    """
+    if Path("matplotlibrc").exists():
+        with chdir(Path.cwd().anchor):
+            import matplotlib  # noqa: F401
+
+
+if __name__ == "__main__":  # with the name of a module: that module's own main
+    ignore_local_style()
+    import_module(sys.argv[1]).main() if len(sys.argv) > 1 else _serve()

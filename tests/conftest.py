@@ -12,7 +12,7 @@ from hypothesis import settings
 from bearcnn.data.dataset import Dataset
 from bearcnn.data.synthetic.scene import draw_scene
 from bearcnn.runs import Run
-from tests.helpers.training import Recorder, small_config, train_apart
+from tests.helpers.training import Recorder, made_once, small_config, train_once
 
 # The tests run side by side, one on each core: threads of their own would only wait for each other. Before torch loads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -38,21 +38,25 @@ def _own_cache(tmp_path_factory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory) -> Path:
-    """A folder of 60 drawn photos of 48 px, split into train, valid and test."""
-    folder = tmp_path_factory.mktemp("data") / "photos"
+    """A folder of 60 drawn photos of 48 px, split into train, valid and test; look at it, don't change it."""
+    return made_once(tmp_path_factory, "data", draw_photos)
+
+
+def draw_photos(place: Path) -> Path:
+    folder = place / "photos"
     for number in range(60):
         scene = draw_scene(1, number, size=48, is_bear=number % 2 == 0)
         split = ("train", "train", "train", "valid", "test")[number // 2 % 5]
-        place = folder / split / ("bear" if scene.is_bear else "not_bear") / scene.subclass
-        place.mkdir(parents=True, exist_ok=True)
-        scene.image.save(place / f"{number:03}.jpg")
+        of_class = folder / split / ("bear" if scene.is_bear else "not_bear") / scene.subclass
+        of_class.mkdir(parents=True, exist_ok=True)
+        scene.image.save(of_class / f"{number:03}.jpg")
     return folder
 
 
 @pytest.fixture(scope="session")
 def trained(photos, tmp_path_factory) -> tuple[Run, Dataset, Recorder]:
     """One real, finished run of two epochs; look at it, don't change it."""
-    return train_apart(small_config(photos), tmp_path_factory.mktemp("work"))
+    return train_once(tmp_path_factory, "work", small_config(photos))
 
 
 @pytest.fixture

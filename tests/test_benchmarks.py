@@ -313,7 +313,7 @@ def test_a_pretrained_start_from_end_to_end(part: str, photos: Path, tmp_path: P
     assert (tmp_path / f"pretrained-{part}.json").is_file()
 
 
-@pytest.mark.slow  # trains
+@slow
 def test_training_speed_from_end_to_end(photos: Path, tmp_path: Path) -> None:
     said = run(
         "training_speed", "--data", photos, "--sizes", 16, "--photos", 32, "--batch-size", 8, "--epochs", 2,

@@ -1,5 +1,6 @@
 """Nothing is sent: neither by us, nor by onnxruntime, whose telemetry is on unless a variable says otherwise."""
 
+import json
 import os
 import subprocess
 import sys
@@ -44,6 +45,43 @@ def test_telemetry_is_off_before_onnxruntime_is_imported(module: str) -> None:
     )
     process = run("-c", code)
     assert process.stdout.splitlines() == ["imported 1"], process.stderr
+
+
+SEVERAL = (
+    "import json, sys\n"
+    "from bearcnn.cli.app import main\n"
+    "for command in json.loads(sys.argv[1]):\n"
+    "    sys.argv = ['bearcnn', *map(str, command)]\n"
+    "    try: main()\n"
+    "    except SystemExit as ended: assert not ended.code, command\n"
+)
+
+
+def test_commands_on_photos_open_no_socket(tmp_path: Path, photos: Path) -> None:
+    commands = [
+        ["data", "synth", tmp_path / "drawn", "--count", 8, "--size", 16],
+        ["data", "check", photos, "--html", tmp_path / "check.html"],
+        ["data", "look", photos, "--out", tmp_path / "look.html"],
+        ["data", "cache"],
+        ["config", "show"],
+    ]
+    process = run("-c", SEVERAL, json.dumps(commands, default=str), BEARCNN_CACHE=str(tmp_path / "cache"))
+    assert process.returncode == 0, process.stderr
+    assert (tmp_path / "check.html").exists() and (tmp_path / "look.html").exists()
+
+
+def test_export_and_sweep_reach_no_other_computer(tmp_path: Path, photos: Path, trained) -> None:
+    tiny = [f"--set={each}" for each in ("data.image_size=16", "model.widths=[8]", "train.replicas=1")]
+    commands = [
+        ["export", trained[0].directory, "--format", "int8", "--allow-loss", "--out", tmp_path / "int8.onnx"],
+        ["sweep-dropout", "--data", photos, "--rates=0", "--seeds=1", "--epochs=1", *tiny, "--out", tmp_path / "s"],
+    ]  # fmt: skip
+    process = run(
+        "-c", SEVERAL, json.dumps(commands, default=str), until="connect", MPLCONFIGDIR=str(tmp_path),
+        HOME=str(tmp_path), USER="bear",
+    )  # fmt: skip
+    assert process.returncode == 0, process.stderr
+    assert (tmp_path / "int8.onnx").exists() and (tmp_path / "s/summary.txt").exists()
 
 
 def test_a_users_own_setting_stays() -> None:

@@ -1,34 +1,40 @@
 """The whole way with a pretrained body: train, resume, export, predict, explain, sweep, and fastai's calls."""
 
+import json
+import shutil
 from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from typer.testing import CliRunner
 
 import bearcnn
-from bearcnn import pipeline
 from bearcnn.bodies import BODIES
-from bearcnn.cli.app import app
+from bearcnn.cli.options import ConfigOptions
 from bearcnn.config import load_config
-from bearcnn.data.dataset import Dataset
 from bearcnn.data.photos import load_pixels
 from bearcnn.errors import BearcnnError
 from bearcnn.evaluation.formats import percent
-from bearcnn.export.base import ExportSource
+from bearcnn.export import run as exporting
+from bearcnn.export.base import ExportSource, describe
+from bearcnn.export.onnx import to_onnx
 from bearcnn.export.run import export_run
 from bearcnn.formats import EXPORT_FORMATS
 from bearcnn.inference.predictor import Predictor
 from bearcnn.manifest import read_manifest
 from bearcnn.model.bodies import load_body
 from bearcnn.model.load import load_model
+from bearcnn.report.page import write_report
+from bearcnn.runs import Run, create_run
 from bearcnn.sweep.reporter import SweepReporter
 from bearcnn.training.checkpoint import best_file
+from bearcnn.training.fit import fit
 from bearcnn.training.maps import open_maps
-from tests.helpers.training import Recorder, StopAfter, assert_same_weights, train_apart, train_small
+from tests.helpers.training import Recorder, StopAfter, assert_same_training, fit_small, train_once
+from tests.inference.engines.test_parity import assert_same_answers
 
 pytestmark = pytest.mark.slow  # trains, or starts processes
 
@@ -45,7 +51,23 @@ def config(photos):
 
 @pytest.fixture(scope="module")
 def finished(config, tmp_path_factory):
-    return train_apart(config, tmp_path_factory.mktemp("pretrained"))
+    return train_once(tmp_path_factory, "pretrained", config)
+
+
+@pytest.fixture(scope="module")
+def _one_float_export(finished):
+    """Every export begins with the float file, which takes seconds and is always the same here."""
+    made = []
+
+    def to_onnx_once(network, manifest):
+        assert manifest == load_model(finished[0].weights_file).manifest
+        if not made:
+            made.append(to_onnx(network, manifest))
+        return made[0]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(exporting, "to_onnx", to_onnx_once)
+        yield
 
 
 def quietly(learn, call):
@@ -108,7 +130,9 @@ def test_metrics_and_report_name_the_body(finished):
     assert "commercial" not in page
 
 
-def test_a_licence_that_forbids_commerce_is_said_before_the_training_and_in_the_report(config, tmp_path, monkeypatch):
+def test_a_licence_that_forbids_commerce_is_said_before_the_training_and_in_the_report(
+    finished, config, tmp_path, monkeypatch
+):
     lent = replace(BODIES["efficientnet_lite0"], licence="cc-by-nc-4.0")
     monkeypatch.setitem(BODIES._rows, "efficientnet_lite0", lent)
     heard: list[str] = []
@@ -121,22 +145,33 @@ def test_a_licence_that_forbids_commerce_is_said_before_the_training_and_in_the_
             if "training" not in heard:
                 heard.append("training")
 
-    monkeypatch.chdir(tmp_path)
+    _, dataset, _ = finished
     short = config.model_copy(update={"train": config.train.model_copy(update={"epochs": 1})})
-    run, _, _ = train_small(short, tmp_path / "run", Listener())
+    run = create_run(tmp_path / "short", short)
+    network = fit(run, dataset, reporter=Listener()).best_network(run, short)
     warning = "The licence of the body's weights, cc-by-nc-4.0, forbids commercial use, and so of the trained model."
     assert heard == [warning, "training"]
-    assert read_manifest(run.onnx_file).body["licence"] == "cc-by-nc-4.0"
+    assert describe(short, dataset, 1, temperature=1.0, body=network.body).body["licence"] == "cc-by-nc-4.0"
+    run = Run(Path(shutil.copytree(finished[0].directory, tmp_path / "run")))
+    metrics = json.loads(run.metrics_file.read_text())
+    metrics["body"]["licence"] = "cc-by-nc-4.0"
+    run.metrics_file.write_text(json.dumps(metrics))
+    write_report(run)
     assert "cc-by-nc-4.0, forbids commercial use" in run.report_file.read_text(encoding="utf-8")
 
 
-def test_an_interrupted_run_continues_to_the_same_weights(finished, config, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    run, dataset, _ = train_small(config, tmp_path / "run", StopAfter(2))
-    assert not run.metrics()["complete"]
-    assert_same_weights(finished[0], pipeline.resume(run, dataset))
+def test_an_interrupted_run_continues_to_the_same_weights(finished, config, tmp_path):
+    run = fit_small(config, finished[1], tmp_path / "run", StopAfter(2))
+    assert len(run.history()) == 2
+    fit(run, finished[1], resume=True)
+    assert_same_training(finished[0], run)
 
 
+def test_opencv_answers_as_onnxruntime_does(finished, rng):
+    assert_same_answers(finished[0].onnx_file, rng)
+
+
+@pytest.mark.usefixtures("_one_float_export")
 @pytest.mark.parametrize("target", EXPORT_FORMATS.names())
 def test_every_format_answers_as_the_network(finished, target, tmp_path):
     run, dataset, _ = finished
@@ -145,6 +180,7 @@ def test_every_format_answers_as_the_network(finished, target, tmp_path):
     assert report.mean_difference < (0.1 if target == "int8" else 1e-4)
 
 
+@pytest.mark.usefixtures("_one_float_export")
 def test_an_8_bit_file_that_ranks_photos_worse_is_written_on_demand_alone(finished, tmp_path, monkeypatch):
     run, dataset, _ = finished
     black = np.zeros((8, 64, 64, 3), np.uint8)  # what a body makes of them says nothing about photos
@@ -229,12 +265,5 @@ class TestLearner:
         assert trained == whole - frozen
 
 
-def test_the_command_line_trains_with_a_body(photos, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    settings = [part for setting in SETTINGS[1:] for part in ("--set", setting)]
-    result = CliRunner().invoke(
-        app, ["train", "--data", str(photos), "--body", "efficientnet_lite0", "--out", "run", *settings]
-    )
-    assert result.exit_code == 0, result.output
-    dataset = Dataset.from_record(bearcnn.open_run("run").dataset_record(), bearcnn.open_run("run").config().data)
-    assert len(dataset.select("valid")) == 12
+def test_the_option_of_the_command_line_is_the_key(config):
+    assert ConfigOptions(body="efficientnet_lite0").load().model.body == config.model.body

@@ -35,6 +35,7 @@ EVERY_WAY = (
     "from bearcnn.cli.devices import _start\n"
     "from bearcnn.inference.engines.probe import _survives\n"
     "from bearcnn.cli.app import main\n"
+    "from bearcnn.workers import map_in_processes\n"
     "import sys\n"
     "given, sys.argv = sys.argv, ['bearcnn', '--version']\n"
     "replica, device = StartedReplica(), _start(0, 1, '')\n"
@@ -43,6 +44,7 @@ EVERY_WAY = (
     "try: main()\n"
     "except SystemExit: import matplotlib\n"
     "assert not matplotlib.rcParams['text.usetex']\n"
+    "assert [*map_in_processes(eval, [\"__import__('matplotlib').rcParams['text.usetex']\"], 1)] == [False]\n"
     "sys.argv = given\n" + DRAW + "replica.listener.accept(); replica.close()\n"
 )
 
@@ -58,7 +60,8 @@ def start_drawing(script: Path, folder: Path, count: int, size: int, code: str =
 
 def test_no_file_beside_the_photos_is_ever_run_and_no_script_runs_twice(tmp_path: Path) -> None:
     (tmp_path / "stranger").mkdir()
-    (tmp_path / "stranger/matplotlibrc").write_text("text.usetex: True\n")
+    # With a byte that is no text, which ends every process that reads it: the replica too, which answers nobody then.
+    (tmp_path / "stranger/matplotlibrc").write_bytes(b"text.usetex: True\n# \xff\n")
     for name in ("socket", "random", "numpy", "cv2", "torch", "pickle", "subprocess", "multiprocessing", "bearcnn"):
         (tmp_path / f"stranger/{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'a').write(__name__)\n")
     with start_drawing(tmp_path / "script.py", tmp_path / "set", 120, 16, EVERY_WAY) as process:

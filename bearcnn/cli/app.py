@@ -6,7 +6,6 @@
 import os
 import re
 import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -28,7 +27,7 @@ from bearcnn.cli.sweep import sweep, sweep_dropout
 from bearcnn.cli.train import train
 from bearcnn.cli.troubles import explain_trouble
 from bearcnn.errors import BearcnnError
-from bearcnn.workers import sigterm_as_ctrl_c
+from bearcnn.workers import ignore_local_style, sigterm_as_ctrl_c
 
 
 class _Commands(typer.core.TyperGroup):
@@ -79,24 +78,13 @@ config_app.command()(check)
 _UsageError: Any = typer.BadParameter.__base__  # not public, and another class in older versions of typer
 
 
-def _ignore_local_style() -> None:
-    """Load matplotlib without a `matplotlibrc` of the current folder, which may be anybody's; it has many keys."""
-    here = Path.cwd()
-    os.chdir(here.anchor)  # before any thread is started
-    try:
-        import matplotlib  # noqa: F401
-    finally:
-        os.chdir(here)
-
-
 def main() -> None:
     """Run the command line; what the user can fix becomes one line and exit code 1."""
     try:
         if sys.stdout is None:
             raise BearcnnError("there is no standard output to write to")
         _refuse_empty(sys.argv[1:])
-        if Path("matplotlibrc").exists():
-            _ignore_local_style()
+        ignore_local_style()
         with sigterm_as_ctrl_c():
             code = app(standalone_mode=False)
             _flush()

@@ -33,7 +33,7 @@ from bearcnn.data.cache_folder import (
     list_folders,
     new_entry,
     read_index,
-    remove_abandoned,
+    remove_unfinished,
     row_sum,
     rows_are_whole,
     write_index,
@@ -111,7 +111,7 @@ def build_cache(
         with FileLock(folder / f"{entry.name}.lock"):
             cache = _open(entry, photos, decoding)  # another process may have built it while this one waited
             if cache is None:
-                remove_abandoned(folder, entry.name)
+                remove_unfinished(folder, entry.name)
                 _build(entry, photos, decoding, workers or usable_cpus(), on_progress)
                 # As built: a photo that has become readable since is noticed the next time.
                 cache = _open(entry, photos, decoding, built_now=True)

@@ -251,7 +251,7 @@ def list_folders(folder: Path, *names: re.Pattern[str]) -> list[Path]:
         return []
 
 
-def remove_abandoned(folder: Path, key: str) -> None:
+def remove_unfinished(folder: Path, key: str) -> None:
     """Delete unfinished entries of killed processes.
 
     A living process holds the lock of its entry's key; this process holds the lock of `key`.

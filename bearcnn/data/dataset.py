@@ -7,8 +7,8 @@ they are and in whatever order a disk lists them.
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,34 +17,15 @@ from numpy.typing import NDArray
 
 from bearcnn.config import ColumnRole, Config, DataConfig, make_data_config
 from bearcnn.data import OnProgress
-from bearcnn.data.cache import build_cache
-from bearcnn.data.groups import (
-    AUTO,
-    NONE,
-    Grouping,
-    cut_by_group,
-    describe_grouping,
-    name_group,
-    split_by_group,
-)
-from bearcnn.data.megadetector import read_detections
-from bearcnn.data.names import readable
+from bearcnn.data.group_names import AUTO
+from bearcnn.data.groups import cut_by_group, describe_grouping
+from bearcnn.data.loading import LoadedPhotos, load_listing, load_record
 from bearcnn.data.record import DatasetRecord
-from bearcnn.data.regions import WHOLE_FRAMES, Box, Crop, Crops, Regions, Tiles, absolute
-from bearcnn.data.related import find_related
+from bearcnn.data.regions import Crops
 from bearcnn.data.sources import SOURCES, find_source, list_source
-from bearcnn.data.sources.base import LabelledPhoto, Listing, SkippedPhoto
-from bearcnn.data.sources.folders import drop_group_folders, list_folders
-from bearcnn.data.splits import (
-    SPLITS,
-    Example,
-    Split,
-    check_splits,
-    draw_training,
-    find_contradictions,
-    find_copies,
-)
-from bearcnn.errors import DataError
+from bearcnn.data.sources.base import Listing
+from bearcnn.data.sources.folders import list_folders
+from bearcnn.data.splits import SPLITS, Example, Split, draw_training
 from bearcnn.geometry import MAX_MEGAPIXELS, ResizeMode
 
 Subclasses = tuple[tuple[int, str], ...]
@@ -52,19 +33,8 @@ Subclasses = tuple[tuple[int, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Dataset:
+class Dataset(LoadedPhotos):
     """Labelled, split examples, and the pixels of their photos."""
-
-    root: Path
-    positive: tuple[str, ...]  # names that the source gives to the positive class
-    classes: tuple[str, str]  # negative, positive
-    examples: tuple[Example, ...]
-    skipped: tuple[SkippedPhoto, ...]
-    fingerprint: str  # of every example's relative path, digest, label and split, and of the boxes of crops
-    grouping: Grouping | None = field(default=None, kw_only=True)  # None for drawn scenes and records without it
-    pixels: NDArray[np.uint8] = field(repr=False, compare=False)  # (rows, size, size, 3)
-    regions: Regions = field(default=WHOLE_FRAMES, repr=False)
-    """The pictures that a photo is scored by. In training it is one: its surest animal's crop, or its whole frame."""
 
     @classmethod
     def from_folder(
@@ -92,8 +62,8 @@ class Dataset:
         Raises:
             DataError: the folder can't be used.
         """
-        return cls._load(
-            list_folders(Path(root), positive), positive, image_size=image_size, resize=resize,
+        return load_listing(
+            cls, list_folders(Path(root), positive), positive, image_size=image_size, resize=resize,
             shares={"test": test_share, "valid": valid_share}, split_seed=split_seed, group=group,
             max_megapixels=max_megapixels, cache_root=cache_root, on_progress=on_progress,
         )  # fmt: skip
@@ -173,8 +143,8 @@ class Dataset:
         """
         # The built-in scenes are in this computer's cache, wherever they were during training.
         root = None if config.path else list_source(config.path, config.positive, on_listing).root
-        return cls._read(
-            record, image_size=config.image_size, resize=config.resize, max_megapixels=config.max_megapixels,
+        return load_record(
+            cls, record, image_size=config.image_size, resize=config.resize, max_megapixels=config.max_megapixels,
             root=root, regions=config, on_progress=on_progress,
         )  # fmt: skip
 
@@ -303,10 +273,6 @@ class Dataset:
         """Return the split for scores: test, else valid, else train."""
         return next(split for split in reversed(SPLITS) if self.select(split))
 
-    def boxes(self, path: Path) -> tuple[Box, ...]:
-        """Return the boxes of the animals that a detector found in a photo, the surest first."""
-        return (self.regions.boxes.get(absolute(path)) or ()) if isinstance(self.regions, Crops) else ()
-
     def picture_digest(self, example: Example) -> str:
         """Return a text that is equal for equal pixels: the photo's digest, and another one for each crop of it."""
         crop = self.regions.surest(example.path) if isinstance(self.regions, Crops) else None
@@ -335,172 +301,8 @@ class Dataset:
         Raises:
             DataError: the photos can't be used.
         """
-        return cls._load(
-            listing, config.positive, image_size=config.image_size, resize=config.resize,
+        return load_listing(
+            cls, listing, config.positive, image_size=config.image_size, resize=config.resize,
             shares={"test": config.test_share, "valid": config.valid_share}, split_seed=config.split_seed,
             group=config.group, max_megapixels=config.max_megapixels, regions=config, on_progress=on_progress,
         )  # fmt: skip
-
-    @classmethod
-    def _load(
-        cls,
-        listing: Listing,
-        positive: Sequence[str],
-        *,
-        image_size: int,
-        resize: ResizeMode,
-        shares: Mapping[Split, float],
-        split_seed: int,
-        group: int | str = AUTO,
-        max_megapixels: int = MAX_MEGAPIXELS,
-        regions: DataConfig | None = None,
-        cache_root: Path | None = None,
-        on_progress: OnProgress | None = None,
-    ) -> Self:
-        """Check, split and decode the rows of any source; `regions` has the keys of what a photo is seen as."""
-        listing = drop_group_folders(listing, group, positive)
-        root, given, where = listing.root, listing.splits, listing.file or listing.root
-        classes = (f"not_{positive[0]}", positive[0])
-        unread = tuple(photo for photo in listing.skipped if photo.unread)
-        photos: list[LabelledPhoto | SkippedPhoto] = [
-            *listing.labelled, *(photo for photo in listing.skipped if not photo.unread),
-        ]  # fmt: skip
-        photos.sort(key=lambda photo: photo.path.parts)
-        paths = [photo.path for photo in photos]
-        reasons = {row: photo.reason for row, photo in enumerate(photos) if isinstance(photo, SkippedPhoto)}
-        examples = [
-            Example(
-                photo.path,
-                photo.label,
-                photo.subclass,
-                photo.split or "train",
-                row,
-                digest="",
-                site=photo.site or name_group(photo.path.relative_to(root), group),
-                sequence=photo.sequence,
-                taken=photo.taken,
-            )
-            for row, photo in enumerate(photos)
-            if isinstance(photo, LabelledPhoto)
-        ]
-        if given and "train" not in given and shares["valid"] > 0:
-            others = (
-                f"give some rows the split train in {where}"
-                if listing.file
-                else f"put the others into {root / 'train'}"
-            )
-            missing = "no row of the split train" if listing.file else "no folder train"
-            raise DataError(f"{where} has photos for {min(given)} but none to train on ({missing}): {others}")
-        check_splits(where, examples, classes, given)
-        if any(shares.values()):
-            _check_group(root, group, paths)
-
-        seen = _find_regions(root, regions)
-        cache = build_cache(
-            paths, image_size, resize, crops=_crops(seen, paths), max_megapixels=max_megapixels, root=cache_root,
-            on_progress=on_progress,
-        )  # fmt: skip
-        reasons |= {row: reason for row, reason in enumerate(cache.reasons) if reason is not None}
-        examples = [
-            replace(example, digest=cache.digests[example.row]) for example in examples if example.row not in reasons
-        ]
-        reasons |= find_contradictions(root, examples)
-        reasons |= find_copies(root, [example for example in examples if example.row not in reasons])
-        examples = [example for example in examples if example.row not in reasons]
-
-        wanted = {
-            split: share for split, share in shares.items() if "valid" not in given and split not in given and share > 0
-        }
-        related = None if listing.independent or group == NONE else find_related(cache, paths)
-        if related is not None:
-            examples = [replace(each, taken=each.taken or related.taken[each.row]) for each in examples]
-        examples, grouping = split_by_group(root, examples, related, group, wanted, split_seed, classes)
-        check_splits(where, examples, classes, {*(given or {"train"}), *wanted})
-        skipped = [*(SkippedPhoto(paths[row], reason) for row, reason in reasons.items()), *unread]
-        skipped.sort(key=lambda photo: photo.path.parts)
-        dataset = cls(
-            root, tuple(positive), classes, tuple(examples), tuple(skipped), "", cache.pixels, seen,
-            grouping=None if listing.independent else grouping,
-        )  # fmt: skip
-        return replace(dataset, fingerprint=_take_fingerprint(dataset))
-
-    @classmethod
-    def _read(
-        cls,
-        record: Mapping[str, Any],
-        *,
-        image_size: int,
-        resize: ResizeMode,
-        max_megapixels: int = MAX_MEGAPIXELS,
-        root: Path | None = None,
-        splits: Collection[Split] = SPLITS,
-        regions: DataConfig | None = None,
-        cache_root: Path | None = None,
-        on_progress: OnProgress | None = None,
-    ) -> Self:
-        """Load the examples of these splits from a record; `root` is the photos' folder if they have moved."""
-        kept = DatasetRecord.from_json(record, root)
-        absent = [photo.path for photo in kept.examples if photo.split in splits and not photo.path.exists()]
-        if absent:  # before decoding: a cache without them would be useless
-            raise _changed(kept.root, absent, "is missing")
-        # All photos in the order of training, not only those asked for: then the cache of training fits.
-        paths = [example.path for example in kept.examples] + [photo.path for photo in kept.skipped if not photo.unread]
-        paths.sort(key=lambda path: path.parts)
-        # Not the detector's file, which may have changed or moved since.
-        seen = _find_regions(kept.root, regions, kept.boxes)
-        cache = build_cache(
-            paths, image_size, resize, crops=_crops(seen, paths), max_megapixels=max_megapixels, root=cache_root,
-            on_progress=on_progress,
-        )  # fmt: skip
-        rows = {path: row for row, path in enumerate(paths)}
-        examples = tuple(replace(each, row=rows[each.path]) for each in kept.examples if each.split in splits)
-        changed = [example.path for example in examples if cache.digests[example.row] != example.digest]
-        if changed:
-            raise _changed(kept.root, changed, "has changed since training")
-        return cls(
-            kept.root, kept.positive, kept.classes, examples, kept.skipped, kept.fingerprint, cache.pixels, seen,
-            grouping=kept.grouping,
-        )  # fmt: skip
-
-
-def _find_regions(
-    root: Path, config: DataConfig | None, boxes: Mapping[str, tuple[Box, ...] | None] | None = None
-) -> Regions:
-    """Return how the photos below a folder are seen; `boxes` of their animals are read from `detections` if None."""
-    if config is None:
-        return WHOLE_FRAMES
-    if config.detections:
-        if boxes is None:
-            boxes = read_detections(Path(config.detections)).boxes([root], config.detection_threshold)
-        return Crops(boxes, config.crop_padding)
-    return Tiles(config.tiles) if config.tiles else WHOLE_FRAMES
-
-
-def _crops(regions: Regions, paths: Sequence[Path]) -> list[Crop | None] | None:
-    return [regions.surest(path) for path in paths] if isinstance(regions, Crops) else None
-
-
-def _changed(root: Path, paths: list[Path], what: str) -> DataError:
-    others = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
-    name = readable(paths[0].relative_to(root).as_posix())
-    return DataError(
-        f"a photo {what} in {root}: {name}{others}; put it back as it was, or train again "
-        "(`bearcnn evaluate --data FOLDER` scores other photos)"
-    )
-
-
-def _check_group(root: Path, group: int | str, paths: Sequence[Path]) -> None:
-    """Check that `data.group` gives a group to some photo; raises DataError."""
-    if group in (AUTO, NONE) or any(name_group(path.relative_to(root), group) for path in paths):
-        return
-    example = readable(paths[0].relative_to(root).as_posix())
-    what = f"no photo is in a folder at level {group}" if isinstance(group, int) else "the pattern matches no photo"
-    raise DataError(f"data.group = {group}: {what} below {root}, such as {example}")
-
-
-def _take_fingerprint(dataset: Dataset) -> str:
-    rows = [
-        (each.path.relative_to(dataset.root).as_posix(), each.digest, each.label, each.split, *dataset.boxes(each.path))
-        for each in dataset.examples
-    ]
-    return hashlib.blake2b(json.dumps(sorted(rows)).encode(), digest_size=16).hexdigest()

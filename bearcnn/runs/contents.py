@@ -264,6 +264,6 @@ class MetricsContent(Content):
     """Of the run's other files, by their names."""
 
 
-def plain(content: Content) -> dict[str, Any]:
+def as_dict(content: Content) -> dict[str, Any]:
     """Return the keys that the file had, as plain values."""
     return content.model_dump(exclude_unset=True)

@@ -1,22 +1,20 @@
-"""Run folders: their files, and how a run is made, found and read."""
+"""The files of a run folder, and how they are read and written."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
-from bearcnn.config import Config, dump_config, load_config
+from bearcnn.config import Config, load_config
 from bearcnn.errors import ResumeError, RunError
 from bearcnn.files import write_atomically
-from bearcnn.latest import MODEL_FILE, RUNS, latest_directory
-from bearcnn.runs.contents import DatasetContent, MetricsContent, PredictionContent, plain
-from bearcnn.runs.lock import is_empty
-from bearcnn.runs.reading import CHECKSUM, check, hash_bytes, parse_json, read_object, seal
+from bearcnn.latest import MODEL_FILE
+from bearcnn.runs.contents import DatasetContent, MetricsContent, PredictionContent, as_dict
+from bearcnn.runs.reading import CHECKSUM, check, hash_bytes, parse_json, read_object, with_checksum
 from bearcnn.runs.records import EpochRecord
 
 _MOVABLE = ("root",)
@@ -99,7 +97,7 @@ class Run:
 
     def write_dataset(self, record: Mapping[str, Any]) -> None:
         """Write dataset.json."""
-        write_atomically(self.dataset_file, json.dumps(seal(record, _MOVABLE), indent=1).encode())
+        write_atomically(self.dataset_file, json.dumps(with_checksum(record, _MOVABLE), indent=1).encode())
 
     def dataset_record(self) -> dict[str, Any]:
         """Read dataset.json, also of earlier versions.
@@ -109,7 +107,7 @@ class Run:
         """
         file = self.dataset_file
         try:
-            return plain(read_object(self._read(file), DatasetContent, unchecked=_MOVABLE))
+            return as_dict(read_object(self._read(file), DatasetContent, unchecked=_MOVABLE))
         except ValueError as error:
             raise RunError(f"{file} is damaged ({error}); copy it from a backup, or train again") from None
 
@@ -167,7 +165,7 @@ class Run:
         if not file.is_file():
             raise RunError(f"{self.directory} has no {file.name}; {again}")
         try:
-            return [plain(row) for row in self._read_rows(file, PredictionContent.model_validate)]
+            return [as_dict(row) for row in self._read_rows(file, PredictionContent.model_validate)]
         except ValueError as error:
             raise RunError(f"{file} is damaged ({error}); delete it and {again}") from None
 
@@ -202,7 +200,7 @@ class Run:
                 f"{self.directory} is not finished; continue it with: bearcnn train --resume {self.directory}"
             )
         try:
-            return plain(read_object(self._read(file), MetricsContent))
+            return as_dict(read_object(self._read(file), MetricsContent))
         except ValueError as error:
             raise RunError(
                 f"{file} is damaged ({error}); write it again, from the checkpoint, with: bearcnn train --resume "
@@ -210,7 +208,7 @@ class Run:
             ) from None
 
     def _write_metrics(self, metrics: Mapping[str, Any]) -> None:
-        write_atomically(self.metrics_file, json.dumps(seal(metrics), indent=1).encode(), overwrite=True)
+        write_atomically(self.metrics_file, json.dumps(with_checksum(metrics), indent=1).encode(), overwrite=True)
 
     def _read_rows(self, file: Path, validate: Callable[[Any], Row]) -> list[Row]:
         """Read a file of one JSON object in a line; raises ValueError with a reason."""
@@ -232,100 +230,3 @@ class Run:
             return file.read_bytes()
         except OSError as error:
             raise RunError(f"can't read {file}: {error.strerror or error}; is {self.directory} a whole run?") from None
-
-
-def choose_directory(config: Config, now: datetime, purpose: str = "", out: Path | None = None) -> Path:
-    """Make the folder of a new run and return it: `out`, or runs/<time>-<name> with a number where that is taken.
-
-    Raises:
-        RunError: `out` exists and is not an empty folder, or the folder can't be made.
-    """
-    if out is None:
-        name = f"{now:%Y%m%d-%H%M%S}-{config.train.name}" + (f"-{purpose}" if purpose else "")
-        return make_free_folder(RUNS / name)
-    try:
-        if out.exists() and not (out.is_dir() and is_empty(out)):
-            instead = "choose another folder"
-            if Run(out).config_file.exists():
-                instead += f", or continue the run in it: bearcnn train --resume {out}"
-            raise RunError(f"{out} exists and is not empty; nothing is ever overwritten: {instead}")
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _cant_make(out, error) from None
-    return out
-
-
-@contextmanager
-def dropped_if_empty(directory: Path, unless: bool = False) -> Iterator[None]:
-    """Remove a folder after an error if nothing was written into it, and not `unless` it was there before."""
-    try:
-        yield
-    except BaseException:
-        if not unless:
-            with suppress(OSError):
-                directory.rmdir()
-                if directory.parent in (RUNS, Path("sweeps")):
-                    directory.parent.rmdir()
-        raise
-
-
-def create_run(directory: Path, config: Config) -> Run:
-    """Make a new run folder with its configuration.
-
-    Raises:
-        RunError: the folder can't be made.
-    """
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _cant_make(directory, error) from None
-    run = Run(directory)
-    write_atomically(run.config_file, dump_config(config, explained=True).encode())
-    return run
-
-
-def open_run(directory: Path | str | None = None) -> Run:
-    """Open the run in a folder, or the newest finished run for None.
-
-    Raises:
-        RunError: there is no run.
-    """
-    directory = latest_directory() if directory is None else Path(directory)
-    run = Run(directory)
-    try:
-        if run.config_file.is_file():
-            return run
-        what = (
-            "is not a run folder (it has no config.toml)"
-            if directory.is_dir()
-            else "is a file; name the run folder"
-            if directory.is_file()
-            else "does not exist"
-        )
-    except (OSError, ValueError) as error:  # a name that is too long, a folder that may not be entered
-        raise RunError(f"can't open {directory}: {getattr(error, 'strerror', None) or error}") from None
-    raise RunError(f"{directory} {what}; `bearcnn train` makes a run, and prints its folder")
-
-
-def make_free_folder(directory: Path) -> Path:
-    """Make a folder of this name, or of the first with -2, -3, ... after it that isn't taken.
-
-    Processes that ask at the same moment get folders of their own.
-
-    Raises:
-        RunError: the folder can't be made.
-    """
-    free, number = directory, 1
-    while True:
-        try:
-            free.mkdir(parents=True)
-            return free
-        except FileExistsError:
-            number += 1
-            free = directory.with_name(f"{directory.name}-{number}")
-        except OSError as error:
-            raise _cant_make(free, error) from None
-
-
-def _cant_make(directory: Path, error: OSError) -> RunError:
-    return RunError(f"can't make the run folder {directory}: {error.strerror or error}; choose another folder")

@@ -116,7 +116,7 @@ def check(validate: Callable[[Any], Value], value: Any) -> Value:
         raise ValueError(f"{where}: {what[:1].lower()}{what[1:]}") from None
 
 
-def seal(content: Mapping[str, Any], unchecked: Collection[str] = ()) -> dict[str, Any]:
+def with_checksum(content: Mapping[str, Any], unchecked: Collection[str] = ()) -> dict[str, Any]:
     """Return an object with its checksum, which is of all keys but those that are `unchecked`."""
     return {**content, CHECKSUM: checksum(content, unchecked)}
 

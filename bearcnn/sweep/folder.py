@@ -25,9 +25,9 @@ from bearcnn.data.dataset import Dataset
 from bearcnn.errors import SweepError
 from bearcnn.files import write_atomically
 from bearcnn.runs import make_free_folder
-from bearcnn.runs.contents import plain
+from bearcnn.runs.contents import as_dict
 from bearcnn.runs.lock import is_empty
-from bearcnn.runs.reading import CHECKSUM, Content, Count, Text, read_object, seal
+from bearcnn.runs.reading import CHECKSUM, Content, Count, Text, read_object, with_checksum
 from bearcnn.sweep.plan import GridPoint, Plan, SweptKey, Trial, digest_config, list_points, settings_key
 from bearcnn.sweep.trial_log import Record, TrialResult, append_record, read_trial_log
 
@@ -50,6 +50,7 @@ class PlanContent(Content):
     sample: Count | None
     config: Text  # digest of the configuration
     data: Text  # fingerprint of the photos
+    toml: Text | None = None  # the configuration, until its own file is written
 
 
 class ResultsContent(Content):
@@ -98,6 +99,8 @@ class SweepFolder:
             SweepError: there is no sweep here, or its configuration has changed since it began.
         """
         content = self._read_plan()
+        if content.toml is not None and not self.config_file.exists():  # killed between its first files
+            write_atomically(self.config_file, content.toml.encode(), overwrite=True)
         config = load_config(self.config_file)
         if digest_config(config) != content.config:
             raise SweepError(
@@ -123,7 +126,7 @@ class SweepFolder:
         if not file.exists():
             return {}
         try:
-            content = plain(read_object(file.read_bytes(), ResultsContent))
+            content = as_dict(read_object(file.read_bytes(), ResultsContent))
         except (OSError, ValueError) as error:
             raise SweepError(
                 f"{file} is damaged ({error}); it says which settings were scored on the test photos. Delete it, and "
@@ -133,7 +136,9 @@ class SweepFolder:
 
     def write_results(self, content: dict[str, Any]) -> None:
         """Write sweep.json."""
-        write_atomically(self.directory / "sweep.json", json.dumps(seal(content), indent=1).encode(), overwrite=True)
+        write_atomically(
+            self.directory / "sweep.json", json.dumps(with_checksum(content), indent=1).encode(), overwrite=True
+        )
 
     def check_photos(self, fingerprint: str) -> None:
         """Check that these are the photos that the sweep began with.
@@ -147,8 +152,20 @@ class SweepFolder:
                 "comparable; put them back or start a new sweep"
             )
 
-    def write_plan(self, plan: Plan, fingerprint: str) -> None:
-        """Write the plan, before any of its trials runs."""
+    def write_plan(self, plan: Plan, dataset: Dataset) -> None:
+        """Write the plan, and where it is missing the data set, before any of the plan's trials runs."""
+        self._write_plan(plan, dataset)
+        file = self.directory / "dataset.json"
+        if not file.exists():
+            write_atomically(file, json.dumps(dataset.to_json(), indent=1).encode(), overwrite=True)
+
+    def write_first(self, plan: Plan, dataset: Dataset) -> None:
+        """Write the plan and the configuration of a new sweep: it can be resumed as soon as the folder isn't empty."""
+        text = dump_config(plan.config, explained=True)
+        self._write_plan(plan, dataset, toml=text)
+        write_atomically(self.config_file, text.encode())
+
+    def _write_plan(self, plan: Plan, dataset: Dataset, **more: str) -> None:
         content = {
             "format": 1,
             "bearcnn": __version__,
@@ -156,9 +173,10 @@ class SweepFolder:
             "seeds": plan.seeds,
             "sample": plan.sample,
             "config": digest_config(plan.config),
-            "data": fingerprint,
+            "data": dataset.fingerprint,
+            **more,
         }
-        write_atomically(self.plan_file, json.dumps(seal(content), indent=1).encode(), overwrite=True)
+        write_atomically(self.plan_file, json.dumps(with_checksum(content), indent=1).encode(), overwrite=True)
 
     def _read_plan(self) -> PlanContent:
         try:
@@ -183,9 +201,8 @@ def create_sweep(directory: Path, plan: Plan, dataset: Dataset) -> SweepFolder:
     except OSError as error:
         raise SweepError(f"can't make the folder {directory}: {error.strerror}; choose another folder") from None
     folder = SweepFolder(directory)
-    write_atomically(folder.config_file, dump_config(plan.config, explained=True).encode())
-    write_atomically(directory / "dataset.json", json.dumps(dataset.to_json(), indent=1).encode())
-    folder.write_plan(plan, dataset.fingerprint)  # last: a folder with a plan is complete
+    folder.write_first(plan, dataset)
+    folder.write_plan(plan, dataset)
     return folder
 
 
@@ -242,7 +259,8 @@ def read_predictions(folder: SweepFolder, trial: str, split: str, photos: int) -
     """
     file = folder.trial_folder(trial) / "predictions.npz"
     try:
-        with np.load(file, allow_pickle=False) as arrays:
+        # numpy doesn't close a file that it opened itself and finds damaged.
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
             found: NDArray[np.float32] = arrays[split]
         if found.shape != (photos,) or found.dtype != np.float32 or not ((found >= 0) & (found <= 1)).all():
             raise ValueError("these are no probabilities of these photos")

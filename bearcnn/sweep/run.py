@@ -76,7 +76,7 @@ def run_missing(
     folder: SweepFolder, plan: Plan, dataset: Dataset, resources: Resources, reporter: SweepReporter = SILENT
 ) -> None:
     """Write the plan, and run the trials that are missing. The caller holds the sweep's lock."""
-    folder.write_plan(plan, dataset.fingerprint)
+    folder.write_plan(plan, dataset)
     points = list_points(plan)
     tried = points if plan.sample is None else folder.tried_points(plan)
     wanted = {trial.id for trial in make_trials(plan, tried)}

@@ -17,7 +17,7 @@ from pydantic import model_validator
 
 from bearcnn.errors import BearcnnError, SweepError
 from bearcnn.runs.lock import lock_folder
-from bearcnn.runs.reading import Content, Count, Name, Number, Text, read_object, seal
+from bearcnn.runs.reading import Content, Count, Name, Number, Text, read_object, with_checksum
 from bearcnn.sweep.plan import Trial, digest_config
 
 Scores = dict[str, float]  # metric -> value; a loss is better when lower
@@ -122,7 +122,7 @@ def append_record(file: Path, record: Record) -> None:
     Raises:
         BearcnnError: it can't be written.
     """
-    line = json.dumps(seal(asdict(record))).encode() + b"\n"
+    line = json.dumps(with_checksum(asdict(record))).encode() + b"\n"
     try:
         with file.open("ab") as stream:
             stream.truncate(_whole_length(file))

@@ -28,7 +28,7 @@ from bearcnn.data.cache_folder import (
     list_folders,
     new_entry,
     read_index,
-    remove_abandoned,
+    remove_unfinished,
     row_sum,
     rows_are_whole,
     write_index,
@@ -123,7 +123,7 @@ def open_maps(
         with FileLock(folder / f"{entry.name}.lock"):
             maps = _open(entry, index, views)  # another process may have built it while this one waited
             if maps is None:
-                remove_abandoned(folder, entry.name)
+                remove_unfinished(folder, entry.name)
                 each = "" if views.count == 2 else f", {views.count} views of each photo"
                 what = f"maps of {body.about['name']} ({megabytes:,.0f} MB on disk{each})"
                 _build(entry, body, dataset, index, shape, views, lambda done, total: on_progress(what, done, total))

@@ -125,7 +125,3 @@ def main() -> None:
             pass
         except Exception:
             connection.send((FAILED, traceback.format_exc()))
-
-
-if __name__ == "__main__":
-    main()

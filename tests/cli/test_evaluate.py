@@ -1,5 +1,6 @@
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -123,3 +124,17 @@ def test_two_thresholds_are_shown_kept_and_used_by_predict(work, photos, tmp_pat
     for row in rows:
         assert (row["label"] == "bear") == (row["probability"] >= two["upper"])
         assert (row["label"] == "not_bear") == (row["probability"] < two["lower"])
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model.safetensors"])
+def test_a_threshold_is_not_kept_in_a_damaged_file_which_is_named(work, tmp_path, command, name):
+    run = Path(shutil.copytree(work / "run", tmp_path / "run"))
+    content = bytearray((run / name).read_bytes())
+    content[-40] ^= 1
+    (run / name).write_bytes(content)
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    said = command("evaluate", "run", "--threshold", "0.4", "--save-threshold", cwd=tmp_path, code=1)
+    line = " ".join(said.stderr.rpartition("error: ")[2].split())
+    assert line.startswith(f"run/{name} is damaged: its bytes are not those that were written; copy it again")
+    assert said.stdout == ""
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before

@@ -5,7 +5,6 @@ import pytest
 
 import bearcnn
 from bearcnn.runs import Run
-from tests.helpers.commands import bearcnn_command
 
 pytestmark = pytest.mark.slow
 
@@ -17,8 +16,8 @@ def test_export_writes_where_asked_and_never_over_a_file(work, tmp_path, command
     assert "exists already" in again.stderr
 
 
-def test_export_to_fastai_warns_of_the_pickle(work, tmp_path):
-    process = bearcnn_command("export", "--format", "fastai", "--out", tmp_path / "b.pkl", cwd=work)
+def test_export_to_fastai_warns_of_the_pickle(work, tmp_path, command):
+    process = command("export", "--format", "fastai", "--out", tmp_path / "b.pkl", cwd=work)
     assert "pickle" in process.stderr
 
 

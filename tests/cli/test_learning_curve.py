@@ -2,8 +2,6 @@ import json
 
 import pytest
 
-from tests.helpers.commands import bearcnn_command
-
 TINY = ["--set", "data.image_size=16", "--set", "model.widths=[4,8]", "--set", "train.min_steps=4", "--epochs", "1"]
 
 
@@ -35,7 +33,7 @@ def test_the_answer_comes_first_and_the_curve_is_continued(photos, tmp_path, com
     assert "There is no number for twice as many" in answer
     assert all(len(line) <= 80 for line in lines)
     assert "at least 4 steps" in " ".join(lines)
-    again = bearcnn_command("learning-curve", "--resume", "c", "--photos", "16", "--json", "--workers", 2, cwd=tmp_path)
+    again = command("learning-curve", "--resume", "c", "--photos", "16", "--json", cwd=tmp_path)
     assert [point["photos"] for point in json.loads(again.stdout)["points"]] == [8, 16, 36]
     assert "4 done, 2 to run" in again.stderr
     wrong = command("learning-curve", "--resume", "c", "--photos", "99", cwd=tmp_path, code=1)

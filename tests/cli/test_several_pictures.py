@@ -22,14 +22,14 @@ from bearcnn.report.thumbnails import make_thumbnails
 from bearcnn.runs import Run
 from bearcnn.training.learner import build_learner
 from tests.helpers.detections import write_detections
-from tests.helpers.training import assert_same_weights, small_config, train_apart
+from tests.helpers.training import assert_same_weights, made_once, small_config, train_apart, train_once
 
 pytestmark = pytest.mark.slow  # trains
 
 
 @pytest.fixture(scope="module")
 def tiled(photos, tmp_path_factory):
-    return train_apart(small_config(photos, "data.tiles=2"), tmp_path_factory.mktemp("tiled"))
+    return train_once(tmp_path_factory, "tiled", small_config(photos, "data.tiles=2"))
 
 
 @pytest.fixture(scope="module")
@@ -42,13 +42,12 @@ def detections(photos, tmp_path_factory) -> Path:
     }
     for file in files[::20]:
         del boxes[file.relative_to(photos).as_posix()]
-    return write_detections(tmp_path_factory.mktemp("detections") / "md.json", boxes)
+    return made_once(tmp_path_factory, "detections", lambda folder: write_detections(folder / "md.json", boxes))
 
 
 @pytest.fixture(scope="module")
 def cropped(photos, detections, tmp_path_factory):
-    config = small_config(photos, f"data.detections={detections}")
-    return train_apart(config, tmp_path_factory.mktemp("cropped"))
+    return train_once(tmp_path_factory, "cropped", small_config(photos, f"data.detections={detections}"))
 
 
 @pytest.fixture(params=["tiled", "cropped"])

@@ -28,8 +28,8 @@ from tests.helpers.commands import bearcnn_command, some_photos
 class TestTrain:
     """The main job, from the shell."""
 
-    def test_a_training_from_the_shell_shows_the_network_the_epochs_and_what_to_do_next(self, photos, tmp_path):
-        process = bearcnn_command(
+    def test_a_training_shows_the_network_the_epochs_and_what_to_do_next(self, photos, tmp_path, command):
+        process = command(
             "train", "--data", photos, "--image-size", 32, "--epochs", 2, "--batch-size", 8, "--pooling", "max",
             "--kernel-size", "5,3", "--set", "model.widths=[8, 16]", cwd=tmp_path,
         )  # fmt: skip
@@ -103,7 +103,7 @@ class TestTrain:
         process = command("evaluate", "r", "--data", photos, "--split", "folds", cwd=tmp_path, code=1)
         assert "was cross-validated: bearcnn train --folds 5 does that" in process.stderr
 
-    def test_ctrl_c_in_a_fold_says_how_to_go_on(self, photos, tmp_path):
+    def test_a_termination_in_a_fold_says_how_to_go_on_as_ctrl_c_does(self, photos, tmp_path):
         process = subprocess.Popen(
             [sys.executable, "-m", "bearcnn", "train", "--data", str(photos), "--out", "r", "--image-size", "32",
              "--epochs", "5000", "--set", "model.widths=[8]", "--batch-size", "8", "--folds", "2"],
@@ -112,9 +112,9 @@ class TestTrain:
         deadline = time.monotonic() + 120
         while not (tmp_path / "r" / "folds" / "1" / "history.jsonl").exists() and time.monotonic() < deadline:
             time.sleep(0.05)
-        # Python drops a Ctrl-C that comes in a destructor or in the bare except of a library: people press again.
+        # Python drops a signal that comes in a destructor or in the bare except of a library: people send it again.
         for _ in range(3):
-            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGTERM)
             try:
                 _, notes = process.communicate(timeout=60)
                 break

@@ -8,6 +8,7 @@ from PIL import Image
 from bearcnn.config import DataConfig
 from bearcnn.data.cache_folder import list_caches
 from bearcnn.data.dataset import Dataset
+from bearcnn.data.loading import load_record
 from bearcnn.errors import DataError
 from tests.helpers.folders import fill, paint, where
 
@@ -21,7 +22,7 @@ def test_the_pixels_belong_to_the_examples(tmp_path: Path, load: Any) -> None:
 
 def read(dataset: Dataset, cache: Path, **options: Any) -> Dataset:
     record = json.loads(json.dumps(dataset.to_json()))
-    return Dataset._read(record, image_size=8, resize="squish", cache_root=cache, **options)
+    return load_record(Dataset, record, image_size=8, resize="squish", cache_root=cache, **options)
 
 
 def test_a_written_data_set_is_found_again(tmp_path: Path, load: Any) -> None:

@@ -16,7 +16,9 @@ from PIL import Image
 
 from bearcnn.config import DataConfig, dump_config, load_config
 from bearcnn.data.dataset import Dataset
-from bearcnn.data.groups import AUTO, NONE, name_group, split_by_group
+from bearcnn.data.group_names import AUTO, NONE, name_group
+from bearcnn.data.groups import split_by_group
+from bearcnn.data.loading import load_listing, load_record
 from bearcnn.data.related import Related
 from bearcnn.data.sources.base import Listing
 from bearcnn.data.sources.folders import drop_group_folders, list_folders
@@ -78,7 +80,7 @@ def test_a_split_by_folder_has_no_site_on_two_sides_and_tells_what_it_did(tmp_pa
     assert {(example.label, example.subclass) for example in dataset.examples} == {(1, "bear"), (0, "wolf")}
     assert dataset.grouping is not None and not dataset.grouping.warnings
     record = json.loads(json.dumps(dataset.to_json()))
-    again = Dataset._read(record, image_size=8, resize="squish", cache_root=tmp_path / "cache")
+    again = load_record(Dataset, record, image_size=8, resize="squish", cache_root=tmp_path / "cache")
     assert again == dataset
 
 
@@ -325,11 +327,18 @@ def test_the_folder_of_a_site_is_no_subclass(tmp_path: Path, names: list[str], g
 
 def test_drawn_scenes_are_not_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = scatter(tmp_path / "data", 3)
-    monkeypatch.setattr("bearcnn.data.dataset.find_related", lambda *_: pytest.fail("they were looked at"))
+    monkeypatch.setattr("bearcnn.data.loading.find_related", lambda *_: pytest.fail("they were looked at"))
     listing = replace(list_folders(root, ["bear"]), independent=True)
     assert isinstance(listing, Listing)
-    dataset = Dataset._load(
-        listing, ["bear"], image_size=8, resize="squish", shares=SHARES, split_seed=0, cache_root=tmp_path / "cache"
+    dataset = load_listing(
+        Dataset,
+        listing,
+        ["bear"],
+        image_size=8,
+        resize="squish",
+        shares=SHARES,
+        split_seed=0,
+        cache_root=tmp_path / "cache",
     )
     assert dataset.grouping is None
     assert not any(

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from bearcnn.runs.contents import DatasetContent, MetricsContent, PredictionContent, plain
-from bearcnn.runs.reading import CHECKSUM, PathBelow, read_object, seal
+from bearcnn.runs.contents import DatasetContent, MetricsContent, PredictionContent, as_dict
+from bearcnn.runs.reading import CHECKSUM, PathBelow, read_object, with_checksum
 from tests.helpers.damage import damage
 
 RECORD = {
@@ -22,11 +22,11 @@ MOVABLE = ("root",)
 
 
 def written(content=RECORD) -> bytes:
-    return json.dumps(seal(content, MOVABLE), indent=1).encode()
+    return json.dumps(with_checksum(content, MOVABLE), indent=1).encode()
 
 
 def read(content: bytes):
-    return plain(read_object(content, DatasetContent, unchecked=MOVABLE))
+    return as_dict(read_object(content, DatasetContent, unchecked=MOVABLE))
 
 
 def test_what_was_written_is_read_with_the_keys_that_it_had_however_it_is_spaced():

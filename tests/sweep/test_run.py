@@ -2,6 +2,7 @@ import csv
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from bearcnn.data.dataset import Dataset
 from bearcnn.errors import SweepError
 from bearcnn.evaluation.metrics import score
 from bearcnn.runs import Run
-from bearcnn.sweep.folder import SweepFolder, read_predictions
+from bearcnn.sweep.folder import SweepFolder, create_sweep, read_predictions
 from bearcnn.sweep.plan import digest_config, extend_plan, list_points, make_trials, plan_dropout, plan_grid
 from bearcnn.sweep.run import run_sweep, sweep, write_analysis
 from tests.helpers.places import ROOT
@@ -144,6 +145,31 @@ class TestSweep:
         assert {entry.status for entry in folder.records().values()} == {"done"}
         assert not (folder.trial_folder(failed.id) / "error.txt").exists()
 
+    def test_damaged_answers_of_a_trial_are_refused_and_come_back_as_the_error_says(self, swept, tmp_path):
+        whole, plan, dataset, _, _ = swept
+        folder = SweepFolder(Path(shutil.copytree(whole.directory, tmp_path / "s")))
+        name, photos = next(iter(folder.records())), len(dataset.select("test"))
+        file, before = folder.trial_folder(name) / "predictions.npz", read_predictions(folder, name, "test", photos)
+        content, refused = file.read_bytes(), 0
+        for place in range(0, len(content), 5):
+            file.write_bytes(content[:place] + bytes([content[place] ^ 16]) + content[place + 1 :])
+            try:
+                found = read_predictions(folder, name, "test", photos)
+            except SweepError as error:
+                assert "delete the trial's line in trial_log.jsonl, then continue with: bearcnn sweep --resume" in str(
+                    error
+                )
+                refused += 1
+            else:  # of another array, or where no reader looks
+                assert found.tobytes() == before.tobytes()
+        assert refused > len(before)
+        file.write_bytes(content[:50])
+        lines = folder.log_file.read_text().splitlines(keepends=True)
+        folder.log_file.write_text("".join(line for line in lines if f'"{name}"' not in line))
+        _, again = run_here(folder.directory, plan, dataset)
+        assert again.started == [name]
+        assert read_predictions(folder, name, "test", photos).tobytes() == before.tobytes()
+
     def test_changed_photos_are_refused(self, swept):
         folder, _, dataset, _, _ = swept
         folder.check_photos(dataset.fingerprint)
@@ -191,6 +217,20 @@ class TestSweep:
         result = run_trial(trial, dataset, tmp_path / "t", epochs.append)
         assert epochs == [2]
         assert result.record.scores == folder.records()[trial.id].scores
+
+
+def test_a_sweep_that_was_killed_between_its_first_files_goes_on(photos, tmp_path):
+    plan = plan_dropout(tiny_config(photos), "head", [0, 0.5], 2)
+    dataset = Dataset.from_config(plan.config.data)
+    whole, killed = create_sweep(tmp_path / "whole", plan, dataset), SweepFolder(tmp_path / "killed")
+    killed.directory.mkdir()
+    killed.write_first(plan, dataset)
+    killed.config_file.unlink()
+    assert killed.plan() == whole.plan()
+    killed.write_plan(plan, dataset)
+    assert [(path.name, path.read_bytes()) for path in sorted(killed.directory.iterdir())] == [
+        (path.name, path.read_bytes()) for path in sorted(whole.directory.iterdir())
+    ]
 
 
 @pytest.mark.slow  # trains

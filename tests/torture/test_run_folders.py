@@ -185,8 +185,9 @@ def swept(photos, tmp_path_factory) -> Path:
     return folder
 
 
-def test_a_damaged_finished_run(finished: Path, tmp_path: Path, capsys, figures) -> None:
-    files = {f"run/{name}": commands for name, commands in FINISHED.items()}
+@pytest.mark.parametrize("name", FINISHED)
+def test_a_damaged_finished_run(finished: Path, tmp_path: Path, capsys, figures, name: str) -> None:
+    files = {f"run/{name}": FINISHED[name]}
     count(list(Folder(finished, tmp_path / "copy", capsys).try_all(files, 1)), figures, "finished run")
 
 

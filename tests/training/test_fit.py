@@ -13,17 +13,27 @@ from bearcnn import pipeline
 from bearcnn.data.dataset import Dataset
 from bearcnn.errors import ResumeError, RunError
 from bearcnn.manifest import read_manifest
-from bearcnn.runs import Run, choose_directory, open_run
+from bearcnn.runs import Run, choose_directory, create_run, open_run
 from bearcnn.training import learner as learner_module
 from bearcnn.training.checkpoint import read_checkpoint
+from bearcnn.training.fit import fit
 from bearcnn.training.learner import find_lr
-from tests.helpers.training import Recorder, StopAfter, assert_same_weights, small_config, train_small
+from tests.helpers.training import Recorder, StopAfter, assert_same_training, fit_small, small_config, train_small
 
 pytestmark = pytest.mark.slow  # trains, or starts processes
 
 
+@pytest.fixture(scope="module")
+def opened(photos) -> Dataset:
+    return Dataset.from_config(small_config(photos).data)
+
+
 def weights(run: Run):
     return load_file(run.weights_file)
+
+
+def last_weights(run: Run) -> torch.Tensor:
+    return read_checkpoint(run).tensors["model.head.weight"]
 
 
 def test_a_run_leaves_everything_that_it_promises(trained):
@@ -77,40 +87,36 @@ def test_the_exported_model_scores_as_the_best_epoch_did(trained):
         assert estimates[name]["value"] == pytest.approx(getattr(best, name), abs=1e-6)
 
 
-def test_equal_seeds_give_equal_runs_to_the_bit_and_others_do_not(trained, photos, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    again, _, _ = train_small(small_config(photos), tmp_path / "again")
-    assert_same_weights(trained[0], again)
-    other, _, _ = train_small(small_config(photos, "train.seed=1"), tmp_path / "other")
-    assert not torch.equal(weights(other)["head.weight"], weights(again)["head.weight"])
+def test_equal_seeds_give_equal_runs_to_the_bit_and_others_do_not(trained, photos, tmp_path):
+    run, dataset, _ = trained
+    again = fit_small(small_config(photos), dataset, tmp_path / "again")
+    assert_same_training(run, again)
+    other = fit_small(small_config(photos, "train.seed=1"), dataset, tmp_path / "other")
+    assert not torch.equal(last_weights(other), last_weights(again))
 
 
 @pytest.mark.parametrize("stop_after", [1, 2])
-def test_a_resumed_run_gives_the_same_weights_as_an_uninterrupted_one(photos, tmp_path, monkeypatch, stop_after):
-    monkeypatch.chdir(tmp_path)
+def test_a_resumed_run_gives_the_same_weights_as_an_uninterrupted_one(photos, opened, tmp_path, stop_after):
     # With all three dropouts, so that every source of chance is in it.
     config = small_config(
         photos, "train.epochs=4", "model.dropout=0.3", "model.conv_dropout=0.2", "model.input_dropout=0.1"
     )
-    whole, dataset, _ = train_small(config, tmp_path / "whole")
-    run, _, watcher = train_small(config, tmp_path / "broken", StopAfter(stop_after))
-    assert len(watcher.records) == stop_after
-    assert not run.metrics()["complete"]
-    assert run.onnx_file.is_file(), "what is interrupted is usable"
+    whole = fit_small(config, opened, tmp_path / "whole")
+    run = fit_small(config, opened, tmp_path / "broken", StopAfter(stop_after))
+    assert len(run.history()) == stop_after
     rest = Recorder()
-    pipeline.resume(run, dataset, reporter=rest)
+    fit(run, opened, resume=True, reporter=rest)
     assert [record.epoch for record in rest.records] == list(range(stop_after + 1, 5))
-    assert run.metrics()["complete"]
-    assert_same_weights(whole, run)
+    assert_same_training(whole, run)
     seconds = {"seconds", "images_per_second", "busy"}
     for one, other in zip(whole.history(), run.history(), strict=True):
         assert all(getattr(one, key) == getattr(other, key) for key in one.__dataclass_fields__ if key not in seconds)
 
 
-def test_a_killed_process_resumes_to_the_same_weights(photos, tmp_path, monkeypatch):
+def test_a_killed_process_resumes_to_the_same_weights(photos, opened, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    config = small_config(photos, "train.epochs=6")
-    whole, dataset, _ = train_small(config, tmp_path / "whole")
+    config = small_config(photos, "train.epochs=6", "train.replicas=1")
+    whole = fit_small(config, opened, tmp_path / "whole")
     command = [sys.executable, "-m", "bearcnn", "train", "--config", str(whole.config_file), "--out", "killed"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     history = tmp_path / "killed" / "history.jsonl"
@@ -123,8 +129,8 @@ def test_a_killed_process_resumes_to_the_same_weights(photos, tmp_path, monkeypa
     process.wait()
     run = open_run(tmp_path / "killed")
     assert 1 <= read_checkpoint(run).state.epochs <= 6
-    pipeline.resume(run, dataset)
-    assert_same_weights(whole, run)
+    fit(run, opened, resume=True)
+    assert_same_training(whole, run)
 
 
 def test_a_finished_run_is_not_continued(trained):
@@ -133,39 +139,35 @@ def test_a_finished_run_is_not_continued(trained):
         pipeline.resume(run, dataset)
 
 
-def test_a_damaged_checkpoint_is_refused(photos, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    run, dataset, _ = train_small(small_config(photos, "train.epochs=3"), tmp_path / "run", StopAfter(1))
+def test_a_damaged_checkpoint_is_refused(photos, opened, tmp_path):
+    run = fit_small(small_config(photos, "train.epochs=3"), opened, tmp_path / "run", StopAfter(1))
+    run.write_dataset(opened.to_json())
     checkpoint = run.checkpoints / "last.safetensors"
     checkpoint.write_bytes(checkpoint.read_bytes()[:100])
     with pytest.raises(ResumeError, match=r"last\.safetensors is damaged"):
-        pipeline.resume(run, dataset)
+        pipeline.resume(run, opened)
     checkpoint.unlink()
     with pytest.raises(ResumeError, match="has no checkpoint"):
-        pipeline.resume(run, dataset)
+        pipeline.resume(run, opened)
 
 
-def test_ctrl_c_before_the_first_epoch_says_that_there_is_nothing(photos, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_ctrl_c_before_the_first_epoch_says_that_there_is_nothing(photos, opened, tmp_path):
     with pytest.raises(RunError, match="before the first epoch"):
-        train_small(small_config(photos), tmp_path / "run", StopAfter(0))
+        fit_small(small_config(photos), opened, tmp_path / "run", StopAfter(0))
 
 
-def test_early_stopping_ends_after_patience_epochs_without_a_better_score(photos, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_early_stopping_ends_after_patience_epochs_without_a_better_score(photos, opened, tmp_path):
     config = small_config(photos, "train.epochs=40", "train.patience=2", "train.lr=1e-6", "augment.flip=0")
-    run, _, watcher = train_small(config, tmp_path / "run")
-    assert len(watcher.records) < 40
-    best = run.metrics()["best_epoch"]
-    assert len(watcher.records) == best + 2
-    assert run.metrics()["complete"]
+    result = fit(create_run(tmp_path / "run", config), opened)
+    assert result.state.epochs < 40
+    assert result.state.epochs == result.state.best_epoch + 2
+    assert result.state.stopped_early and not result.interrupted
 
 
-def test_the_best_epoch_is_kept_by_the_chosen_score(photos, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    run, _, watcher = train_small(small_config(photos, "train.monitor=valid_loss", "train.epochs=3"), tmp_path / "run")
-    best = min(watcher.records, key=lambda record: record.valid_loss)
-    assert run.metrics()["best_epoch"] == best.epoch
+def test_the_best_epoch_is_kept_by_the_chosen_score(photos, opened, tmp_path):
+    config = small_config(photos, "train.monitor=valid_loss", "train.epochs=3")
+    state = fit(create_run(tmp_path / "run", config), opened).state
+    assert state.best_epoch == min(state.records, key=lambda record: record.valid_loss).epoch
 
 
 def test_the_last_epoch_is_kept_if_no_score_chooses(photos, tmp_path, monkeypatch):
@@ -188,21 +190,20 @@ def test_growing_pictures_are_judged_at_their_own_size_and_the_best_is_of_the_la
     assert value == pytest.approx(last.roc_auc, abs=1e-6), "the last size is judged as the model is used"
 
 
-def test_bfloat16_trains_to_nearly_the_same_and_resumes_to_the_bit(photos, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_bfloat16_trains_to_nearly_the_same_and_resumes_to_the_bit(trained, photos, tmp_path):
+    exact, dataset, _ = trained
     config = small_config(photos, "train.precision=bfloat16")
-    whole, dataset, watcher = train_small(config, tmp_path / "whole")
-    exact, _, _ = train_small(small_config(photos), tmp_path / "exact")
-    assert not torch.equal(weights(whole)["head.weight"], weights(exact)["head.weight"])
-    assert watcher.records[-1].valid_loss == pytest.approx(exact.history()[-1].valid_loss, abs=0.05)
-    run, _, _ = train_small(config, tmp_path / "broken", StopAfter(1))
-    pipeline.resume(run, dataset)
-    assert_same_weights(whole, run)
+    whole = fit_small(config, dataset, tmp_path / "whole")
+    assert not torch.equal(last_weights(whole), last_weights(exact))
+    assert whole.history()[-1].valid_loss == pytest.approx(exact.history()[-1].valid_loss, abs=0.05)
+    run = fit_small(config, dataset, tmp_path / "broken", StopAfter(1))
+    fit(run, dataset, resume=True)
+    assert_same_training(whole, run)
 
 
-def test_kinds_have_outputs_of_their_own_and_the_model_file_names_them(photos, tmp_path, monkeypatch):
+def test_kinds_have_outputs_of_their_own_and_the_model_file_names_them(trained, photos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    run, dataset, _ = train_small(small_config(photos), tmp_path / "subclasses")
+    run, dataset, _ = trained
     subclasses, of_photos = dataset.subclasses()
     assert read_manifest(run.onnx_file).subclasses == subclasses
     assert len(subclasses) > 2
@@ -213,10 +214,8 @@ def test_kinds_have_outputs_of_their_own_and_the_model_file_names_them(photos, t
     assert read_manifest(plain.onnx_file).subclasses == ((0, ""), (1, ""))
 
 
-def test_a_rate_that_explodes_is_named(photos, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_a_rate_that_explodes_is_named(photos, opened, tmp_path, monkeypatch):
     config = small_config(photos, "train.lr=10", "train.epochs=30", "train.weight_decay=1", "model.widths=[64,64]")
-    dataset = Dataset.from_config(config.data)
 
     class Poison(Recorder):
         """Stands for a loss that ran away: one photo's weight is no number any more."""
@@ -228,13 +227,13 @@ def test_a_rate_that_explodes_is_named(photos, tmp_path, monkeypatch):
     build = learner_module.build_network
     monkeypatch.setattr(learner_module, "build_network", lambda *given: networks.append(build(*given)) or networks[0])
     with pytest.raises(RunError, match=r"lower train\.lr"):
-        pipeline.train(config, dataset, tmp_path / "run", reporter=Poison())
+        fit_small(config, opened, tmp_path / "run", Poison())
 
 
-def test_the_rate_finder_suggests_a_rate_inside_its_range(photos):
+def test_the_rate_finder_suggests_a_rate_inside_its_range(photos, opened):
     config = small_config(photos)
     steps = []
-    found = find_lr(config, Dataset.from_config(config.data), lambda done, total: steps.append((done, total)), steps=40)
+    found = find_lr(config, opened, lambda done, total: steps.append((done, total)), steps=40)
     assert 1e-6 < found.suggestion < 3
     assert len(found.lrs) == len(found.losses) == len(steps) <= 40
     assert np.all(np.diff(found.lrs) > 0)

@@ -18,7 +18,7 @@ from bearcnn.report.comparison import compare_runs
 from bearcnn.report.page import gather, render
 from bearcnn.runs import Run
 from bearcnn.training.learner import build_learner
-from tests.helpers.training import Recorder, small_config, train_apart, train_small
+from tests.helpers.training import Recorder, small_config, train_once, train_small
 
 pytestmark = pytest.mark.slow  # trains
 
@@ -57,7 +57,7 @@ def config(unsplit):
 
 @pytest.fixture(scope="module")
 def validated(config, tmp_path_factory):
-    return train_apart(config, tmp_path_factory.mktemp("folds"), FoldRecorder())
+    return train_once(tmp_path_factory, "folds", config, FoldRecorder())
 
 
 def test_each_photo_is_judged_once_by_a_network_that_was_not_trained_on_it(validated, config):

@@ -124,11 +124,30 @@ def test_a_replica_joins_and_changes_no_bit_beside_a_busy_program(
     same_training(run, reporter.records, alone)
 
 
-def test_ctrl_c_and_resume_come_to_the_same_bits(photos, dataset, alone, tmp_path, monkeypatch, pool):
+@pytest.fixture
+def one_core():
+    """One core for this process, as `taskset` gives it, and one thread of torch more than elsewhere."""
+    cores, threads = os.sched_getaffinity(0), torch.get_num_threads()
+    os.sched_setaffinity(0, {min(cores)})
+    torch.set_num_threads(threads + 1)
+    yield
+    os.sched_setaffinity(0, cores)
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the cores of a process are Linux's")
+@pytest.mark.parametrize("cores", [2, 1])
+def test_ctrl_c_and_resume_come_to_the_same_bits_on_fewer_cores_too(
+    photos, dataset, alone, tmp_path, monkeypatch, pool, request, cores
+):  # fmt: skip
     run = create_run(tmp_path / "run", small_config(photos, *IN_TWO))
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     fit(run, dataset, reporter=StopAfter(1), pool=pool)
-    fit(run, dataset, resume=True, pool=pool)
+    if cores == 1:
+        request.getfixturevalue("one_core")
+    listener = Sentences()
+    fit(run, dataset, resume=True, pool=pool if cores == 2 else None, reporter=listener)
+    assert not listener.warnings, "nothing changes the bits"
     same_training(run, run.history(), alone)
 
 

@@ -17,7 +17,16 @@ from bearcnn.report.page import write_report
 from bearcnn.runs import Run
 from bearcnn.runs.lock import lock_folder
 from bearcnn.training.checkpoint import last_file, read_checkpoint
-from tests.helpers.training import Recorder, StopAfter, assert_same_weights, small_config, train_small
+from bearcnn.training.fit import fit
+from tests.helpers.training import (
+    Recorder,
+    StopAfter,
+    assert_same_training,
+    assert_same_weights,
+    fit_small,
+    small_config,
+    train_small,
+)
 
 pytestmark = pytest.mark.slow  # trains
 
@@ -117,7 +126,8 @@ def test_a_run_whose_configuration_was_edited_is_not_resumed(half, opened, train
     ):
         pipeline.resume(half, opened)
     half.config_file.write_text(text.replace("[train]", "[train]\n# a remark"))
-    assert_same_weights(trained[0], pipeline.resume(half, opened))
+    fit(half, opened, resume=True)
+    assert_same_training(trained[0], half)
 
 
 def test_a_run_that_has_lost_its_checkpoints_is_not_started_over(half, opened):
@@ -135,14 +145,14 @@ def test_a_run_goes_on_with_as_many_threads_as_it_had(photos, tmp_path):
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(2)
-        whole = pipeline.train(config, dataset, tmp_path / "whole")
-        with pytest.raises(KilledError):
-            pipeline.train(config, dataset, tmp_path / "broken", reporter=Kill(1))
+        whole = fit_small(config, dataset, tmp_path / "whole")
+        broken = fit_small(config, dataset, tmp_path / "broken", StopAfter(1))
         torch.set_num_threads(1)
-        other = pipeline.train(config, dataset, tmp_path / "other")
+        other = fit_small(config, dataset, tmp_path / "other")
         with pytest.raises(AssertionError):  # else this test would show nothing
-            assert_same_weights(whole, other)
-        assert_same_weights(whole, pipeline.resume(Run(tmp_path / "broken"), dataset))
+            assert_same_training(whole, other)
+        fit(broken, dataset, resume=True)
+        assert_same_training(whole, broken)
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)
@@ -160,7 +170,7 @@ def test_a_run_that_another_torch_computed_is_warned_of(half, opened):
     state["computed_with"] = "torch 1.0 (plan9, AVX512)"
     save_file(read_checkpoint(half).tensors, last_file(half), {"progress": json.dumps(state)})
     listener = Listener()
-    pipeline.resume(half, opened, reporter=listener)
+    fit(half, opened, resume=True, reporter=listener)
     assert "computed with torch 1.0 (plan9, AVX512), and now with torch " in listener.said[0]
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bearcnn.data import OnProgress
-from bearcnn.data.groups import AUTO, NONE, name_group_folder
+from bearcnn.data.group_names import AUTO, NONE, name_group_folder
 from bearcnn.data.names import readable
 from bearcnn.data.photos import find_photos
 from bearcnn.data.sources.base import SPLIT_NAMES, LabelledPhoto, Listing, SkippedPhoto

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from bearcnn.data.dataset import Dataset
+from bearcnn.data.loading import load_record
 from bearcnn.errors import DataError
 from tests.helpers.folders import fill, paint, where
 from tests.helpers.places import SHARED
@@ -157,7 +158,9 @@ def test_a_name_that_is_not_utf8_becomes_text_that_can_be_written(tmp_path: Path
     json.dumps([dataset.counts(), dataset.subclasses()[0]], ensure_ascii=False).encode()
     json.dumps([photo.reason for photo in dataset.skipped], ensure_ascii=False).encode()
     assert len(dataset.skipped) == 2
-    again = Dataset._read(json.loads(json.dumps(dataset.to_json())), image_size=8, resize="squish", cache_root=tmp_path)
+    again = load_record(
+        Dataset, json.loads(json.dumps(dataset.to_json())), image_size=8, resize="squish", cache_root=tmp_path
+    )
     assert again == dataset
 
 

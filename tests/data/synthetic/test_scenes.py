@@ -264,7 +264,7 @@ def colour_histograms(pixels):
 
 @pytest.mark.slow  # draws 1,200 scenes
 def test_colours_alone_do_not_tell_a_bear(tmp_path):
-    write_scenes(tmp_path / "set", count=1200, workers=2)
+    write_scenes(tmp_path / "set", count=1200, size=48, workers=2)
     rows = rows_of(tmp_path / "set")
     pixels = np.stack([np.asarray(Image.open(tmp_path / "set" / row["path"])) for row in rows])
     labels = np.array([row["is_bear"] for row in rows])

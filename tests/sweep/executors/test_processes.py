@@ -39,8 +39,9 @@ class TestProcesses:
         }
         assert {record.threads for record in sweep.records().values()} == {1}
 
-    def test_a_process_that_is_killed_costs_its_trial_and_no_other(self, small):
+    def test_a_process_that_is_killed_costs_its_trial_and_no_other_and_every_epoch_is_reported(self, small):
         plan, dataset, sweep = small
+        heard = []
 
         class Assassin(RecordingReporter):
             def trial_started(self, trial, epochs):
@@ -49,6 +50,9 @@ class TestProcesses:
                     (worker,) = children("bearcnn.workers")
                     os.kill(worker, signal.SIGKILL)
 
+            def epoch_done(self, trial, epoch):
+                heard.append((trial, epoch, len(self.finished)))
+
         reporter = Assassin()
         with run_in_processes(make_job(sweep, plan, dataset, reporter)) as executor:
             run_plan(sweep, plan, executor, reporter)
@@ -56,22 +60,12 @@ class TestProcesses:
         assert statuses.pop("dropout-0.5_seed-0") == "failed"
         assert set(statuses.values()) == {"done"}
         assert "SIGKILL" in sweep.records()["dropout-0.5_seed-0"].reason
+        assert [each for each in heard if each[0] != "dropout-0.5_seed-0"] == [
+            (name, 1, number) for number, name in enumerate(reporter.started) if name != "dropout-0.5_seed-0"
+        ], "while the trial runs"
 
     def test_changed_photos_fail_the_trial_with_the_reason(self, small):
         plan, dataset, sweep = small
         with run_in_processes(make_job(sweep, plan, replace(dataset, fingerprint="another"))) as executor:
             results = list(executor.run(make_trials(plan, list_points(plan))[:1]))
         assert "not those that the sweep began with" in results[0].record.reason
-
-    def test_every_epoch_is_reported_while_a_trial_runs(self, small):
-        plan, dataset, sweep = small
-        heard = []
-
-        class Listener(RecordingReporter):
-            def epoch_done(self, trial, epoch):
-                heard.append((trial, epoch, len(self.finished)))
-
-        reporter = Listener()
-        with run_in_processes(make_job(sweep, plan, dataset, reporter)) as executor:
-            run_plan(sweep, plan, executor, reporter)
-        assert heard == [(name, 1, number) for number, name in enumerate(reporter.started)]
