@@ -51,6 +51,11 @@ browser: $(STAMP)  ## The report's pages in headless Chromium; skipped where the
 	$(PIP) -c constraints.txt -e '.[browser]'
 	$(VENV)/bin/python -m pytest tests/report/test_browser.py tests/inference/test_contact_sheet_in_browser.py
 
+.PHONY: pictures
+pictures: $(STAMP)  ## Draw the pictures in README and docs that are out of date; PICTURES="windows.png" chooses
+	$(PIP) -c constraints.txt -e '.[browser]'
+	$(VENV)/bin/python scripts/pictures.py $(PICTURES)
+
 .PHONY: bench
 bench: $(STAMP)  ## The quick benchmarks: start-up, prediction and training beside plain fastai, in about 10 minutes
 	$(VENV)/bin/python benchmarks/import_time.py --rounds 3
