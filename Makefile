@@ -56,6 +56,12 @@ pictures: $(STAMP)  ## Draw the pictures in README and docs that are out of date
 	$(PIP) -c constraints.txt -e '.[browser]'
 	$(VENV)/bin/python scripts/pictures.py $(PICTURES)
 
+.PHONY: docs
+docs: $(STAMP)  ## The documentation as a site in site/, which works offline; every link is checked
+	$(PIP) -c constraints.txt -e '.[docs]'
+	$(VENV)/bin/mkdocs build --quiet --strict
+	@echo "open site/index.html in a browser"
+
 .PHONY: bench
 bench: $(STAMP)  ## The quick benchmarks: start-up, prediction and training beside plain fastai, in about 10 minutes
 	$(VENV)/bin/python benchmarks/import_time.py --rounds 3
@@ -100,5 +106,5 @@ $(TOOLS):
 	$@/bin/python -m pip install --quiet --disable-pip-version-check uv pip-audit pip-licenses
 
 .PHONY: clean
-clean:  ## Delete .venv and caches of tools; never demo, runs or photos
-	rm -rf $(VENV) $(TOOLS) $(VENV)-newest .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage *.egg-info
+clean:  ## Delete .venv, the site and caches of tools; never demo, runs or photos
+	rm -rf site $(VENV) $(TOOLS) $(VENV)-newest .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage *.egg-info
