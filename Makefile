@@ -51,6 +51,10 @@ browser: $(STAMP)  ## The report's pages in headless Chromium; skipped where the
 	$(PIP) -c constraints.txt -e '.[browser]'
 	$(VENV)/bin/python -m pytest tests/report/test_browser.py tests/inference/test_contact_sheet_in_browser.py
 
+.PHONY: lesson
+lesson: $(STAMP)  ## Run the lesson's commands (docs/lesson.md) and print how long each step takes
+	$(VENV)/bin/python scripts/lesson.py
+
 .PHONY: pictures
 pictures: $(STAMP)  ## Draw the pictures in README and docs that are out of date; PICTURES="windows.png" chooses
 	$(PIP) -c constraints.txt -e '.[browser]'

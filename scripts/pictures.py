@@ -25,6 +25,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = ROOT / "docs" / "pictures"
 MANIFEST, MADE = PICTURES / "pictures.toml", PICTURES / "made.json"
+PROGRAMS = {"bearcnn": [sys.executable, "-m", "bearcnn"], "python": [sys.executable], "cp": ["cp"]}
 
 
 @dataclass(frozen=True)
@@ -120,14 +121,14 @@ def make(plan: Plan, picture: Picture) -> None:
     MADE.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
 
 
-def _run(command: str) -> None:
-    """Run a command in the root of the checkout, with this Python's bearcnn."""
-    print(f"$ {command}", file=sys.stderr, flush=True)
-    first, *words = shlex.split(command)
-    start = {"bearcnn": [sys.executable, "-m", "bearcnn"], "python": [sys.executable]}[first]
+def _run(commands: str) -> None:
+    """Run commands, one a line, in the root of the checkout, with this Python's bearcnn."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    subprocess.run([*start, *words], cwd=ROOT, check=True, stdout=subprocess.DEVNULL,
-                   env={**os.environ, "PYTHONPATH": path, "COLUMNS": "80"})  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": path, "COLUMNS": "80"}
+    for command in commands.strip().splitlines():
+        print(f"$ {command}", file=sys.stderr, flush=True)
+        first, *words = shlex.split(command)
+        subprocess.run([*PROGRAMS[first], *words], cwd=ROOT, check=True, stdout=subprocess.DEVNULL, env=environment)
 
 
 def _read_made() -> dict[str, Any]:
