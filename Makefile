@@ -51,6 +51,21 @@ browser: $(STAMP)  ## The report's pages in headless Chromium; skipped where the
 	$(PIP) -c constraints.txt -e '.[browser]'
 	$(VENV)/bin/python -m pytest tests/report/test_browser.py tests/inference/test_contact_sheet_in_browser.py
 
+.PHONY: lesson
+lesson: $(STAMP)  ## Run the lesson's commands (docs/lesson.md) and print how long each step takes
+	$(VENV)/bin/python scripts/lesson.py
+
+.PHONY: pictures
+pictures: $(STAMP)  ## Draw the pictures in README and docs that are out of date; PICTURES="windows.png" chooses
+	$(PIP) -c constraints.txt -e '.[browser]'
+	$(VENV)/bin/python scripts/pictures.py $(PICTURES)
+
+.PHONY: docs
+docs: $(STAMP)  ## The documentation as a site in site/, which works offline; every link is checked
+	$(PIP) -c constraints.txt -e '.[docs]'
+	$(VENV)/bin/mkdocs build --quiet --strict
+	@echo "open site/index.html in a browser"
+
 .PHONY: bench
 bench: $(STAMP)  ## The quick benchmarks: start-up, prediction and training beside plain fastai, in about 10 minutes
 	$(VENV)/bin/python benchmarks/import_time.py --rounds 3
@@ -95,5 +110,5 @@ $(TOOLS):
 	$@/bin/python -m pip install --quiet --disable-pip-version-check uv pip-audit pip-licenses
 
 .PHONY: clean
-clean:  ## Delete .venv and caches of tools; never demo, runs or photos
-	rm -rf $(VENV) $(TOOLS) $(VENV)-newest .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage *.egg-info
+clean:  ## Delete .venv, the site and caches of tools; never demo, runs or photos
+	rm -rf site $(VENV) $(TOOLS) $(VENV)-newest .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage *.egg-info

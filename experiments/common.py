@@ -1,6 +1,7 @@
-"""Shared parts of the experiments: drawn photos, sweeps by the command line, and the blocks of docs/findings.md.
+"""Shared parts of the experiments: drawn photos, sweeps, kept results, and the blocks of docs/findings.md.
 
-An interrupted experiment continues when it is started again.
+An interrupted experiment continues when it is started again. What it measured is kept in experiments/results, and
+`make pictures` draws it.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from bearcnn.evaluation.formats import signed
 
 ROOT = Path(__file__).resolve().parents[1]
 FINDINGS = ROOT / "docs" / "findings.md"
+RESULTS = ROOT / "experiments" / "results"
 NETWORK = (
     "data.image_size=64", "model.widths=[16,32,64]", "train.lr=5e-3", "train.batch_size=32", "model.dropout=0",
     "augment.crop=0.9", "augment.rotation=0", "augment.stretch=1", "train.sizes=[]", "train.label_smoothing=0.05",
@@ -118,21 +120,80 @@ def tally(contents: Sequence[dict[str, Any]]) -> str:
     return f"{len(trials)} training runs, {hours:.1f} hours of one process."
 
 
-def publish(options: argparse.Namespace, name: str, parts: Sequence[str]) -> None:
-    """Write the results between the markers of this experiment in the findings."""
+def change_points(content: dict[str, Any], panel: str, series: str, scores: Sequence[str]) -> list[dict[str, Any]]:
+    """List a sweep's changes from its baseline as points of a picture: mean, 95% interval, and each seed's own."""
+    names = {score: score.split(".") for score in scores}
+    base = _by_seed(content, content["settings"][0])
+    points = []
+    for score, (split, metric) in names.items():
+        for setting in content["settings"]:
+            if not setting["against_baseline"]:
+                continue
+            found = _by_seed(content, setting)
+            both = sorted(found.keys() & base.keys())
+            points.append(
+                {"panel": panel, "series": series, "x": setting["label"], "against": content["settings"][0]["label"],
+                 "score": score, **_ends(setting["against_baseline"][score]["difference"]),
+                 "by_seed": [round(found[seed][split][metric] - base[seed][split][metric], 4) for seed in both]}
+            )  # fmt: skip
+    return points
+
+
+def score_point(content: dict[str, Any], setting: dict[str, Any], score: str, **where: Any) -> dict[str, Any]:
+    """Make a setting's score a point of a picture: mean, 95% interval, and each seed's own."""
+    split, metric = score.split(".")
+    found = sorted(_by_seed(content, setting).items())
+    own = [round(scores[split][metric], 4) for _, scores in found]
+    return {**where, "score": score, **_ends(setting["means"][score]), "by_seed": own}
+
+
+def _by_seed(content: dict[str, Any], setting: dict[str, Any]) -> dict[int, dict[str, Any]]:
+    """Return the scores of a setting's finished trials, by seed."""
+    done = [trial for trial in content["trials"] if trial["status"] == "done"]
+    return {trial["seed"]: trial["scores"] for trial in done if trial["settings"] == setting["settings"]}
+
+
+def _ends(found: dict[str, Any]) -> dict[str, Any]:
+    return {name: None if found[name] is None else round(found[name], 4) for name in ("mean", "low", "high")}
+
+
+def keep_results(options: argparse.Namespace, name: str, axis: str, points: Sequence[dict[str, Any]]) -> None:
+    """Write what a picture of the findings shows, a point a line; experiments/draw.py draws it."""
+    block = name + ("-photos" if options.data else "")
+    head = {"command": _words(options, name), "date": time.strftime("%Y-%m-%d"), "seeds": options.seeds, "axis": axis}
+    lines = ",\n  ".join(json.dumps(point, ensure_ascii=False) for point in points)
+    folder = RESULTS if options.out == FINDINGS else options.out.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{block}.json"
+    text = json.dumps(head, ensure_ascii=False, indent=1).removesuffix("\n}")
+    file.write_text(f'{text},\n "points": [\n  {lines}\n ]\n}}\n', encoding="utf-8")
+    print(f"{file} written: see whether the title of its picture still holds, then `make pictures`", file=sys.stderr)
+
+
+def publish(options: argparse.Namespace, name: str, parts: Sequence[str], fold: str = "") -> None:
+    """Write the results between the markers of this experiment, folded behind a line if one is given."""
     block = name + ("-photos" if options.data else "")
     text = options.out.read_text(encoding="utf-8") if options.out.exists() else f"<!-- {block} -->\n<!-- /{block} -->\n"
     pattern = re.compile(rf"(<!-- {block} -->\n).*?(<!-- /{block} -->)", re.DOTALL)
     if not pattern.search(text):
         raise SystemExit(f"{options.out} has no block <!-- {block} --> ... <!-- /{block} -->")
+    stamp = f"Written by `{_words(options, name)}` on {time.strftime('%Y-%m-%d')}."
+    body = "\n\n".join([stamp, *map(_wrap, parts)]) + "\n"
+    if fold:
+        # The card above shows the picture of the drawn scenes.
+        picture = f"![the same on real photos](pictures/{block}.png)\n\n" if options.data else ""
+        body = f'<details markdown="1"><summary>{fold}</summary>\n\n{picture}{body}\n</details>\n'
+    options.out.write_text(pattern.sub(lambda found: found[1] + body + found[2], text), encoding="utf-8")
+    print(f"{options.out}: block {block} written", file=sys.stderr)
+
+
+def _words(options: argparse.Namespace, name: str) -> str:
+    """Return the command that was given, with PHOTOS for the folder."""
     words = ["python", f"experiments/{name}.py"]
     if options.data:
         words += ["--data", "PHOTOS", *(["--config", options.config.name] if options.config else [])]
     words += ["--seeds", str(options.seeds), *(["--epochs", str(options.epochs)] if options.epochs else [])]
-    stamp = f"Written by `{' '.join(words)}` on {time.strftime('%Y-%m-%d')}."
-    body = "\n\n".join([stamp, *map(_wrap, parts)]) + "\n"
-    options.out.write_text(pattern.sub(lambda found: found[1] + body + found[2], text), encoding="utf-8")
-    print(f"{options.out}: block {block} written", file=sys.stderr)
+    return " ".join(words)
 
 
 def _wrap(part: str) -> str:
@@ -140,40 +201,3 @@ def _wrap(part: str) -> str:
     if part.startswith(("|", "![")):
         return part
     return textwrap.fill(part, 120, break_long_words=False, break_on_hyphens=False)
-
-
-def draw_changes(file: Path, panels: dict[str, dict[str, dict[str, Any]]], axis: str) -> None:
-    """Draw changes from the baseline with 95% intervals: a column per panel, a line per sweep in it."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    colors, marks = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#56B4E9"), "os^Dv*"
-    scores = (("valid.roc_auc", "change of validation AUC"), ("train.log_loss", "change of training loss"))
-    size = (1 + 2.7 * len(panels), 6)
-    figure, grid = plt.subplots(2, len(panels), figsize=size, layout="constrained", sharey="row", squeeze=False)
-    for column, (title, sweeps) in enumerate(panels.items()):
-        for row, (score, name) in enumerate(scores):
-            axes = grid[row, column]
-            axes.axhline(0, color="grey", linewidth=0.8)
-            for number, (label, content) in enumerate(sweeps.items()):
-                found = [(setting["label"], setting["against_baseline"][score]["difference"])
-                         for setting in content["settings"] if setting["against_baseline"]]  # fmt: skip
-                places = [index + 0.14 * (number - (len(sweeps) - 1) / 2) for index in range(len(found))]
-                middle = [difference["mean"] for _, difference in found]
-                reach = [(difference["high"] or difference["mean"]) - difference["mean"] for _, difference in found]
-                axes.errorbar(places, middle, reach, color=colors[number % 6], marker=marks[number % 6], capsize=2,
-                              linestyle="", markersize=5, label=label)  # fmt: skip
-                axes.set_xticks(range(len(found)), [label for label, _ in found])
-            axes.grid(alpha=0.3)
-            if row == 0:
-                axes.set_title(title)
-            else:
-                axes.set_xlabel(axis)
-            if column == 0:
-                axes.set_ylabel(name)
-    grid[0, 0].legend(frameon=False, fontsize=8)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(file, dpi=110, metadata={"Software": None})
-    plt.close(figure)

@@ -3,12 +3,12 @@
     python experiments/dropout.py
     python experiments/dropout.py --data PHOTOS --config configs/tiny.toml
 
-Writes its block of docs/findings.md, and docs/pictures/dropout.png.
+Writes its block of docs/findings.md, and experiments/results/dropout.json for the picture.
 """
 
-from common import NETWORK, arguments, change, draw, draw_changes, mean, publish, sweep, table, tally
+from common import NETWORK, arguments, change, change_points, draw, keep_results, mean, publish, sweep, table, tally
 
-PLACES = ("head", "conv", "input", "all")
+PLACES = {"head": "features (head)", "conv": "whole maps (conv)", "input": "pixels (input)", "all": "all three"}
 RATES = "0,0.2,0.4,0.6"
 ALL_RATES = "0,0.1,0.2,0.3,0.4,0.5,0.6,0.7"
 EPOCHS = {50: 80, 200: 40, 800: 16}  # about as many steps for each: small sets need more epochs
@@ -19,12 +19,11 @@ OTHERS = 400  # photos for validation, and as many for the test
 def main() -> None:
     """Run the sweeps, and write the findings."""
     options = arguments(__doc__.splitlines()[0])
-    panels, rows, summaries = {}, [], []
+    contents, points, rows, summaries = [], [], [], []
     sizes = [0] if options.data else list(EPOCHS)
-    for place in PLACES if not options.data else PLACES[:1]:
-        panels[place] = {}
+    for place in PLACES if not options.data else ["head"]:
         for size in sizes:
-            name = f"{size} photos" if size else "your photos"
+            name = f"{size} photos" if size else "real photos"
             data = options.data or draw(options.work / f"train-{size}", size, OTHERS)
             epochs = options.epochs or EPOCHS.get(size, 15)
             network = () if options.data else (*NETWORK, f"train.batch_size={BATCH[size]}")
@@ -33,7 +32,8 @@ def main() -> None:
             content = sweep(
                 directory, options, ["sweep-dropout", "--where", place, "--rates", rates], data, epochs, network
             )
-            panels[place][name] = content
+            contents.append(content)
+            points += change_points(content, PLACES[place], name, ("valid.roc_auc", "train.log_loss"))
             for setting in content["settings"]:
                 rows.append(
                     [place, name, setting["label"], mean(setting, "train.log_loss"), change(setting, "train.log_loss"),
@@ -42,9 +42,7 @@ def main() -> None:
             summaries.append(
                 f"**{place}, {name}.** " + " ".join(content["summary"][1:4]) + " " + content["summary"][-2]
             )
-    contents = [content for sweeps in panels.values() for content in sweeps.values()]
-    picture = options.out.parent / "pictures" / ("dropout-photos.png" if options.data else "dropout.png")
-    draw_changes(picture, panels, "dropout")
+    keep_results(options, "dropout", "dropout", points)
     headings = [
         "where",
         "trained on",
@@ -55,16 +53,8 @@ def main() -> None:
         "its change",
         "gap (AUC)",
     ]
-    publish(
-        options,
-        "dropout",
-        [
-            tally(contents),
-            f"![change of validation AUC and training loss against no dropout](pictures/{picture.name})",
-            table(headings, rows),
-            *summaries,
-        ],
-    )
+    parts = [tally(contents), table(headings, rows), *summaries]
+    publish(options, "dropout", parts, "All numbers" if options.data is None else "On real photos")
 
 
 if __name__ == "__main__":

@@ -3,12 +3,11 @@
     python experiments/kernels.py
     python experiments/kernels.py --data PHOTOS --config configs/tiny.toml
 
-Writes its block of docs/findings.md, and docs/pictures/kernels.png. All differences are from stride 2, kernel 3.
+Writes its block of docs/findings.md, and experiments/results/kernels.json for the picture. All differences are from
+stride 2, kernel 3.
 """
 
-from pathlib import Path
-
-from common import NETWORK, arguments, change, draw, mean, publish, sweep, table, tally
+from common import NETWORK, arguments, change, draw, keep_results, mean, publish, score_point, sweep, table, tally
 
 from bearcnn.config import load_config
 from bearcnn.model.network import build_model
@@ -40,45 +39,13 @@ def main() -> None:
              f"{sum(own) / len(own):.0f}", mean(setting, "valid.roc_auc"), change(setting, "valid.roc_auc"),
              mean(setting, "valid.accuracy")]
         )  # fmt: skip
-        points.append((model.stride, model.kernel_size, work, setting["means"]["valid.roc_auc"]))
-    picture = options.out.parent / "pictures" / ("kernels-photos.png" if options.data else "kernels.png")
-    draw_cost(picture, points)
+        where = {"panel": "", "series": f"stride {model.stride}", "x": str(model.kernel_size), "cost": round(work, 1)}
+        points.append(score_point(content, setting, "valid.roc_auc", **where))
+    keep_results(options, "kernels", "million multiply-adds for one picture", points)
     headings = ["stride", "kernel", "million multiply-adds", "parameters", "seconds per run", "validation AUC",
                 "against stride 2, kernel 3", "validation accuracy"]  # fmt: skip
-    publish(
-        options,
-        "kernels",
-        [
-            tally([content]),
-            f"![validation AUC against multiply-adds](pictures/{picture.name})",
-            table(headings, rows),
-            " ".join(content["summary"][1:-1]),
-        ],
-    )
-
-
-def draw_cost(file: Path, points: list) -> None:
-    """Draw validation AUC with 95% intervals against the work for one picture."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
-    for stride, color, mark in ((2, "#0072B2", "o"), (1, "#D55E00", "s")):
-        found = sorted((work, kernel, auc) for of, kernel, work, auc in points if of == stride)
-        reach = [(auc["high"] or auc["mean"]) - auc["mean"] for _, _, auc in found]
-        axes.errorbar([work for work, _, _ in found], [auc["mean"] for _, _, auc in found], reach, color=color,
-                      marker=mark, capsize=3, linewidth=1, label=f"stride {stride}")  # fmt: skip
-        for work, kernel, auc in found:
-            axes.annotate(f"{kernel} x {kernel}", (work, auc["mean"]), (6, 6), textcoords="offset points", color=color)
-    axes.set(xscale="log", xlabel="million multiply-adds for one picture", ylabel="validation AUC")
-    axes.margins(x=0.12)
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(file, dpi=110, metadata={"Software": None})
-    plt.close(figure)
+    parts = [tally([content]), table(headings, rows), " ".join(content["summary"][1:-1])]
+    publish(options, "kernels", parts, "All numbers" if options.data is None else "On real photos")
 
 
 if __name__ == "__main__":

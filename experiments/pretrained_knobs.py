@@ -5,14 +5,14 @@
 
 Drawn scenes with small bears and three of the body's maps; with --data 32, 128 and all photos and the last map. Each
 seed draws other photos, other first weights and another order; all settings get the same draws. Writes its block of
-docs/findings.md, and docs/pictures/pretrained_knobs.png.
+docs/findings.md, and experiments/results/pretrained_knobs.json for the picture.
 """
 
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from common import arguments, bearcnn, draw_changes, publish, table
+from common import arguments, bearcnn, change_points, keep_results, publish, table
 from common import change as show_change
 from common import mean as show_mean
 from heads import BODY, describe_machine, sweep_draws
@@ -30,7 +30,7 @@ KNOBS: dict[str, tuple[Any, ...]] = {
 # same number for every value of a knob; the training AUC in the table tells whether it was enough.
 PHOTOS = {32: (50, 8), 128: (50, 32), None: (20, 32)}
 SCENES = {200: (20, 16)}
-STAGES = (-1, -2, -3)
+STAGES = {-1: "7 × 7 places", -2: "14 × 14 places", -3: "28 × 28 places"}
 Case = tuple[str, list[str], int | None, list[str]]
 """Name, settings, photos to train on, and the knobs."""
 SCALE, SIZE, SCENE_COUNT = "0.05-0.15", 224, 2000
@@ -40,7 +40,7 @@ def main() -> None:
     """Run the sweeps, and write the findings."""
     options = arguments(__doc__.splitlines()[0])
     cases = _photos(options) if options.data else _scenes(options)
-    panels: dict[str, dict[str, dict[str, Any]]] = {}
+    points: list[dict[str, Any]] = []
     rows, summaries, seconds, trials = [], [], 0.0, 0
     for case, settings, count, keys in cases:
         for key in keys:
@@ -50,7 +50,7 @@ def main() -> None:
             analysis, records = sweep_draws(directory, base, {key: values}, options.seeds, count)
             content = {**to_json(analysis, {record.id: record for record in records}),
                        "summary": write_summary(analysis).splitlines()}  # fmt: skip
-            panels.setdefault(knob.replace("_", " "), {})[case] = content
+            points += change_points(content, knob.replace("_", " "), _describe(case), ("valid.roc_auc",))
             seconds += sum(record.seconds for record in records)
             trials += len(records)
             for setting in content["settings"]:
@@ -60,20 +60,17 @@ def main() -> None:
                      show_mean(setting, "train.log_loss")]
                 )  # fmt: skip
             summaries.append(f"**{case}, {knob.replace('_', ' ')}.** {content['summary'][1]}")
-    picture = options.out.parent / "pictures" / f"pretrained_knobs{'-photos' if options.data else ''}.png"
-    draw_changes(picture, panels, "")
+    keep_results(options, "pretrained_knobs", "against the first value", points)
     headings = ["photos" if options.data else "body's map", "knob", "value", "validation AUC", "its change",
                 "training AUC", "training loss"]  # fmt: skip
-    publish(
-        options,
-        "pretrained_knobs",
-        [
-            f"{trials} training runs, {seconds / 3600:.1f} hours of one process, on {describe_machine()}.",
-            f"![change of validation AUC and training loss against the first value](pictures/{picture.name})",
-            table(headings, rows),
-            *summaries,
-        ],
-    )
+    runs = f"{trials} training runs, {seconds / 3600:.1f} hours of one process, on {describe_machine()}."
+    parts = [runs, table(headings, rows), *summaries]
+    publish(options, "pretrained_knobs", parts, "All numbers" if options.data is None else "On real photos")
+
+
+def _describe(case: str) -> str:
+    """Add the size of a body's map to its name."""
+    return next((f"{case}: {size}" for stage, size in STAGES.items() if case == f"stage {stage}"), case)
 
 
 def _photos(options: Namespace) -> list[Case]:
