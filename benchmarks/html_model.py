@@ -19,7 +19,7 @@ from pathlib import Path
 from cold_predict import FRESH_MODEL, add_body, name_body
 from measure import Sample, alternate, arguments, finish, in_own_process, middle, ratios, time_process
 
-ANSWERED = "document.querySelectorAll('#photos .answer strong').length >= %d"
+ANSWERED = "#photos li:nth-child(%d) .answer strong"
 
 
 def main() -> None:
@@ -72,12 +72,12 @@ def _open(page: Path, photos: list[Path]) -> Sample:
         opened.goto(page.as_uri(), wait_until="commit")
         opened.wait_for_selector("#tool:not([hidden])", state="attached")
         opened.set_input_files("#files", [str(photos[0])])
-        opened.wait_for_function(ANSWERED % 1)
+        opened.wait_for_selector(ANSWERED % 1, state="attached")
         first = time.perf_counter() - start
-        opened.wait_for_function("document.documentElement.dataset.checked")
+        opened.wait_for_selector("html[data-checked]", state="attached")
         good = opened.evaluate("document.documentElement.dataset.checked") == "good"
         opened.set_input_files("#files", [str(photo) for photo in photos])
-        opened.wait_for_function(ANSWERED % (1 + len(photos)))
+        opened.wait_for_selector(ANSWERED % (1 + len(photos)), state="attached", timeout=600_000)
         each = opened.evaluate("performance.getEntriesByName('answer').slice(1).map(entry => entry.duration)")
         ready = opened.evaluate("performance.getEntriesByName('ready')[0].startTime")
         version = browser.version

@@ -186,7 +186,7 @@ def small_page(trained, web_runtime, tmp_path_factory) -> Path:
 
 def open_page(browser, file: Path, width: int = 1280, scheme: str = "light") -> Opened:
     opened = Opened(browser, file, width, scheme, offline=True)
-    opened.page.wait_for_function(CHECKED)
+    opened.page.wait_for_selector("html[data-checked]", state="attached")  # a function would need eval, and is refused
     return opened
 
 
@@ -204,14 +204,14 @@ def test_the_page_answers_as_predict_asks_nobody_and_can_be_read(
     broken.write_bytes(b"no picture")
     chosen = sorted(photos.rglob("*.jpg"))[:6]
     page.set_input_files("#files", [*chosen, broken])
-    page.wait_for_function("document.querySelectorAll('.answer strong').length == 7")
+    page.wait_for_selector("#photos li:nth-child(7) .answer strong", state="attached")
     answers = [each.split() for each in page.locator("#photos .answer").all_text_contents()]
     expected = list(predict_photos(Predictor(run.onnx_file), chosen))
     assert [each[-1] for each in answers[:6]] == [decimal(each.probability) for each in expected]
     assert [each[0] for each in answers[:6]] == [each.label for each in expected]
     assert " ".join(answers[6]) == "no answer not a picture, or damaged"
     assert page.locator("#photos .name").all_text_contents()[6] == broken.name
-    page.wait_for_function("document.querySelectorAll('#photos img').length == 6")
+    assert page.locator("#photos img").count() == 6
     assert page.text_content("#count").startswith("7 photos: ")
     for each in expected:
         file = text(Path(each.path).read_bytes())
@@ -219,7 +219,8 @@ def test_the_page_answers_as_predict_asks_nobody_and_can_be_read(
     assert {url for url in opened.asked if not url.startswith(("data:", "blob:"))} == {small_page.as_uri()}
     assert opened.said == []
     page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
-    page.wait_for_function("document.getElementById('notices-text').textContent.length > 100000")
+    page.wait_for_selector("#notices-text:not(:empty)")
+    assert len(page.text_content("#notices-text")) > 100_000
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.evaluate(CONTRAST) == []
     page.close()
@@ -250,7 +251,7 @@ def test_it_can_be_used_by_keyboard(browser, small_page, photos) -> None:
         page.keyboard.press("Enter")
     assert chooser.value.is_multiple()
     chooser.value.set_files([photo, photo])
-    page.wait_for_function("document.querySelectorAll('#photos img').length == 2")
+    page.wait_for_selector("#photos li:nth-child(2) img")
     assert page.locator(".windows").first.is_visible()
     page.focus("#shown")
     page.keyboard.press("Space")
@@ -274,7 +275,7 @@ def test_photos_can_be_dropped_anywhere(browser, small_page, photos) -> None:
         }""",
         text(sorted(photos.rglob("*.jpg"))[0].read_bytes()),
     )
-    page.wait_for_function("document.querySelectorAll('#photos img').length == 1")
+    page.wait_for_selector("#photos img")
     assert page.text_content("#photos .name") == "dropped.jpg"
     page.close()
 
