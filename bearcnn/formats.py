@@ -22,6 +22,8 @@ class ExportFormat:
     """Whether the speed is compared with that of the float ONNX file."""
     needs_photos: bool = False
     """Whether the run's photos are needed to make the file, and not only to compare it."""
+    needs_runtime: bool = False
+    """Whether the file holds onnxruntime-web, which is fetched unless a folder with it is named."""
     largest_loss: float = math.inf
     """Loss of ROC AUC on the validation photos above which a file is not written, unless that is allowed."""
 
@@ -41,6 +43,10 @@ EXPORT_FORMATS: Registry[ExportFormat] = Registry(
         ExportFormat(
             "fastai", ".pkl", "a pickled Learner for load_learner (a pickle: load only your own)",
             "bearcnn.export.fastai:export_fastai", needs_photos=True,
+        ),
+        ExportFormat(
+            "html", ".html", "a page that answers photos in any browser, offline", "bearcnn.export.html:export_html",
+            needs_runtime=True,
         ),
     ],
 )  # fmt: skip

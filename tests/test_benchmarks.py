@@ -41,8 +41,8 @@ def run(name: str, *arguments: object) -> str:
 def test_every_benchmark_is_known() -> None:
     assert set(COMMANDS) == {
         "busy", "busy_training", "cluster_predict", "cold_predict", "distributed", "edge", "folder_predict", "gpu",
-        "import_time", "memory", "predict_memory", "presets", "pretrained", "recipe", "sweep_speed", "time_to_quality",
-        "training_speed", "versions", "window_hits",
+        "html_model", "import_time", "memory", "predict_memory", "presets", "pretrained", "recipe", "sweep_speed",
+        "time_to_quality", "training_speed", "versions", "window_hits",
     }  # fmt: skip
 
 

@@ -34,8 +34,10 @@ from bearcnn.training.checkpoint import best_file
 from bearcnn.training.fit import fit
 from bearcnn.training.maps import open_maps
 from tests.helpers.training import Recorder, StopAfter, assert_same_training, fit_small, train_once
+from tests.helpers.web_runtime import web_runtime
 from tests.inference.engines.test_parity import assert_same_answers
 
+__all__ = ["web_runtime"]
 pytestmark = pytest.mark.slow  # trains, or starts processes
 
 SETTINGS = [
@@ -173,9 +175,11 @@ def test_opencv_answers_as_onnxruntime_does(finished, rng):
 
 @pytest.mark.usefixtures("_one_float_export")
 @pytest.mark.parametrize("target", EXPORT_FORMATS.names())
-def test_every_format_answers_as_the_network(finished, target, tmp_path):
+def test_every_format_answers_as_the_network(finished, target, tmp_path, request):
     run, dataset, _ = finished
-    report = export_run(run, dataset, target, tmp_path / f"model{EXPORT_FORMATS[target].suffix}", allow_loss=True)
+    runtime = request.getfixturevalue("web_runtime") if EXPORT_FORMATS[target].needs_runtime else None
+    out = tmp_path / f"model{EXPORT_FORMATS[target].suffix}"
+    report = export_run(run, dataset, target, out, allow_loss=True, runtime=runtime)
     assert report.largest_difference < (0.5 if target == "int8" else 1e-4)
     assert report.mean_difference < (0.1 if target == "int8" else 1e-4)
 

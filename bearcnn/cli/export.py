@@ -27,6 +27,10 @@ def export(
         bool,
         typer.Option("--allow-loss", metavar="", help="Write an 8-bit file even if it loses over 0.003 of ROC AUC."),
     ] = False,
+    runtime: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="onnxruntime-web for html. Default: the cache, or once from npm (33 MB)."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a run's model in another format, and measure on validation photos what that changed.
@@ -36,6 +40,8 @@ def export(
 
     Examples:
         bearcnn export --format int8 --out bear-int8.onnx
+
+        bearcnn export --format html --out bear.html
 
         bearcnn export runs/20260131-101500-bear --format fastai
     """
@@ -51,9 +57,13 @@ def export(
         console.note(f"[yellow]compared on noise, not on the run's photos: {console.plain(str(error))}[/]")
     from bearcnn.cli.display.export import show_export
     from bearcnn.export.run import export_run
+    from bearcnn.export.web_runtime import PACKAGE, is_kept
+
+    if EXPORT_FORMATS[target].needs_runtime and runtime is None and not is_kept():
+        console.note(f"npm gets {PACKAGE} (33 MB), once; later pages take it from the cache")
 
     file = out or Path(run.config().train.name + EXPORT_FORMATS[target].suffix)
-    report = export_run(run, dataset, target, file, allow_loss=allow_loss)
+    report = export_run(run, dataset, target, file, allow_loss=allow_loss, runtime=runtime)
     if as_json:
         console.print_json(asdict(report))
     else:

@@ -51,6 +51,8 @@ class ExportSource:
     dataset: Dataset | None
     float_onnx: bytes
     """The float network as an ONNX file, which every other format is compared with."""
+    runtime: Path | None = None
+    """The folder of onnxruntime-web, for a format that needs it; None for the cache, or else npm."""
 
     @cached_property
     def shipped(self) -> "ShippedModel":

@@ -55,6 +55,7 @@ def export(
     *,
     dataset: Dataset | None = None,
     allow_loss: bool = False,
+    runtime: Path | str | None = None,
 ) -> ExportReport:
     """Write a run's best epoch in another format, and compare the file with the trained network.
 
@@ -62,15 +63,17 @@ def export(
 
     Args:
         run: a finished run or its folder; None for the newest.
-        target: "onnx", "int8", "pt2", "safetensors" or "fastai", or any other name in `formats.EXPORT_FORMATS`.
+        target: "onnx", "int8", "pt2", "safetensors", "fastai" or "html", or any other name in `formats.EXPORT_FORMATS`.
         out: the file to write; <name of the model><suffix of the format> in the current folder unless given.
         dataset: the run's photos, if they are open already.
         allow_loss: write the file even if it ranks the validation photos worse than the format's `largest_loss` allows.
+        runtime: the folder of onnxruntime-web, for "html"; unless given it comes from the cache, or once by npm.
 
     Raises:
         BearcnnError: there is no such format; `out` exists already or can't be written; the loss is too large.
         RunError, ModelFileError: there is no such run, or its weights are missing or damaged.
         DataError: the run's photos are missing or have changed, and the format needs them.
+        MissingPackageError: npm is missing or can't fetch onnxruntime-web.
     """
     run = run if isinstance(run, Run) else open_run(run)
     file = Path(out) if out is not None else Path(run.config().train.name + EXPORT_FORMATS[target].suffix)
@@ -80,10 +83,19 @@ def export(
         except DataError:
             if EXPORT_FORMATS[target].needs_photos:
                 raise
-    return export_run(run, dataset, target, file, allow_loss=allow_loss)
+    folder = None if runtime is None else Path(runtime)
+    return export_run(run, dataset, target, file, allow_loss=allow_loss, runtime=folder)
 
 
-def export_run(run: Run, dataset: Dataset | None, target: str, out: Path, *, allow_loss: bool = False) -> ExportReport:
+def export_run(
+    run: Run,
+    dataset: Dataset | None,
+    target: str,
+    out: Path,
+    *,
+    allow_loss: bool = False,
+    runtime: Path | None = None,
+) -> ExportReport:
     """Write the best epoch of a run with an open data set in another format, and compare the two.
 
     Args:
@@ -92,18 +104,22 @@ def export_run(run: Run, dataset: Dataset | None, target: str, out: Path, *, all
         target: a name in `EXPORT_FORMATS`.
         out: the file to write.
         allow_loss: as in `export`.
+        runtime: as in `export`.
 
     Raises:
         BearcnnError: there is no such format; `out` exists already or can't be written; the run has no weights; the
-            loss is too large.
+            loss is too large; `runtime` is given for a format without one, or its files are others.
+        MissingPackageError: npm is missing or can't fetch onnxruntime-web.
     """
     row = EXPORT_FORMATS[target]
     if out.exists():
         raise BearcnnError(f"{out} exists already; nothing is ever overwritten: choose another file")
+    if runtime is not None and not row.needs_runtime:
+        raise BearcnnError(f"a {target} file holds no onnxruntime-web: omit --runtime, or choose --format html")
     trained = load_model(run.weights_file)
     check_config(run, trained.manifest)
     float_onnx = to_onnx(trained.network, trained.manifest)
-    source = ExportSource(trained.network, trained.manifest, trained.config, dataset, float_onnx)
+    source = ExportSource(trained.network, trained.manifest, trained.config, dataset, float_onnx, runtime)
     split, pixels, labels, paths = _choose(dataset, trained.manifest.image_size)
     result: Exported = load(row.exporter)(source)
     before, after = run_torch(source.shipped)(pixels, paths), result.answer(pixels, paths)

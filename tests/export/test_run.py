@@ -15,6 +15,9 @@ from bearcnn.export.run import export_run
 from bearcnn.formats import EXPORT_FORMATS
 from bearcnn.manifest import Manifest, read_manifest
 from bearcnn.model.network import build_model
+from tests.helpers.web_runtime import web_runtime
+
+__all__ = ["web_runtime"]
 
 pytestmark = pytest.mark.slow  # trains, or starts processes
 
@@ -61,10 +64,13 @@ def test_temperature_divides_the_log_odds(pixels):
 
 
 @pytest.mark.parametrize("target", EXPORT_FORMATS.names())
-def test_every_format_holds_the_trained_network(trained, tmp_path, target, pixels):
+def test_every_format_holds_the_trained_network(trained, tmp_path, target, pixels, request):
     run, dataset, _ = trained
+    runtime = request.getfixturevalue("web_runtime") if EXPORT_FORMATS[target].needs_runtime else None
     out = tmp_path / f"bear{EXPORT_FORMATS[target].suffix}"
-    report = export_run(run, dataset, target, out, allow_loss=True)  # 12 photos: one pair that changes places
+    report = export_run(
+        run, dataset, target, out, allow_loss=True, runtime=runtime
+    )  # 12 photos: one pair that changes places
     assert report.bytes == out.stat().st_size
     assert report.photos == len(dataset.select("valid"))
     assert report.largest_difference < (0.1 if target == "int8" else 1e-5)  # 8 bits round

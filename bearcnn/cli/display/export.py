@@ -30,6 +30,11 @@ def show_export(report: "ExportReport") -> None:
         )
         if report.speed < 1:
             note("[yellow]on this computer the float file is faster: so small a network gains nothing from 8 bits[/]")
+    if report.format == "html":
+        note(
+            "open it in any browser, also from a USB stick or a page host: it needs no server and no network, and "
+            "checks its answers itself"
+        )
     if report.format == "fastai":
         note("fastai resizes photos in its own way and doesn't turn them upright, so its answers can differ")
         note(
