@@ -13,8 +13,9 @@ from typing import Any
 from bearcnn.config import Config
 from bearcnn.data.dataset import Dataset
 from bearcnn.errors import BearcnnError, ConfigError, NoEpochError, ResumeError, RunError
-from bearcnn.evaluation.assessment import assess_calibration, evaluate_predictions, group_errors
+from bearcnn.evaluation.assessment import assess_calibration, evaluate_predictions
 from bearcnn.evaluation.calibration import fit_temperature, log_odds
+from bearcnn.evaluation.groups import group_errors
 from bearcnn.evaluation.predictions import SCORED, LabelledPrediction, as_arrays, in_split, read_folds
 from bearcnn.evaluation.sites import site_errors
 from bearcnn.export.base import calibrate, describe

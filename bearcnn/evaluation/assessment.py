@@ -1,9 +1,7 @@
 """Assessment of a model on labelled photos at a threshold: scores, costs, errors by group, mistakes, caveats."""
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -12,8 +10,9 @@ from bearcnn.config import LAST_EPOCH
 from bearcnn.data.splits import FOLDS
 from bearcnn.errors import BearcnnError
 from bearcnn.evaluation.calibration import apply_temperature, cross_fit, log_odds, measure_reliability
-from bearcnn.evaluation.intervals import Estimate, clustered_proportion
+from bearcnn.evaluation.groups import GroupErrors, group_errors
 from bearcnn.evaluation.metrics import Evaluation, evaluate
+from bearcnn.evaluation.notable import worst_mistakes
 from bearcnn.evaluation.predictions import LabelledPrediction, as_arrays, as_clusters, for_scores
 from bearcnn.evaluation.sites import SiteErrors, explain_sites, site_errors
 from bearcnn.evaluation.thresholds import (
@@ -33,17 +32,6 @@ from bearcnn.evaluation.unsure import (
 )
 from bearcnn.evaluation.wording import EXPLAIN_FOLDS, explain_few_photos
 from bearcnn.registry import explain_choice
-
-
-@dataclass(frozen=True, slots=True)
-class GroupErrors:
-    """The number of wrong answers in a group of photos at the threshold."""
-
-    name: str
-    label: int
-    photos: int
-    wrong: int
-    rate: Estimate  # of false alarms among other photos, of missed bears among bears
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,57 +232,6 @@ def leave_out(predictions: Sequence[LabelledPrediction], exclude: Sequence[str],
     return Exclusion(tuple(dict.fromkeys(exclude)), evaluate_predictions(left, threshold))
 
 
-def group_errors(predictions: Iterable[LabelledPrediction], threshold: float) -> list[GroupErrors]:
-    """Count wrong answers by subclass, the most frequent first, and where there are both, by pairs of conditions.
-
-    These are colour and grey, day and night by the clock, and seen and unseen sites.
-    """
-    predictions = list(predictions)
-    subclasses: dict[tuple[str, int], list[LabelledPrediction]] = defaultdict(list)
-    for prediction in predictions:
-        subclasses[prediction.subclass, prediction.label].append(prediction)
-    rows = [_count_errors(name, label, photos, threshold) for (name, label), photos in subclasses.items()]
-    rows.sort(key=lambda row: (-row.label, -(row.rate.value or 0), row.name))
-    for names, condition in _CONDITIONS:
-        met = [condition(prediction) for prediction in predictions]
-        if not {True, False} <= set(met):
-            continue
-        for label in (1, 0):
-            for wanted, name in zip((False, True), names, strict=True):
-                pairs = zip(predictions, met, strict=True)
-                photos = [each for each, found in pairs if each.label == label and found is wanted]
-                if photos:
-                    rows.append(_count_errors(name, label, photos, threshold))
-    return rows
-
-
-def _is_night(prediction: LabelledPrediction) -> bool | None:
-    """Check by the camera's clock alone; None for an unknown time."""
-    return None if prediction.taken is None else not 6 <= datetime.fromisoformat(prediction.taken).hour < 18
-
-
-_CONDITIONS: tuple[tuple[tuple[str, str], Callable[[LabelledPrediction], bool | None]], ...] = (
-    (("in colour", "grey (infrared?)"), lambda prediction: prediction.grey),
-    (("taken 6:00 to 18:00", "taken 18:00 to 6:00"), _is_night),
-    (("at unseen sites", "at sites trained on"), lambda prediction: prediction.seen),
-)
-"""The names for photos that don't meet a condition and for those that do, and the condition; None: it isn't known."""
-
-
-def worst_mistakes(
-    predictions: Iterable[LabelledPrediction], threshold: float, most: int = 12
-) -> list[LabelledPrediction]:
-    """Return the missed bears and the false alarms farthest from the threshold, half of each where there are enough."""
-    predictions = list(predictions)
-    missed = [each for each in predictions if each.label == 1 and each.probability < threshold]
-    alarms = [each for each in predictions if each.label == 0 and each.probability >= threshold]
-    missed.sort(key=lambda each: (each.probability, each.path))
-    alarms.sort(key=lambda each: (-each.probability, each.path))
-    # Places left by one sort of mistake go to the other.
-    missed = missed[: max(most // 2, most - len(alarms))]
-    return missed + alarms[: most - len(missed)]
-
-
 def assess_calibration(predictions: Iterable[LabelledPrediction], temperature: float) -> dict[str, Any]:
     """Measure the reliability without and with the temperature, on photos that it wasn't fitted on.
 
@@ -316,11 +253,6 @@ def assess_calibration(predictions: Iterable[LabelledPrediction], temperature: f
         "before": measure_reliability(labels, before).to_json(),
         "after": measure_reliability(labels, after).to_json(),
     }
-
-
-def _count_errors(name: str, label: int, photos: list[LabelledPrediction], threshold: float) -> GroupErrors:
-    wrong = np.array([(photo.probability >= threshold) != (label == 1) for photo in photos])
-    return GroupErrors(name, label, len(photos), int(wrong.sum()), clustered_proportion(wrong, as_clusters(photos)))
 
 
 def _find_caveats(

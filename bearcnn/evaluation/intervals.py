@@ -54,6 +54,8 @@ def clustered_proportion(
 ) -> Estimate:
     """Return the share of successes, (trials,), with a Wilson interval that knows of the trials' `clusters`, (trials,).
 
+    The clusters are numbers from 0, of which some may be missing.
+
     It is the interval of as many independent trials as tell the same (Kish 1965; Korn & Graubard 1998): where the
     clusters differ more than chance explains, each trial counts for less, and always as little as a correlation within
     clusters of `LEAST_CORRELATION` says. None is for independent trials.
@@ -61,9 +63,9 @@ def clustered_proportion(
     number = int(successes.sum())
     if clusters is None or not len(successes):
         return proportion(number, len(successes), confidence)
-    _, places = np.unique(clusters, return_inverse=True)
-    found, sizes = np.bincount(places, successes), np.bincount(places)
-    share, trials = number / len(successes), effective_number(clusters)
+    sizes = np.bincount(clusters)
+    found, sizes = np.bincount(clusters, successes)[sizes > 0], sizes[sizes > 0]
+    share, trials = number / len(successes), _effective_number(sizes)
     if 0 < share < 1 and len(sizes) > 1:
         variance = len(sizes) / (len(sizes) - 1) * ((found - share * sizes) ** 2).sum() / len(successes) ** 2
         trials = min(trials, max(1.0, share * (1 - share) / max(variance, 1e-12)))
@@ -72,8 +74,7 @@ def clustered_proportion(
 
 def effective_number(clusters: NDArray[np.int64]) -> float:
     """Return the number of independent trials that tell as much as those in `clusters`, (trials,), at the very most."""
-    _, sizes = np.unique(clusters, return_counts=True)
-    return len(clusters) / (1 + ((sizes**2).sum() / len(clusters) - 1) * LEAST_CORRELATION) if len(clusters) else 0.0
+    return _effective_number(np.bincount(clusters)) if len(clusters) else 0.0
 
 
 def wilson_interval(successes: float, trials: float, confidence: float = 0.95) -> tuple[float, float]:
@@ -89,6 +90,13 @@ def wilson_interval(successes: float, trials: float, confidence: float = 0.95) -
     scale = 1 + z * z / trials
     # Rounding must not push an end past the proportion at 0 or 1.
     return max(0.0, min(share, (centre - spread) / scale)), min(1.0, max(share, (centre + spread) / scale))
+
+
+def complement(share: Estimate) -> Estimate:
+    """Return the rest of a share, such as the missed bears beside those found."""
+    if share.value is None or share.low is None or share.high is None:
+        return UNDEFINED
+    return Estimate(1 - share.value, 1 - share.high, 1 - share.low)
 
 
 def weighted_sum(weights: Sequence[float], parts: Sequence[Estimate]) -> Estimate:
@@ -140,6 +148,11 @@ def photos_to_prove(target: float, confidence: float = 0.95) -> int:
     if not 0 < target < 1:
         raise ValueError(f"target={target} must lie between 0 and 1")
     return math.ceil(math.log(1 - confidence) / math.log(target))
+
+
+def _effective_number(sizes: NDArray[np.int64]) -> float:
+    trials = int(sizes.sum())
+    return trials / (1 + (float((sizes**2).sum()) / trials - 1) * LEAST_CORRELATION)
 
 
 def _z(confidence: float) -> float:

@@ -6,6 +6,7 @@ A positive is a photo with label 1; it is predicted positive when its probabilit
 that the data doesn't define (such as recall without a positive) is NaN in `score` and None in an `Estimate`.
 """
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -122,18 +123,7 @@ def evaluate(
 
     values = {name: value[0] for name, value in _measure(ranking, np.ones((1, ranking.n), np.int64)).items()}
 
-    def share(successes: NDArray[np.bool_], among: NDArray[np.bool_]) -> Estimate:
-        return clustered_proportion(successes[among], None if groups is None else groups[among], confidence)
-
-    recall, specificity = share(called, positive), share(~called, ~positive)
-    by_formula = {
-        "accuracy": share(called == positive, np.ones(ranking.n, np.bool_)),
-        "balanced_accuracy": weighted_sum((0.5, 0.5), (recall, specificity)),
-        "precision": share(positive, called),
-        "recall": recall,
-        "false_positive_rate": share(called, ~positive),
-        "f1": estimate(values["f1"], *f1_interval(share(called & positive, called | positive))),
-    }
+    by_formula = proportions(positive, called, groups, confidence)
     drawn = [_measure(ranking, counts) for counts in resample(ranking.n, resamples, seed, groups)]
     positives, negatives = (
         float(rows.sum()) if groups is None else effective_number(groups[rows]) for rows in (positive, ~positive)
@@ -153,6 +143,34 @@ def evaluate(
         ranking.n, int(positive.sum()), threshold, estimates, cells, resamples, confidence, seed,
         None if groups is None else int(groups.max(initial=-1)) + 1,
     )  # fmt: skip
+
+
+def proportions(
+    positive: NDArray[np.bool_],
+    called: NDArray[np.bool_],
+    clusters: NDArray[np.int64] | None = None,
+    confidence: float = 0.95,
+) -> dict[str, Estimate]:
+    """Compute the metrics that are proportions, or made of them, with the intervals by formula that `evaluate` gives.
+
+    `positive` (n,) are the photos with label 1, `called` (n,) those predicted positive, and `clusters` (n,) the numbers
+    of their groups, from 0.
+    """
+
+    def share(successes: NDArray[np.bool_], among: NDArray[np.bool_]) -> Estimate:
+        return clustered_proportion(successes[among], None if clusters is None else clusters[among], confidence)
+
+    recall, specificity = share(called, positive), share(~called, ~positive)
+    found, named = int((called & positive).sum()), int(called.sum()) + int(positive.sum())
+    f1 = 2 * found / named if named else math.nan
+    return {
+        "accuracy": share(called == positive, np.ones(len(called), np.bool_)),
+        "balanced_accuracy": weighted_sum((0.5, 0.5), (recall, specificity)),
+        "precision": share(positive, called),
+        "recall": recall,
+        "false_positive_rate": share(called, ~positive),
+        "f1": estimate(f1, *f1_interval(share(called & positive, called | positive))),
+    }
 
 
 def evaluate_repeats(

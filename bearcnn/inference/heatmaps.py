@@ -122,7 +122,7 @@ class HeatmapFolder:
         if area == WHOLE:
             seen, beside = resize_as_seen(image, manifest, LONGER_SIDE), None
         else:
-            seen, beside = resize_photo(image, LONGER_SIDE[0], manifest.resize, area), _mark_area(image, area)
+            seen, beside = resize_as_seen(image, manifest, LONGER_SIDE, area), _mark_area(image, area)
         page = draw_heatmap(seen, scores, probability, manifest.classes[1], windows, beside=beside)
         buffer = BytesIO()
         page.save(buffer, "JPEG", quality=88)
@@ -137,15 +137,23 @@ class HeatmapFolder:
         self._sheet.add(Entry(probability, photo.as_posix(), file))
 
 
-def resize_as_seen(image: Image.Image, manifest: Manifest, sides: tuple[int, int]) -> NDArray[np.uint8]:
-    """Resize a photo to look at, in its own shape, with the same frame as the network's pixels.
+def resize_as_seen(
+    image: Image.Image, manifest: Manifest, sides: tuple[int, int], area: Box = WHOLE
+) -> NDArray[np.uint8]:
+    """Resize a photo to look at, or an area of it, in its own shape, with the same frame as the network's pixels.
 
     `sides` are the least and the most of its longer side, in pixels.
     """
-    longer = min(max(sides[0], *image.size), sides[1])
-    if manifest.resize != "squish":
-        return resize_photo(image, longer, manifest.resize)
-    return np.asarray(_resize_to(image, longer))
+    left, top, right, bottom = area
+    width, height = max(1.0, (right - left) * image.width), max(1.0, (bottom - top) * image.height)
+    longer = min(max(sides[0], round(width), round(height)), sides[1])
+    # A smaller area is never cut: the network sees all of it.
+    if manifest.resize == "pad" or (manifest.resize == "crop" and area == WHOLE):
+        return resize_photo(image, longer, manifest.resize, area)
+    box = (left * image.width, top * image.height, right * image.width, bottom * image.height)
+    scale = longer / max(width, height)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return np.asarray(image.resize(size, Image.Resampling.BICUBIC, box=box, reducing_gap=3.0))
 
 
 def _mark_area(image: Image.Image, area: Box) -> Image.Image:

@@ -5,7 +5,8 @@ from typing import Any
 
 from bearcnn.config import MOVABLE, changed_keys, make_config
 from bearcnn.errors import RunError
-from bearcnn.evaluation.assessment import Assessment, evaluate_predictions, group_errors
+from bearcnn.evaluation.assessment import Assessment, evaluate_predictions
+from bearcnn.evaluation.groups import group_errors
 from bearcnn.evaluation.predictions import SCORED, in_split, read_predictions
 from bearcnn.evaluation.sites import site_errors
 from bearcnn.files import write_atomically

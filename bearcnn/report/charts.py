@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 from markupsafe import Markup
+from numpy.typing import NDArray
 
 from bearcnn.evaluation.formats import decimal, percent
 from bearcnn.evaluation.intervals import Estimate
 from bearcnn.evaluation.metrics import Evaluation
 from bearcnn.evaluation.predictions import LabelledPrediction, as_arrays
-from bearcnn.report.svg import STYLES, Axis, Dot, Series, draw_histogram, draw_lines, nice_range
+from bearcnn.report.svg import STYLES, Axis, Dot, Mark, Series, draw_histogram, draw_lines, nice_range
 from bearcnn.runs import EpochRecord
 
 
@@ -54,37 +55,63 @@ def draw_learning(history: list[EpochRecord], best_epoch: int) -> list[Markup]:
 
 def precision_recall_curve(predictions: list[LabelledPrediction]) -> tuple[list[float], list[float]]:
     """Compute recall and precision at each distinct probability, the highest first, at most 400 points."""
+    found, alarms, bears, _ = _count_by_threshold(predictions)
+    precision = found / (found + alarms)
+    return [0.0, *(found / bears).tolist()], [float(precision[0]), *precision.tolist()]
+
+
+def roc_curve(predictions: list[LabelledPrediction]) -> tuple[list[float], list[float]]:
+    """Compute false-positive rate and recall at each distinct probability, the highest first, at most 400 points."""
+    found, alarms, bears, others = _count_by_threshold(predictions)
+    return [0.0, *(alarms / others).tolist()], [0.0, *(found / bears).tolist()]
+
+
+def _count_by_threshold(
+    predictions: list[LabelledPrediction],
+) -> tuple[NDArray[np.int64], NDArray[np.int64], int, int]:
+    """Count bears found and false alarms at each threshold, each (thresholds,), and bears and others, at least 1."""
     labels, probabilities = as_arrays(predictions)
     order = np.argsort(-probabilities, kind="stable")
     truth, sorted_scores = labels[order], probabilities[order]
     ends = np.flatnonzero(np.append(sorted_scores[1:] != sorted_scores[:-1], True))
-    found = np.cumsum(truth)[ends]
     ends = ends[np.unique(np.linspace(0, len(ends) - 1, 400).astype(int))] if len(ends) > 400 else ends
     found = np.cumsum(truth)[ends]
-    recall, precision = found / max(1, truth.sum()), found / (ends + 1)
-    return [0.0, *recall.tolist()], [float(precision[0]), *precision.tolist()]
+    bears = int(truth.sum())
+    return found, ends + 1 - found, max(1, bears), max(1, len(truth) - bears)
 
 
-def draw_precision_recall(evaluation: Evaluation, predictions: list[LabelledPrediction]) -> Markup:
-    """Draw the precision-recall curve, and the chosen threshold's point with its intervals."""
-    xs, ys = precision_recall_curve(predictions)
-    recall, precision = evaluation.estimates["recall"], evaluation.estimates["precision"]
-    dots = []
-    if recall.value is not None and precision.value is not None:
-        dots.append(Dot(recall.value, precision.value, "chosen threshold", STYLES[1], _ends(recall), _ends(precision)))
-    average = evaluation.estimates["average_precision"]
+def draw_roc(evaluation: Evaluation, predictions: list[LabelledPrediction]) -> Markup:
+    """Draw the ROC curve, and the threshold's point with its intervals."""
+    recall, alarms = evaluation.estimates["recall"], evaluation.estimates["false_positive_rate"]
     return draw_lines(
-        "Precision and recall",
-        f"Average precision {average}. At the chosen threshold recall is {recall} and precision {precision}.",
-        Axis("recall: share of positives found", 0, 1, True),
-        Axis("precision", 0, 1, True),
-        [Series("every threshold", xs, ys, STYLES[0])],
-        dots,
+        "Found and false alarms (ROC)",
+        f"The area under the curve (ROC AUC) is {evaluation.estimates['roc_auc']}. At the model's threshold "
+        f"recall is {recall} and the false-positive rate {alarms}.",
+        Axis("false-positive rate: share of the others mistaken", 0, 1, True),
+        Axis("recall", 0, 1, True),
+        [Series("every threshold", *roc_curve(predictions), STYLES[0])],
+        diagonal=True,
+        mark=Mark(alarms, "false_positive_rate", recall, "recall"),
     )
 
 
-def draw_reliability(calibration: dict[str, Any]) -> Markup:
-    """Draw the share of positives against the stated probability, before and after the temperature."""
+def draw_precision_recall(evaluation: Evaluation, predictions: list[LabelledPrediction]) -> Markup:
+    """Draw the precision-recall curve, and the threshold's point with its intervals."""
+    xs, ys = precision_recall_curve(predictions)
+    recall, precision = evaluation.estimates["recall"], evaluation.estimates["precision"]
+    average = evaluation.estimates["average_precision"]
+    return draw_lines(
+        "Precision and recall",
+        f"Average precision {average}. At the model's threshold recall is {recall} and precision {precision}.",
+        Axis("recall: share of positives found", 0, 1, True),
+        Axis("precision", 0, 1, True),
+        [Series("every threshold", xs, ys, STYLES[0])],
+        mark=Mark(recall, "recall", precision, "precision"),
+    )
+
+
+def draw_reliability(calibration: dict[str, Any], threshold: float) -> Markup:
+    """Draw the share of positives against the stated probability, before and after the temperature; the threshold."""
     dots = []
     for name, style, hollow in (("before", STYLES[1], True), ("after", STYLES[0], False)):
         for row in calibration[name]["bins"]:
@@ -103,11 +130,12 @@ def draw_reliability(calibration: dict[str, Any]) -> Markup:
         (),
         dots,
         diagonal=True,
+        mark=_mark_threshold(threshold),
     )
 
 
 def draw_scores(predictions: list[LabelledPrediction], classes: tuple[str, str], threshold: float) -> Markup:
-    """Draw the spread of both classes' probabilities, and the threshold."""
+    """Draw the spread of both classes' probabilities; the threshold."""
     labels, probabilities = as_arrays(predictions)
     bears, others = [
         (np.histogram(probabilities[labels == label], 20, (0, 1))[0] / max(1, (labels == label).sum())).tolist()
@@ -122,8 +150,12 @@ def draw_scores(predictions: list[LabelledPrediction], classes: tuple[str, str],
         bears,
         others,
         (positive, negative),
-        threshold,
+        _mark_threshold(threshold),
     )
+
+
+def _mark_threshold(threshold: float) -> Mark:
+    return Mark(Estimate(threshold, threshold, threshold), "threshold")
 
 
 def _ends(estimate: Estimate) -> tuple[float, float] | None:

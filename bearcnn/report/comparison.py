@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from markupsafe import Markup
 from bearcnn.errors import BearcnnError
 from bearcnn.evaluation.intervals import Estimate
 from bearcnn.evaluation.metrics import METRICS, compare, score
+from bearcnn.evaluation.notable import disagreements
 from bearcnn.evaluation.predictions import (
     LabelledPrediction,
     as_arrays,
@@ -21,10 +22,32 @@ from bearcnn.evaluation.predictions import (
     read_predictions,
 )
 from bearcnn.files import write_atomically
-from bearcnn.report.charts import precision_recall_curve
+from bearcnn.report.charts import precision_recall_curve, roc_curve
 from bearcnn.report.page import ReportData, gather, template
 from bearcnn.report.svg import STYLES, Axis, Series, draw_lines, nice_range
+from bearcnn.report.thumbnails import Picture, make_pictures
 from bearcnn.runs import Run
+
+MOST_SHOWN = 12
+"""Photos in pictures on which two runs disagree."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownDisagreement:
+    """A photo that two runs call differently, and both answers."""
+
+    picture: Picture
+    first: LabelledPrediction
+    second: LabelledPrediction
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreements:
+    """The photos that a run calls differently from the first one, each at its own threshold."""
+
+    first_right: int
+    second_right: int
+    shown: list[ShownDisagreement]  # the most different answers first
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +60,7 @@ class Comparison:
     unshared: int  # photos that only some of the runs have in this split
     values: list[dict[str, float]]  # every metric, of each run
     differences: list[dict[str, Estimate]]  # to the first run, of each run but the first
+    disagreements: list[Disagreements]  # with the first run, of each run but the first
     changed: dict[str, list[Any]]  # configuration key -> its value in each run, where they differ
 
 
@@ -85,7 +109,32 @@ def compare_runs(runs: Sequence[Run]) -> Comparison:
             compare(labels, first, as_arrays(each)[1], thresholds=(thresholds[0], threshold), clusters=clusters)
             for each, threshold in zip(predictions[1:], thresholds[1:], strict=True)
         ],
+        disagreements=[
+            find_disagreements(predictions[0], each, (thresholds[0], threshold), Path(gathered[0].record["root"]))
+            for each, threshold in zip(predictions[1:], thresholds[1:], strict=True)
+        ],
         changed=find_changes([data.manifest.config for data in gathered]),
+    )
+
+
+def find_disagreements(
+    first: Sequence[LabelledPrediction],
+    second: Sequence[LabelledPrediction],
+    thresholds: tuple[float, float],
+    root: Path,
+) -> Disagreements:
+    """Find the photos that two runs call differently; the pictures are of the first run's photos, below `root`."""
+    places = disagreements(first, second, thresholds)
+    first_right = sum((first[place].probability >= thresholds[0]) == (first[place].label == 1) for place in places)
+    shown = places[:MOST_SHOWN]
+    pictures = make_pictures([first[place] for place in shown], root)
+    return Disagreements(
+        first_right,
+        len(places) - first_right,
+        [
+            ShownDisagreement(picture, first[place], second[place])
+            for place, picture in zip(shown, pictures, strict=True)
+        ],
     )
 
 
@@ -112,6 +161,8 @@ def render_comparison(comparison: Comparison) -> str:
         metrics=METRICS,
         charts=_draw(comparison),
         judge_difference=judge_difference,
+        thresholds=[data.manifest.threshold for data in runs],
+        positive=runs[0].manifest.classes[1],
     )
     return page
 
@@ -126,7 +177,11 @@ def judge_difference(difference: Estimate, higher_is_better: bool) -> str:
 def _draw(comparison: Comparison) -> list[Markup]:
     names = [f"{chr(ord('A') + number % 26)}" for number in range(len(comparison.runs))]
     styles = [STYLES[number % len(STYLES)] for number in range(len(names))]
-    curves = [precision_recall_curve(predictions) for predictions in comparison.predictions]
+
+    def series(curve: Callable[[list[LabelledPrediction]], tuple[list[float], list[float]]]) -> list[Series]:
+        curves = [curve(predictions) for predictions in comparison.predictions]
+        return [Series(name, *points, style) for name, points, style in zip(names, curves, styles, strict=True)]
+
     histories = [data.history for data in comparison.runs]
     losses = [record.valid_loss for history in histories for record in history]
     longest = max((len(history) for history in histories), default=1)
@@ -136,7 +191,15 @@ def _draw(comparison: Comparison) -> list[Markup]:
             "Every threshold of each run on the shared photos.",
             Axis("recall: share of positives found", 0, 1, True),
             Axis("precision", 0, 1, True),
-            [Series(name, *curve, style) for name, curve, style in zip(names, curves, styles, strict=True)],
+            series(precision_recall_curve),
+        ),
+        draw_lines(
+            "Found and false alarms (ROC)",
+            "Every threshold of each run on the shared photos.",
+            Axis("false-positive rate: share of the others mistaken", 0, 1, True),
+            Axis("recall", 0, 1, True),
+            series(roc_curve),
+            diagonal=True,
         ),
         draw_lines(
             "Validation loss",

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
@@ -23,18 +22,18 @@ from bearcnn.evaluation.assessment import (
 from bearcnn.evaluation.formats import decimal, per_thousand, percent, signed
 from bearcnn.evaluation.intervals import Estimate
 from bearcnn.evaluation.localization import PointingGame
-from bearcnn.evaluation.predictions import LabelledPrediction, as_arrays, for_scores, for_threshold, read_predictions
+from bearcnn.evaluation.notable import surest_answers
+from bearcnn.evaluation.predictions import LabelledPrediction, for_scores, for_threshold, read_predictions
 from bearcnn.evaluation.thresholds import Choice
 from bearcnn.evaluation.wording import PHOTOS, difference, interval, is_default, metric_words, share, threshold_origin
 from bearcnn.files import write_atomically
 from bearcnn.manifest import Manifest, read_manifest
-from bearcnn.report.charts import draw_learning, draw_precision_recall, draw_reliability, draw_scores
+from bearcnn.report.charts import draw_learning, draw_precision_recall, draw_reliability, draw_roc, draw_scores
 from bearcnn.report.svg import draw_whisker
+from bearcnn.report.threshold_tool import MOST_SITES, label, make_tool, of_thousand
 from bearcnn.report.thumbnails import Thumbnail, make_thumbnails
-from bearcnn.report.verdict import judge, suggest_threshold, too_few
+from bearcnn.report.verdict import judge, name_way_out, suggest_threshold, too_few
 from bearcnn.runs import EpochRecord, Run
-
-_SLIDER_STEPS = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,8 @@ class ReportData:
     validation: list[LabelledPrediction]
     assessment: Assessment
     calibration: dict[str, Any]
-    thumbnails: list[Thumbnail]
+    thumbnails: list[Thumbnail]  # of the worst mistakes
+    surest: list[Thumbnail]  # of right answers
     model_bytes: int
 
 
@@ -86,6 +86,8 @@ def gather(run: Run, thumbnails: bool = True) -> ReportData:
         judged, judged[0].split, choice, policy, trained_on=judged[0].split, monitor=metrics.get("monitor", ""),
         body=manifest.body,
     )  # fmt: skip
+    surest = surest_answers(judged, choice.threshold)
+    drawn = make_thumbnails([*assessment.mistakes, *surest], Path(record["root"]), run.onnx_file) if thumbnails else []
     return ReportData(
         place=str(run.directory),
         manifest=manifest,
@@ -96,7 +98,8 @@ def gather(run: Run, thumbnails: bool = True) -> ReportData:
         validation=validation,
         assessment=assessment,
         calibration=metrics.get("calibration") or assess_calibration(predictions, manifest.temperature),
-        thumbnails=make_thumbnails(assessment.mistakes, Path(record["root"]), run.onnx_file) if thumbnails else [],
+        thumbnails=drawn[: len(assessment.mistakes)],
+        surest=drawn[len(assessment.mistakes) :],
         model_bytes=run.onnx_file.stat().st_size,
     )
 
@@ -105,6 +108,9 @@ def render(data: ReportData) -> str:
     """Return the page as HTML; the template escapes every value."""
     assessment, manifest = data.assessment, data.manifest
     point = assessment.point
+    verdict, few = judge(assessment.evaluation, point, manifest.classes[1]), too_few(assessment.evaluation)
+    better = suggest_threshold(assessment.choice, data.validation, data.predictions)
+    tool = make_tool(data.predictions, data.validation, assessment, better[0].threshold if better else None)
     page: str = template("report.html").render(
         data=data,
         manifest=manifest,
@@ -115,18 +121,23 @@ def render(data: ReportData) -> str:
         photos=PHOTOS[assessment.split],
         validation=PHOTOS[FOLDS if data.metrics.get("folds") else "valid"],
         point=point,
-        verdict=judge(assessment.evaluation, point, manifest.classes[1]),
+        verdict=verdict,
+        way_out=name_way_out(better[1]) if better and not few and verdict[0] != "good" else None,
         origin=threshold_origin(assessment.choice, manifest.classes[1]),
         licence_warning=warn_of_licence(manifest.body["licence"]) if manifest.body else "",
         is_default=is_default(assessment.choice),
-        better=suggest_threshold(assessment.choice, data.validation, data.predictions),
-        few=too_few(assessment.evaluation),
+        better=better,
+        few=few,
         pointing=PointingGame.from_metrics(data.metrics),
         learning=draw_learning(data.history, data.metrics["best_epoch"]),
+        roc=draw_roc(assessment.evaluation, data.predictions),
         precision_recall=draw_precision_recall(assessment.evaluation, data.predictions),
-        reliability=draw_reliability(data.calibration),
+        reliability=draw_reliability(data.calibration, assessment.choice.threshold),
         histogram=draw_scores(data.predictions, manifest.classes, assessment.choice.threshold),
-        slider=slider_steps(data.predictions, assessment.choice.threshold),
+        tool=tool,
+        shown=tool.shown_at(tool.start),
+        like_bears=of_thousand(1000 * tool.bears / len(data.predictions)),
+        most_sites=MOST_SITES,
         counts=_count(data.record),
         grouping=_describe_grouping(data.metrics),
         grouping_warnings=data.record.get("grouping", {}).get("warnings", {}),
@@ -153,30 +164,12 @@ def template(name: str) -> Template:
         "signed": signed,
         "interval": interval,
         "share": share,
+        "label": label,
         "difference": difference,
         "words": metric_words,
         "breakable": breakable,
     }
     return environment.get_template(name)
-
-
-def slider_steps(predictions: list[LabelledPrediction], chosen: float) -> dict[str, Any]:
-    """Return the slider's thresholds, and at each the number of bears found and of false alarms.
-
-    The thresholds are spread over the photos, not over 0 to 1: every step changes an answer.
-    """
-    labels, probabilities = as_arrays(predictions)
-    places = np.unique(np.quantile(probabilities, np.linspace(0, 1, _SLIDER_STEPS), method="nearest"))
-    between = (places[1:] + places[:-1]) / 2
-    thresholds = np.unique([0.0, *between, chosen, min(1.0, float(places[-1]) + (1 - float(places[-1])) / 2 + 1e-9)])
-    found = [int((probabilities[labels == 1] >= threshold).sum()) for threshold in thresholds]
-    alarms = [int((probabilities[labels == 0] >= threshold).sum()) for threshold in thresholds]
-    return {
-        "steps": [list(step) for step in zip(thresholds.tolist(), found, alarms, strict=True)],
-        "start": int(np.flatnonzero(thresholds == chosen)[0]),
-        "bears": int(labels.sum()),
-        "others": int(len(labels) - labels.sum()),
-    }
 
 
 def _count(record: dict[str, Any]) -> list[tuple[str, int, int]]:

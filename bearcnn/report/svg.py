@@ -10,6 +10,11 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
+from bearcnn.evaluation.intervals import UNDEFINED, Estimate
+
+AT_THRESHOLD = "at the threshold"
+"""The legend's words for what the slider moves."""
+
 STYLES = ("first", "second", "third", "fourth", "fifth", "sixth")
 
 _WIDTH, _HEIGHT = 360, 230
@@ -41,6 +46,19 @@ class Dot:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """A point, or a vertical line without a `y`, that the page's slider moves: estimates and their names in the page.
+
+    A number without an interval has it as both ends. What is undefined is not drawn until it is defined.
+    """
+
+    x: Estimate
+    x_name: str
+    y: Estimate = UNDEFINED
+    y_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Axis:
     """An axis, with its label and its ends."""
 
@@ -59,6 +77,7 @@ def draw_lines(
     dots: Sequence[Dot] = (),
     diagonal: bool = False,
     upright: float | None = None,
+    mark: Mark | None = None,
 ) -> Markup:
     """Draw lines and points over two axes, with a dashed diagonal and a dashed vertical line at `upright` if given."""
     across, up = _scale(x, _LEFT, _RIGHT), _scale(y, _BOTTOM, _TOP)
@@ -78,6 +97,9 @@ def draw_lines(
     names += list(
         dict.fromkeys((dot.name, dot.style + (" hollow" if dot.hollow else ""), False) for dot in dots if dot.name)
     )
+    if mark is not None:
+        parts.append(_draw_mark(mark, x, y))
+        names.append((AT_THRESHOLD, "guide" if not mark.y_name else STYLES[1], not mark.y_name))
     return _frame(title, description, x.label, y.label, parts, names)
 
 
@@ -88,9 +110,9 @@ def draw_histogram(
     upper: Sequence[float],
     lower: Sequence[float],
     names: tuple[str, str],
-    upright: float,
+    mark: Mark,
 ) -> Markup:
-    """Draw a histogram of two classes, one above and one below the axis, with a vertical line at `upright`."""
+    """Draw a histogram of two classes, one above and one below the axis, with a vertical line."""
     highest = max([*upper, *lower, 0.01])
     y = Axis("share of their photos", -highest, highest, percent=True)
     across, up = _scale(x, _LEFT, _RIGHT), _scale(y, _BOTTOM, _TOP)
@@ -105,8 +127,12 @@ def draw_histogram(
                 )
             )
     parts.append(_line(_LEFT, up(0), _RIGHT, up(0), "axis"))
-    parts.append(_line(across(upright), _TOP, across(upright), _BOTTOM, "guide"))
-    legend = [(f"{names[0]} (up)", f"{STYLES[0]} filled", False), (f"{names[1]} (down)", f"{STYLES[1]} filled", False)]
+    parts.append(_draw_mark(mark, x, y))
+    legend = [
+        (f"{names[0]} (up)", f"{STYLES[0]} filled", False),
+        (f"{names[1]} (down)", f"{STYLES[1]} filled", False),
+        (AT_THRESHOLD, "guide", True),
+    ]
     return _frame(title, description, x.label, y.label, parts, legend)
 
 
@@ -221,6 +247,31 @@ def _draw_dot(dot: Dot, across: Callable[[float], float], up: Callable[[float], 
             _line(across(dot.x), up(dot.y_interval[0]), across(dot.x), up(dot.y_interval[1]), f"range {dot.style}")
         )
     return Markup("").join([*parts, _circle(across(dot.x), up(dot.y), 4.5, dot.style, dot.hollow)])
+
+
+def _draw_mark(mark: Mark, x: Axis, y: Axis) -> Markup:
+    across, up = _scale(x, _LEFT, _RIGHT), _scale(y, _BOTTOM, _TOP)
+    scale = f"{_LEFT} {_RIGHT} {x.low} {x.high} {_BOTTOM} {_TOP} {y.low} {y.high}"
+    at_x, at_y = _place(mark.x, across), _place(mark.y, up)
+    if mark.y_name:
+        (low, middle, high), (bottom, height, top) = at_x, at_y
+        drawn = [
+            _line(low, height, high, height, f"range {STYLES[1]}"),
+            _line(middle, bottom, middle, top, f"range {STYLES[1]}"),
+            _circle(middle, height, 4.5, STYLES[1], False),
+        ]
+    else:
+        drawn = [_line(at_x[1], _TOP, at_x[1], _BOTTOM, "guide")]
+    undefined = mark.x.value is None or (bool(mark.y_name) and mark.y.value is None)
+    return Markup('<g class="mark"{} data-x="{}" data-y="{}" data-scale="{}">{}</g>').format(
+        Markup(' display="none"') if undefined else "", mark.x_name, mark.y_name, scale, Markup("").join(drawn)
+    )
+
+
+def _place(estimate: Estimate, scale: Callable[[float], float]) -> tuple[float, float, float]:
+    if estimate.value is None or estimate.low is None or estimate.high is None:
+        return 0.0, 0.0, 0.0
+    return scale(estimate.low), scale(estimate.value), scale(estimate.high)
 
 
 def _circle(x: float, y: float, radius: float, style: str, hollow: bool) -> Markup:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bearcnn.data import OnProgress
-from bearcnn.data.photos import load_photo, load_pixels, load_regions
+from bearcnn.data.photos import load_photo, load_regions
 from bearcnn.data.reading import hash_photo, read_photo
-from bearcnn.data.regions import Box, Region
+from bearcnn.data.regions import WHOLE, Box, Region, least_sides
 from bearcnn.errors import ModelFileError, PhotoError
 from bearcnn.evaluation.predictions import LabelledPrediction
 from bearcnn.inference.heatmaps import resize_as_seen
@@ -24,7 +24,20 @@ from bearcnn.machine import usable_cpus
 from bearcnn.manifest import Manifest
 from bearcnn.workers import map_in_threads
 
-SIDE = 192
+SIDE = 384
+"""The longer side of a photo with an answer, in pixels: small on the page, and clear when it is enlarged."""
+
+SHEET_HEIGHT = 192
+"""The height of a photo on a contact sheet of many, in pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A small picture of a photo in its own shape; the data URI is empty where the photo can't be read."""
+
+    uri: str
+    width: int = 1
+    height: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +49,7 @@ class Thumbnail:
     """
 
     prediction: LabelledPrediction
-    photo: "Picture"
+    photo: Picture
     windows: str = ""  # transparent where the score is low; it lies over the photo
     best_window: float | None = None
 
@@ -66,6 +79,20 @@ def make_thumbnails(photos: Sequence[LabelledPrediction], root: Path, model: Pat
     ]
 
 
+def make_pictures(photos: Sequence[LabelledPrediction], root: Path) -> list[Picture]:
+    """Draw pictures of whole photos below `root`, in their own shapes."""
+
+    def draw(photo: LabelledPrediction) -> Picture:
+        try:
+            image = load_photo(BytesIO(_read(root, photo)), at_least=SIDE)
+        except PhotoError:
+            return Picture("")
+        image.thumbnail((SIDE, SIDE), reducing_gap=3.0)
+        return Picture(_jpeg(np.asarray(image)), *image.size)
+
+    return map_in_threads(draw, photos, usable_cpus())
+
+
 def _read(root: Path, photo: LabelledPrediction) -> bytes:
     """Read a photo's bytes; another picture at its place, as where a stranger's run leads, is none of the page's."""
     content = read_photo(root / photo.path)
@@ -77,31 +104,17 @@ def _read(root: Path, photo: LabelledPrediction) -> bytes:
 def _load(
     content: bytes, area: Box | None, manifest: Manifest, max_megapixels: int
 ) -> tuple[Image.Image, NDArray[np.uint8]]:
-    """Read the part of a photo that was answered: a small picture of its shape, and the network's pixels."""
-    size, resize = manifest.image_size, manifest.resize
-    if area is None:
-        pixels = load_pixels(BytesIO(content), size, resize, max_megapixels)
-        photo = load_photo(BytesIO(content), SIDE, max_megapixels)
-        return Image.fromarray(resize_as_seen(photo, manifest, (SIDE, SIDE))), pixels
-    (small,), (pixels,) = (
-        [
-            each
-            for _, each in load_regions(
-                BytesIO(content), lambda width, height: [Region(area, None)], side, resize, max_megapixels
-            )
-        ]
-        for side in (SIDE, size)
+    """Read the part of a photo that was answered: a picture in its own shape, and the network's pixels."""
+    part = WHOLE if area is None else area
+    ((_, pixels),) = load_regions(
+        BytesIO(content),
+        lambda width, height: [Region(part, None)],
+        manifest.image_size,
+        manifest.resize,
+        max_megapixels,
     )
-    return Image.fromarray(small), pixels
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A small picture of a photo in its own shape; the data URI is empty where the photo can't be read."""
-
-    uri: str
-    width: int = 1
-    height: int = 1
+    photo = load_photo(BytesIO(content), max(least_sides([part], SIDE)), max_megapixels)
+    return Image.fromarray(resize_as_seen(photo, manifest, (SIDE, SIDE), part)), pixels
 
 
 def draw_pictures(paths: Sequence[Path], on_progress: OnProgress | None = None) -> list[Picture]:
@@ -111,10 +124,10 @@ def draw_pictures(paths: Sequence[Path], on_progress: OnProgress | None = None) 
 
 def _draw_picture(path: Path) -> Picture:
     try:
-        image = load_photo(path, at_least=SIDE)
+        image = load_photo(path, at_least=SHEET_HEIGHT)
     except PhotoError:
         return Picture("")
-    image.thumbnail((2 * SIDE, SIDE), reducing_gap=3.0)
+    image.thumbnail((2 * SHEET_HEIGHT, SHEET_HEIGHT), reducing_gap=3.0)
     return Picture(_jpeg(np.asarray(image)), *image.size)
 
 

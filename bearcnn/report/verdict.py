@@ -20,6 +20,9 @@ FEW = 20
 SUGGESTED_RECALL = 0.98
 """The recall of the threshold that the report suggests."""
 
+MARKED_RECALLS = (0.9, 0.95, SUGGESTED_RECALL)
+"""The shares of bears found whose thresholds the report's slider marks."""
+
 
 def too_few(evaluation: Evaluation) -> bool:
     """Tell whether there are too few photos of a class for a verdict, or for numbers of 1,000 photos."""
@@ -56,10 +59,29 @@ def judge(evaluation: Evaluation, point: OperatingPoint, positive: str) -> tuple
         )
         return "unsure", "Perhaps.", reason
     reason = (
-        f"It misses {percent(1 - recall.value)} of the photos with a {positive} ({bears - found:,} of {bears:,}) and "
-        f"{cost}."
+        f"At {point.threshold:.3g} it misses {percent(1 - recall.value)} of the photos with a {positive} "
+        f"({bears - found:,} of {bears:,}) and {cost}."
     )
     return "bad", "Not at this threshold.", reason
+
+
+def name_way_out(point: OperatingPoint) -> str:
+    """Return the sentence on a better threshold, from its costs."""
+    return (
+        f"At {point.threshold:.3g} it finds {percent(point.recall.value)} and leaves "
+        f"{percent(point.photos_to_look_at.value)} of the photos to look at."
+    )
+
+
+def mark_thresholds(validation: Sequence[LabelledPrediction]) -> list[tuple[float, float]]:
+    """Return shares of bears worth a mark on a slider, each with the threshold that finds it among validation photos.
+
+    None where the bears are too few to choose a threshold by.
+    """
+    labels, probabilities = as_arrays(validation)
+    if labels.sum() < FEW:
+        return []
+    return [(recall, choose_for_recall(labels, probabilities, recall).threshold) for recall in MARKED_RECALLS]
 
 
 def suggest_threshold(

@@ -13,6 +13,7 @@ from bearcnn.evaluation.intervals import (
     Estimate,
     auc_interval,
     clustered_proportion,
+    complement,
     effective_number,
     f1_interval,
     photos_to_prove,
@@ -80,6 +81,12 @@ def test_a_sum_of_one_part_is_that_part_and_of_two_is_newcombes() -> None:
     assert weighted_sum((1, 1), (part, UNDEFINED)) == UNDEFINED
     with pytest.raises(ValueError, match="at least 0"):
         weighted_sum((-1,), (part,))
+
+
+def test_the_rest_of_a_share_has_the_interval_of_what_is_left() -> None:
+    found, missed = complement(proportion(18, 20)), proportion(2, 20)
+    assert (found.value, found.low, found.high) == pytest.approx((missed.value, missed.low, missed.high))
+    assert complement(UNDEFINED) == UNDEFINED
 
 
 def test_a_proportion_of_nothing_is_undefined() -> None:

@@ -11,10 +11,19 @@ import pytest
 
 from bearcnn.checks.collection import read_collection
 from bearcnn.checks.run import run_checks
-from bearcnn.evaluation.assessment import ThresholdPolicy, assess
+from bearcnn.evaluation.assessment import ThresholdPolicy, assess, evaluate_predictions
+from bearcnn.evaluation.formats import decimal
+from bearcnn.evaluation.groups import group_errors, groups_with_photos
+from bearcnn.evaluation.intervals import complement
+from bearcnn.evaluation.predictions import as_arrays, as_clusters
+from bearcnn.evaluation.sites import site_errors
+from bearcnn.evaluation.thresholds import operating_point
+from bearcnn.evaluation.wording import interval, metric_words, share
 from bearcnn.report.comparison import write_comparison
 from bearcnn.report.contact_sheet import write_check, write_look
-from bearcnn.report.page import gather, render
+from bearcnn.report.page import ReportData, gather, render
+from bearcnn.report.threshold_tool import ThresholdTool, bounded, label, make_tool, of_thousand
+from bearcnn.report.verdict import suggest_threshold
 
 playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -38,6 +47,11 @@ CONTRAST = """() => {
       return [(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), each.textContent.trim().slice(0, 40)]; })
     .filter(([ratio]) => ratio < 4.5);
 }"""
+
+
+CUT_OFF = """() => [...document.querySelectorAll('th, td, li, dd, dt, svg, button, input')]
+  .filter(each => each.getClientRects().length && each.getBoundingClientRect().right > innerWidth + 0.5)
+  .map(each => each.textContent.trim().slice(0, 40))"""
 
 
 @pytest.fixture(scope="module")
@@ -81,47 +95,182 @@ def test_a_page_fits_is_silent_asks_nobody_and_can_be_read(browser, pages, name:
     assert {url for url in opened.asked if not url.startswith("data:")} == {pages[name].as_uri()}
     assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
     assert opened.page.evaluate(CONTRAST) == []
+    assert opened.page.evaluate(CUT_OFF) == []
     opened.page.close()
 
 
-def test_the_slider_moves_the_numbers_by_keyboard_too(browser, pages) -> None:
-    page = Opened(browser, pages["report"], 390, "light").page
+@pytest.fixture(scope="module")
+def rich(trained, tmp_path_factory) -> tuple[Path, ReportData, ThresholdTool]:
+    """A report of 529 photos of several kinds, sites and bursts, of which 179 have a bear."""
+    data = gather(trained[0], thumbnails=False)
+    chances = np.random.default_rng(0).random(529)
+    photos = [
+        replace(
+            data.predictions[0],
+            path=f"{n}.jpg",
+            label=int(n < 179),
+            subclass=("brown", "polar")[n % 2] if n < 179 else ("boar", "deer", "empty")[n % 3],
+            site=f"site {n % 7}",
+            group=f"burst {n // 2}",
+            probability=float(chance),
+        )
+        for n, chance in enumerate(chances**2)
+    ]
+    for n in range(179):
+        photos[n] = replace(photos[n], probability=float(chances[n] ** 0.4))
+    assessment = assess(photos, "test", data.assessment.choice, ThresholdPolicy(), trained_on="test")
+    data = replace(data, predictions=photos, validation=photos, assessment=assessment)
+    file = tmp_path_factory.mktemp("rich") / "report.html"
+    file.write_text(render(data), encoding="utf-8")
+    suggested = suggest_threshold(assessment.choice, photos, photos)
+    assert suggested is not None
+    return file, data, make_tool(photos, photos, assessment, suggested[0].threshold)
 
-    def numbers() -> dict[str, str]:
-        return {name: page.text_content(f"#{name}") for name in ("at", "found", "missed", "alarms", "look", "counted")}
 
-    page.focus("#threshold")
-    page.keyboard.press("Home")
-    everything = numbers()
-    assert (everything["missed"], everything["look"]) == ("0", "1,000")
-    page.keyboard.press("End")
-    nothing = numbers()
-    assert (nothing["found"], nothing["alarms"], nothing["look"]) == ("0", "0", "0")
-    page.keyboard.press("ArrowLeft")
-    assert numbers()["counted"] != nothing["counted"]
-    page.keyboard.press("Home")
-    page.fill("#frequency", "20")
-    assert (page.text_content("#found"), page.text_content("#alarms")) == ("20", "980")
-    assert "--threshold 0 --save-threshold" in page.text_content("#save")
+SAID = (
+    "Object.fromEntries([...document.querySelectorAll('[data-say]')].map(each => [each.dataset.say, each.textContent]))"
+)
+ROWS = "[...document.querySelectorAll('{} tbody tr')].map(row => [...row.cells].map(cell => cell.textContent.trim()))"
+
+
+def move(page: Any, place: int) -> None:
+    page.evaluate(
+        "place => { const slider = document.getElementById('threshold'); slider.value = place;"
+        " slider.dispatchEvent(new Event('input')); }",
+        place,
+    )
+
+
+def test_cards_matrix_tables_and_charts_follow_the_slider_with_the_numbers_of_an_evaluation(browser, rich) -> None:
+    file, data, tool = rich
+    opened = Opened(browser, file, 1280, "light")
+    page, photos = opened.page, data.predictions
+    groups = groups_with_photos(photos, data.assessment.choice.threshold)
+    for place in (tool.start, 0, 77, tool.suggested, 301, len(tool.thresholds) - 1):
+        move(page, place)
+        threshold = tool.thresholds[place]
+        found = evaluate_predictions(photos, threshold)
+        cells, estimates = found.confusion, found.estimates
+        said = page.evaluate(SAID)
+        assert said == {name: text for name, text in tool.shown_at(place).items() if name in said}
+        counts = [cells.true_positive, cells.false_negative, cells.false_positive, cells.true_negative]
+        assert page.locator(".confusion td b").all_text_contents() == [str(count) for count in counts]
+        shares = [estimates["recall"], estimates["false_positive_rate"]]
+        shares = [shares[0], complement(shares[0]), shares[1], complement(shares[1])]
+        assert page.locator(".confusion td small").all_text_contents() == [bounded(share) for share in shares]
+        card = " ".join(page.locator(".card", has_text="Of 1,000 photos like these").text_content().split())
+        assert f"{page.text_content('#missed')} missed; {page.text_content('#alarms')} false alarms" in card
+        assert f"{page.text_content('#look')} to look at" in card
+        for row, (_, members) in zip(page.evaluate(ROWS.format("#group-errors")), groups, strict=True):
+            expected = next(each for each in group_errors(members, threshold) if each.photos == len(members))
+            assert row[2:] == [str(expected.wrong), share(expected.rate)]
+        sites = {each.site: each for each in site_errors(photos, threshold)}
+        for row in page.evaluate(ROWS.format("#site-errors")):
+            site = sites[row[0]]
+            others = site.photos - site.bears
+            assert row[3:] == [f"{site.missed} of {site.bears}", f"{site.false_alarms} of {others}", share(site.rate)]
+        scores = {row[0]: row[1:] for row in page.evaluate(ROWS.format("table:has([data-say=f1-value])"))}
+        for name, estimate in estimates.items():
+            words = metric_words(name)
+            assert scores.get(words, scores.get(f"{words} *")) == [decimal(estimate.value), interval(estimate)] or (
+                name in MOVED_BY_NOTHING
+            )
+        for mark in page.locator(".mark").all():
+            x, y = mark.get_attribute("data-x"), mark.get_attribute("data-y")
+            if x == "threshold":
+                assert float(mark.locator("line").get_attribute("x1")) == pytest.approx(46 + 306 * threshold, abs=0.06)
+            elif estimates[x].value is None or estimates[y].value is None:
+                assert mark.get_attribute("display") == "none"
+            else:
+                dot = mark.locator("circle")
+                assert float(dot.get_attribute("cx")) == pytest.approx(46 + 306 * estimates[x].value, abs=0.06)
+                assert float(dot.get_attribute("cy")) == pytest.approx(190 - 180 * estimates[y].value, abs=0.06)
+                assert float(mark.locator("line").first.get_attribute("x2")) == pytest.approx(
+                    46 + 306 * estimates[x].high, abs=0.06
+                )
+    assert opened.said == []
     page.close()
 
 
-def test_the_slider_starts_with_the_numbers_of_the_card(browser, trained, tmp_path: Path) -> None:
-    data = gather(trained[0], thumbnails=False)
-    # 179 of 529: of 1,000 photos 338.4 have a bear, and rounded before the sum they give another one.
-    chances = np.random.default_rng(0).random(529)
-    photos = [
-        replace(data.predictions[0], path=f"{n}.jpg", label=int(n < 179), probability=float(chance))
-        for n, chance in enumerate(chances)
-    ]
-    assessment = assess(photos, "test", data.assessment.choice, ThresholdPolicy(), trained_on="test")
-    file = tmp_path / "report.html"
-    file.write_text(render(replace(data, predictions=photos, assessment=assessment)), encoding="utf-8")
-    page = Opened(browser, file, 1280, "light").page
-    card = page.locator(".card", has_text="Of 1,000 photos like these")
-    assert page.text_content("#look") == card.locator(".big").text_content().partition(" ")[0]
-    said = " ".join(card.text_content().split())
-    assert f"{page.text_content('#missed')} missed; {page.text_content('#alarms')} false alarms" in said
+MOVED_BY_NOTHING = {"roc_auc", "average_precision", "brier", "log_loss"}
+"""Their intervals are drawn from the photos, in whatever order; the page shows those of the run."""
+
+
+def test_photos_of_1000_have_the_intervals_of_the_operating_point(browser, rich) -> None:
+    file, data, tool = rich
+    page = Opened(browser, file, 390, "light").page
+    labels, chances = as_arrays(data.predictions)
+    for place, frequency in ((tool.start, None), (tool.suggested, 20), (0, 20), (250, 0), (250, 1000)):
+        move(page, place)
+        if frequency is not None:
+            page.fill("#frequency", str(frequency))
+        point = operating_point(
+            labels, chances, tool.thresholds[place], clusters=as_clusters(data.predictions),
+            prevalence=None if frequency is None else frequency / 1000,
+        )  # fmt: skip
+        look = point.photos_to_look_at
+        assert page.text_content("#look") == of_thousand(1000 * look.value)
+        expected = f"{of_thousand(1000 * max(0, look.low))} to {of_thousand(1000 * min(1, look.high))}"
+        assert page.text_content("#look-interval") == expected
+        assert page.text_content("#found") == of_thousand(1000 * point.prevalence * point.recall.value)
+    page.close()
+
+
+def test_the_page_says_the_same_before_its_script_has_run(browser, rich) -> None:
+    with_script = Opened(browser, rich[0], 1280, "light").page
+    without = Opened(browser, rich[0], 1280, "light", java_script_enabled=False).page
+    texts = "[data-say], [data-rate], [data-wrong], [data-missed], [data-alarms], figure"
+    assert with_script.locator(texts).all_text_contents() == without.locator(texts).all_text_contents()
+    assert with_script.locator(".mark").evaluate_all(OUTER) == without.locator(".mark").evaluate_all(OUTER)
+    with_script.close()
+    without.close()
+
+
+OUTER = "marks => marks.map(mark => mark.outerHTML)"
+
+
+def test_buttons_and_keys_move_the_threshold(browser, rich) -> None:
+    file, _, tool = rich
+    page = Opened(browser, file, 390, "light").page
+    page.click(".verdict .go")
+    label_there = label(tool.thresholds[tool.suggested])
+    assert page.text_content(".card [data-say=threshold]") == label_there
+    assert f"At {label_there} it finds" in page.text_content(".verdict")
+    page.click("[data-moved] .go")
+    assert page.text_content(".card [data-say=threshold]") == label(tool.thresholds[tool.start])
+    assert page.locator(".marks .go").count() == 4 and page.locator(".tick").count() == 3
+    for mark in tool.marks:
+        page.click(f".marks [data-go='{mark.place}']")
+        recall = page.text_content(".panel [data-say=share-found]")
+        assert float(recall.partition("%")[0]) >= float(mark.words.partition("%")[0])
+    page.focus("#threshold")
+    page.keyboard.press("Home")
+    assert (page.text_content("#missed"), page.text_content("#look")) == ("0", "1,000")
+    assert "--threshold 0 --save-threshold" in page.text_content("#save")
+    page.keyboard.press("End")
+    assert (page.text_content("#found"), page.text_content("#alarms"), page.text_content("#look")) == ("0", "0", "0")
+    page.keyboard.press("ArrowLeft")
+    assert page.text_content("#look") != "0"
+    page.close()
+
+
+def test_a_photo_is_enlarged_by_click_and_key_and_escape_closes_it(browser, pages) -> None:
+    page = Opened(browser, pages["report"], 1280, "light").page
+    photos = page.locator("button.frame")
+    dialog = page.locator("#enlarged")
+    photos.nth(1).click()
+    assert dialog.is_visible()
+    assert dialog.locator("img").first.get_attribute("src") == photos.nth(1).locator("img").first.get_attribute("src")
+    assert dialog.bounding_box()["width"] > 1.5 * photos.nth(1).bounding_box()["width"]
+    page.keyboard.press("ArrowLeft")
+    assert dialog.locator("img").first.get_attribute("src") == photos.nth(0).locator("img").first.get_attribute("src")
+    page.keyboard.press("Escape")
+    assert not dialog.is_visible()
+    photos.nth(0).focus()
+    page.keyboard.press("Enter")
+    assert dialog.is_visible()
+    page.click("[data-close]")
+    assert not dialog.is_visible()
     page.close()
 
 
@@ -138,7 +287,7 @@ def test_window_scores_can_be_hidden(browser, pages) -> None:
 def test_without_scripts_the_numbers_are_there(browser, pages) -> None:
     page = Opened(browser, pages["report"], 390, "light", java_script_enabled=False).page
     assert page.locator(".card .big").count() == 3
-    assert not page.locator("#tool").is_visible()
+    assert page.locator(".tool:visible").count() == page.locator("button.go:visible").count() == 0
     assert page.locator("noscript").is_visible()
     page.close()
 
@@ -149,4 +298,7 @@ def test_it_prints_on_white_with_everything_unfolded(browser, pages) -> None:
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert page.pdf(format="A4").startswith(b"%PDF")
     assert page.evaluate("[...document.querySelectorAll('details')].every(each => each.open)")
+    assert page.locator("#thresholds:visible, .tool:visible, #windows:visible, button.go:visible").count() == 0
+    page.set_viewport_size({"width": 718, "height": 1047})  # A4 within its margins, in CSS pixels
+    assert page.locator(".settings").bounding_box()["height"] < 1047 / 2
     page.close()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from bearcnn.errors import BearcnnError
+from bearcnn.evaluation.formats import decimal
 from bearcnn.evaluation.intervals import Estimate
 from bearcnn.evaluation.metrics import compare, score
 from bearcnn.evaluation.predictions import (
@@ -85,3 +86,20 @@ def test_changes_are_the_keys_that_differ() -> None:
 )
 def test_a_difference_counts_when_its_interval_leaves_0_out(estimate: Estimate, higher: bool, said: str) -> None:
     assert judge_difference(estimate, higher) == said
+
+
+def test_photos_that_two_runs_call_differently_are_shown_with_both_answers(trained, other: Run) -> None:
+    found = compare_runs([trained[0], other])
+    first, second = found.predictions
+    differ = [(a, b) for a, b in zip(first, second, strict=True) if (a.probability >= 0.5) != (b.probability >= 0.5)]
+    (disagreements,) = found.disagreements
+    assert disagreements.first_right + disagreements.second_right == len(differ) > 0
+    assert disagreements.first_right == sum((a.probability >= 0.5) == (a.label == 1) for a, _ in differ)
+    gaps = [abs(each.first.probability - each.second.probability) for each in disagreements.shown]
+    assert gaps == sorted(gaps, reverse=True) and len(gaps) == min(12, len(differ))
+    assert all(each.picture.uri and each.first.digest == each.second.digest for each in disagreements.shown)
+    page = " ".join(render_comparison(found).split())
+    assert f"they call {len(differ)} of the {len(first)} photos differently" in page
+    worst = disagreements.shown[0]
+    assert f"A {decimal(worst.first.probability)}, " in page and f"B {decimal(worst.second.probability)}, " in page
+    assert "They call every photo the same" in render_comparison(compare_runs([trained[0], trained[0]]))

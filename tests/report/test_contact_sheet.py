@@ -13,7 +13,7 @@ from bearcnn.checks.run import run_checks
 from bearcnn.config import load_config
 from bearcnn.errors import BearcnnError
 from bearcnn.report.contact_sheet import write_check, write_look
-from bearcnn.report.thumbnails import SIDE, draw_pictures
+from bearcnn.report.thumbnails import SHEET_HEIGHT, draw_pictures
 from tests.helpers.pages import Page
 
 EVIL = "<img src=x onerror=alert(1)> & [red] \n"
@@ -91,5 +91,7 @@ def test_pictures_keep_their_shape_and_the_order_of_the_photos(tmp_path):
     for number, shape in enumerate(shapes):
         Image.new("RGB", shape).save(tmp_path / f"{number}.png")
     drawn = draw_pictures([tmp_path / f"{number}.png" for number in (0, 1, 2, 3)])
-    assert [(each.width, each.height) for each in drawn[:3]] == [(SIDE // 2, SIDE), (2 * SIDE, SIDE // 2), (50, 40)]
+    assert [(each.width, each.height) for each in drawn[:3]] == [
+        (SHEET_HEIGHT // 2, SHEET_HEIGHT), (2 * SHEET_HEIGHT, SHEET_HEIGHT // 2), (50, 40),
+    ]  # fmt: skip
     assert drawn[3].uri == ""

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from bearcnn.errors import BearcnnError, RunError
-from bearcnn.evaluation.predictions import as_arrays, in_split, read_predictions, write_predictions
-from bearcnn.report.page import breakable, gather, render, slider_steps, write_report
+from bearcnn.evaluation.intervals import Estimate
+from bearcnn.evaluation.predictions import read_predictions, write_predictions
+from bearcnn.evaluation.wording import share
+from bearcnn.report.page import breakable, gather, render, write_report
 from bearcnn.report.thumbnails import make_thumbnails
 from bearcnn.runs import Run
 from tests.helpers.pages import Page
@@ -40,8 +42,8 @@ def test_every_picture_and_chart_says_what_it_shows(page: str) -> None:
 
 @pytest.mark.parametrize(
     "heading",
-    ["Move the threshold", "Training", "Scores", "Calibration", "Worst mistakes", "By group of photos",
-     "The network, layer by layer", "The photos", "How to repeat it", "The configuration"],
+    ["Move the threshold", "Training", "Scores", "Calibration", "Worst mistakes", "Surest right answers",
+     "By group of photos", "The network, layer by layer", "The photos", "How to repeat it", "The configuration"],
 )  # fmt: skip
 def test_every_part_is_there(page: str, heading: str) -> None:
     assert heading in page
@@ -52,7 +54,10 @@ def test_the_page_shows_the_runs_own_numbers(page: str, trained) -> None:
     metrics = run.metrics()
     evaluation = metrics["evaluations"]["test"]
     assert f"{evaluation['estimates']['roc_auc']['value']:.3f}" in page
-    assert f"<b>{evaluation['confusion']['false_negative']}</b>missed" in page
+    missed = evaluation["confusion"]["false_negative"]
+    assert f'<b><span data-say="count-missed">{missed}</span></b>missed' in page
+    for row in metrics["groups"]["test"]:
+        assert f"data-wrong>{row['wrong']:,}</td>" in page and share(Estimate(**row["rate"])) in page
     assert f"{sum(row['parameters'] for row in metrics['layers']):,}" in page
     assert run.dataset_record()["fingerprint"] in page
     assert "model.pooling" in page
@@ -70,6 +75,7 @@ def test_names_that_are_markup_stay_text(trained) -> None:
         place=EVIL,
         record=record,
         thumbnails=[thumbnail],
+        surest=[thumbnail],
         assessment=replace(data.assessment, groups=[group], notes=[EVIL]),
         manifest=data.manifest.model_copy(update={"classes": (EVIL, EVIL), "name": EVIL, "versions": {EVIL: EVIL}}),
     )
@@ -128,18 +134,6 @@ def test_nobodys_file_is_overwritten(trained, tmp_path: Path) -> None:
     assert mine.read_text() == "mine"
 
 
-def test_the_slider_counts_what_the_photos_say(trained) -> None:
-    scores = in_split(read_predictions(trained[0]), "test")
-    labels, probabilities = as_arrays(scores)
-    slider = slider_steps(scores, 0.5)
-    assert slider["steps"][slider["start"]][0] == 0.5
-    for threshold, found, alarms in slider["steps"]:
-        called = probabilities >= threshold
-        assert (found, alarms) == (int(called[labels == 1].sum()), int(called[labels == 0].sum()))
-    assert slider["steps"][0][1:] == [slider["bears"], slider["others"]]
-    assert slider["steps"][-1][1:] == [0, 0]
-
-
 def test_a_path_may_be_broken_after_each_folder() -> None:
     assert str(breakable("a/<b>.jpg")) == "a/<wbr>&lt;b&gt;.jpg"
 
@@ -148,10 +142,16 @@ def test_the_page_explains_threshold_score_and_calibration_in_words(trained) -> 
     data = gather(trained[0], thumbnails=False)
     data = replace(data, metrics={**data.metrics, "calibration": {**data.calibration, "temperature": 0.491}})
     page = " ".join(render(replace(data, calibration=data.metrics["calibration"])).split())
-    assert "Photos that score 0.5 or more are called bear. This is the default; choose yours below." in page
+    assert "This is the default; choose yours below." in page
     assert "the chance that a photo with a bear scores higher than one without." in page
     assert (
         "Before calibration it was too timid. One number (temperature 0.49), fitted on the 12 validation photos, "
         "corrects that as far as so few can show." in page
     )
-    assert '"photos": "test photos", "positive": "bear"' in page
+
+
+def test_the_contents_lead_to_what_is_there(page: str) -> None:
+    tags = Page(page).tags
+    names = {attributes.get("id") for _, attributes in tags}
+    links = [attributes["href"] for tag, attributes in tags if tag == "a"]
+    assert len(links) > 8 and {link.removeprefix("#") for link in links} <= names

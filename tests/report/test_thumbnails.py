@@ -13,7 +13,7 @@ from bearcnn.evaluation.predictions import read_predictions
 from bearcnn.inference.overlay import draw_overlay
 from bearcnn.inference.predictor import Predictor, predict_rows
 from bearcnn.inference.windows import find_windows
-from bearcnn.report.thumbnails import SIDE, make_thumbnails
+from bearcnn.report.thumbnails import SIDE, make_pictures, make_thumbnails
 
 
 def test_thumbnails_survive_a_lost_photo_and_a_lost_model(trained, tmp_path: Path) -> None:
@@ -53,3 +53,28 @@ def test_a_lost_photo_changes_no_other_thumbnail(trained) -> None:
     lost = type(lost)(**{name: getattr(lost, name) for name in lost.__slots__ if name != "path"}, path="lost.jpg")
     alone = [make_thumbnails([each], dataset.root, run.onnx_file)[0] for each in (first, lost, last)]
     assert make_thumbnails([first, lost, last], dataset.root, run.onnx_file) == alone
+
+
+def test_a_part_of_a_photo_keeps_its_shape(trained, tmp_path: Path) -> None:
+    run = trained[0]
+    score = read_predictions(run)[0]
+    photo = Image.new("RGB", (400, 300), "blue")
+    photo.paste("red", (100, 150, 300, 250))
+    (tmp_path / score.path).parent.mkdir(parents=True)
+    photo.save(tmp_path / score.path, quality=95)
+    score = replace(score, digest=hash_photo((tmp_path / score.path).read_bytes()))
+    whole, part = (
+        make_thumbnails([replace(score, area=area)], tmp_path, run.onnx_file)[0]
+        for area in ((0.0, 0.0, 1.0, 1.0), (0.25, 0.5, 0.75, 5 / 6))
+    )
+    assert (whole.photo.width, whole.photo.height) == (SIDE, SIDE * 3 // 4)
+    assert (part.photo.width, part.photo.height) == (SIDE, SIDE // 2) == decode(part.windows).size
+    assert np.asarray(decode(part.photo.uri)).reshape(-1, 3).mean(0) == pytest.approx([255, 0, 0], abs=12)
+
+
+def test_pictures_of_whole_photos_are_of_the_photos_that_were_answered(trained, tmp_path: Path) -> None:
+    run, dataset, _ = trained
+    first, second = read_predictions(run)[:2]
+    there, other = make_pictures([first, replace(second, digest="another")], dataset.root)
+    assert decode(there.uri).size == (there.width, there.height) == (48, 48)
+    assert other.uri == ""

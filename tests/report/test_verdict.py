@@ -5,7 +5,7 @@ from bearcnn.evaluation.assessment import ThresholdPolicy, choose_threshold
 from bearcnn.evaluation.metrics import evaluate
 from bearcnn.evaluation.predictions import LabelledPrediction
 from bearcnn.evaluation.thresholds import Choice, operating_point
-from bearcnn.report.verdict import judge, suggest_threshold
+from bearcnn.report.verdict import judge, mark_thresholds, name_way_out, suggest_threshold
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,22 @@ def test_a_lower_threshold_is_suggested_where_it_finds_more_bears() -> None:
     assert suggest_threshold(choose_threshold(ThresholdPolicy(), photos[:20], 0.5), photos[:20], photos) is None
     assert suggest_threshold(Choice(0.1, "model", 0.1, 0.1, 0, 0), photos, photos) is None
     assert suggest_threshold(choose_threshold(ThresholdPolicy(target_recall=0.5), photos, 0.5), photos, photos) is None
+
+
+def test_the_headline_names_the_way_out_with_its_costs() -> None:
+    labels = [1] * 100 + [0] * 100
+    probabilities = [0.9] * 85 + [0.2] * 13 + [0.05] * 2 + [0.8] * 5 + [0.1] * 95
+    evaluation, point = evaluate(labels, probabilities), operating_point(labels, probabilities, 0.5)
+    assert judge(evaluation, point, "bear")[1:] == (
+        "Not at this threshold.",
+        "At 0.5 it misses 15% of the photos with a bear (15 of 100) and raises a false alarm on 5.0% of the rest.",
+    )
+    better = operating_point(labels, probabilities, 0.076)
+    assert name_way_out(better) == "At 0.076 it finds 98.0% and leaves 99.0% of the photos to look at."
+
+
+def test_marks_are_the_thresholds_that_find_so_many_bears_and_few_bears_give_none() -> None:
+    photos = [LabelledPrediction("", "valid", 1, "x", "", (n + 0.5) / 100, False) for n in range(100)]
+    for recall, threshold in mark_thresholds(photos):
+        assert sum(each.probability >= threshold for each in photos) == round(100 * recall)
+    assert len(mark_thresholds(photos)) == 3 and mark_thresholds(photos[:19]) == []
