@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +44,7 @@ def to_int8(onnx_model: bytes, manifest: Manifest, calibration: NDArray[np.uint8
 
     Weights have one scale per channel. Activations have a range measured on photos, `calibration` (photos, n, n, 3).
     """
-    with scratch_folder(Path(tempfile.gettempdir()), "bearcnn-export") as folder, quiet_exporter():
+    with scratch_folder(Path(tempfile.gettempdir()), "bearcnn-export") as folder, quiet_exporter(), _temporary(folder):
         source, prepared, result = (folder / name for name in ("model.onnx", "prepared.onnx", "int8.onnx"))
         source.write_bytes(onnx_model)
         quant_pre_process(source, prepared, skip_symbolic_shape=True)
@@ -60,3 +61,14 @@ def to_int8(onnx_model: bytes, manifest: Manifest, calibration: NDArray[np.uint8
             weight_type=QuantType.QInt8,
         )
         return stamp_onnx(result, manifest.model_copy(update={"quantized": True}))
+
+
+@contextmanager
+def _temporary(folder: Path) -> Iterator[None]:
+    """Have onnxruntime make its temporary folders in this one, which the next export deletes even after a kill."""
+    before = tempfile.tempdir
+    tempfile.tempdir = str(folder.absolute())
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before

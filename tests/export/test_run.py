@@ -1,5 +1,7 @@
 import io
+import tempfile
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -9,6 +11,7 @@ from safetensors.numpy import load_file
 
 from bearcnn.config import ModelConfig
 from bearcnn.errors import BearcnnError
+from bearcnn.export import int8
 from bearcnn.export.base import ShippedModel
 from bearcnn.export.onnx import to_onnx
 from bearcnn.export.run import export_run
@@ -100,3 +103,18 @@ def test_nothing_is_overwritten(trained, tmp_path):
     with pytest.raises(BearcnnError, match="exists already"):
         export_run(run, dataset, "onnx", tmp_path / "mine.onnx")
     assert (tmp_path / "mine.onnx").read_text() == "precious"
+
+
+def test_what_a_killed_8_bit_export_leaves_lies_where_the_next_one_deletes_it(monkeypatch, pixels):
+    seen = []
+
+    def stop(*_, **__):
+        seen.append(Path(tempfile.gettempdir()))
+        raise InterruptedError
+
+    monkeypatch.setattr(int8, "quant_pre_process", stop)
+    before = tempfile.gettempdir()
+    with pytest.raises(InterruptedError):
+        int8.to_int8(b"", MANIFEST, pixels)
+    assert (seen[0].parent, seen[0].name[:16]) == (Path(before), ".bearcnn-export-")
+    assert tempfile.gettempdir() == before
