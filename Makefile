@@ -64,7 +64,7 @@ pictures: $(STAMP)  ## Draw the pictures in README and docs that are out of date
 .PHONY: docs
 docs: $(STAMP)  ## The documentation as a site in site/, which works offline; every link is checked
 	$(PIP) -c constraints.txt -e '.[docs]'
-	$(VENV)/bin/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet --strict
 	@echo "open site/index.html in a browser"
 
 .PHONY: bench

@@ -44,9 +44,10 @@ def render_command(name: str, command: Any) -> str:
     options = [each for each in command.params if each.param_type_name == "option" and not each.hidden]
     usage = " ".join([name, "[OPTIONS]", *(each.metavar or each.name.upper() for each in arguments)])
     anchor = name.removeprefix("bearcnn ").replace(" ", "-")
-    lines = [f"## {name} {{ #{anchor} }}", "", text, "", "```console", f"$ {usage}"]
-    lines += [line.strip() for line in examples.splitlines() if line.strip()]
-    lines += ["```", "", *_render_list("", arguments)]
+    lines = [f"## {name} {{ #{anchor} }}", "", f"`{usage}`", "", text, ""]
+    if examples.strip():
+        lines += ["```sh", *(line.strip() for line in examples.splitlines() if line.strip()), "```", ""]
+    lines += _render_list("", arguments)
     panels = groupby(sorted(options, key=_panel), key=_panel)
     for panel, members in panels:
         lines += _render_list(panel, list(members))
@@ -73,15 +74,25 @@ def _render_list(title: str, parameters: list[Any]) -> list[str]:
     lines = [f"**{title}**", ""] if title else []
     lines += ['<dl class="options">']
     for each in parameters:
-        lines += [f"<dt>{_spell(each)}</dt><dd>{_to_html(plain(each.help or ''))}</dd>"]
+        words = f"{plain(each.help or '')} {_describe_value(each)}"
+        lines += [f"<dt>{_spell(each)}</dt><dd>{_to_html(words)}</dd>"]
     return [*lines, "</dl>", ""]
 
 
 def _spell(parameter: Any) -> str:
     if parameter.param_type_name == "argument":
         return f"<code>{escape(parameter.metavar or parameter.name.upper())}</code>"
-    value = "" if parameter.is_flag else f" {parameter.metavar or parameter.type.name.upper()}"
+    value = "" if parameter.is_flag else f" {parameter.metavar or 'VALUE'}"
     return ", ".join(f"<code>{escape(name)}{escape(value)}</code>" for name in parameter.opts)
+
+
+def _describe_value(parameter: Any) -> str:
+    """Say what values the help's own text doesn't name: the limits, and a default that is a value."""
+    low, high, default = parameter.min, parameter.max, parameter.default
+    limits = " ".join(filter(None, (f"from {low:,}" if low is not None else "", f"to {high:,}" if high else "")))
+    shown = f"default `{default}`" if isinstance(default, str | int | float) and default not in (False, "") else ""
+    facts = ", ".join(filter(None, (limits, shown)))
+    return f"{facts[:1].upper()}{facts[1:]}." if facts else ""
 
 
 def _to_html(text: str) -> str:

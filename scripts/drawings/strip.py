@@ -44,7 +44,7 @@ def draw_tile(answered: Answered) -> Image.Image:
     tile.paste(photo.convert("RGB"))
     words = answered.words + ("" if found == is_bear(answered.path) else ": wrong")
     place = (20, photo.height + BAR / 2)
-    ImageDraw.Draw(tile).text(place, words, fill="white", font=ImageFont.load_default(42), anchor="lm")
+    ImageDraw.Draw(tile).text(place, words, fill="white", font=ImageFont.load_default(38), anchor="lm")
     return tile
 
 

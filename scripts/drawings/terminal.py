@@ -23,6 +23,7 @@ FORMAT = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTA
 )
 """rich's drawing of a terminal, with the reader's own fonts: the picture asks no other host for anything."""
 
+START = "import sys; from bearcnn.cli.app import main; sys.argv[0] = 'bearcnn'; main()"  # this checkout's, by its name
 TERMINAL = {"COLUMNS": "80", "LINES": "60", "FORCE_COLOR": "1", "TERM": "xterm-256color", "PYTHONPATH": str(ROOT)}
 
 
@@ -47,7 +48,7 @@ def main() -> None:
 def run(command: str, folder: Path) -> str:
     """Run a command of bearcnn, and return what a terminal would show."""
     environment = {key: value for key, value in os.environ.items() if key != "NO_COLOR"} | TERMINAL
-    words = [sys.executable, "-m", *shlex.split(command)]
+    words = [sys.executable, "-P", "-c", START, *shlex.split(command)[1:]]
     done = subprocess.run(
         words, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
     )
