@@ -40,7 +40,7 @@ def draw_difficulty() -> tuple[list[Image.Image], int]:
     tiles = [
         _draw_tile(
             draw_scene(4, 10, size=SIDE, is_bear=True, bear_scale=scale, clutter=clutter),
-            f"--bear-scale {scale:g} --clutter {clutter:g}",
+            f"size {scale:g}, clutter {clutter:g}",
         )
         for scale in SCALES
         for clutter in CLUTTERS
@@ -58,7 +58,7 @@ def _find(subclass: str) -> Scene:
 def _draw_tile(scene: Scene, words: str) -> Image.Image:
     tile = Image.new("RGB", (SIDE, SIDE + BAR), (60, 66, 74))
     tile.paste(scene.image)
-    font = ImageFont.load_default(20 if len(words) < 20 else 14)
+    font = ImageFont.load_default(20)
     ImageDraw.Draw(tile).text((SIDE / 2, SIDE + BAR / 2), words, fill="white", font=font, anchor="mm")
     return tile
 

@@ -1,6 +1,6 @@
 """Draw a thumbnail of the README: learn, use or trust.
 
-python scripts/drawings/thumbnail.py learn pictures-work/run pictures-work/camera1 --out learn.png
+python scripts/drawings/thumbnail.py learn pictures-work/run pictures-work/camera1 --out learn.webp
 """
 
 import argparse
@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     drawn = DRAWINGS[options.what](options.run, options.photos)
-    drawn.quantize(128, method=Image.Quantize.MEDIANCUT).save(options.out, optimize=True)
+    drawn.save(options.out, quality=85, method=6)
 
 
 def draw_learn(run: Path, photos: Path) -> Image.Image:
@@ -62,7 +62,8 @@ def draw_use(run: Path, photos: Path) -> Image.Image:
     answered = sorted(answer_all(run, photos), key=lambda each: -each.probability)
     page, best = Image.new("RGB", (WIDTH, HEIGHT), "white"), answered[0]
     draw = ImageDraw.Draw(page)
-    page.paste(draw_windows(np.asarray(best.image.resize((HEIGHT, HEIGHT))), best.scores, best.windows))
+    drawn = draw_windows(np.asarray(best.image.resize((HEIGHT, HEIGHT))), best.scores, best.windows)
+    page.paste(drawn.crop((0, 54, HEIGHT, HEIGHT)))  # the sky has to make room for the answer
     draw.rectangle((0, HEIGHT - 54, HEIGHT - 1, HEIGHT), fill=ORANGE)
     draw.text((14, HEIGHT - 27), best.words, fill="white", font=ImageFont.load_default(32), anchor="lm")
     edge = (HEIGHT - GAP) // 2
@@ -76,9 +77,9 @@ def draw_trust(run: Path, photos: Path) -> Image.Image:
     estimates = open_run(run).metrics()["evaluations"]["test"]["estimates"]
     page = Image.new("RGB", (WIDTH, HEIGHT), "white")
     draw, large, small = ImageDraw.Draw(page), ImageFont.load_default(66), ImageFont.load_default(30)
-    recall, specificity = ([estimates[name][key] for key in ("low", "value", "high")] for name in RATES)
-    rows = (("of bears found", recall, GREEN), ("false alarms", [1 - share for share in specificity[::-1]], ORANGE))
-    for top, (words, (low, value, high), color) in zip((6, 190), rows, strict=True):
+    rows = (("of bears found", "recall", GREEN), ("false alarms", "false_positive_rate", ORANGE))
+    for top, (words, name, color) in zip((6, 190), rows, strict=True):
+        low, value, high = (estimates[name][key] for key in ("low", "value", "high"))
         draw.text((24, top), percent(value), fill=color, font=large)
         draw.text((220, top + 6), words, fill=INK, font=small)
         draw.text((220, top + 42), f"{percent(low)} to {percent(high)}", fill=INK, font=small)
@@ -89,7 +90,6 @@ def draw_trust(run: Path, photos: Path) -> Image.Image:
     return page
 
 
-RATES = ("recall", "specificity")
 DRAWINGS = {"learn": draw_learn, "use": draw_use, "trust": draw_trust}
 
 if __name__ == "__main__":
