@@ -16,7 +16,7 @@ def worst_mistakes(
 
 
 def surest_answers(
-    predictions: Iterable[LabelledPrediction], threshold: float, most: int = 8
+    predictions: Iterable[LabelledPrediction], threshold: float, most: int = 6
 ) -> list[LabelledPrediction]:
     """Return the right answers farthest from the threshold, half of them bears where there are enough."""
     predictions = list(predictions)

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from bearcnn.errors import BearcnnError, RunError
+from bearcnn.evaluation.formats import decimal
 from bearcnn.evaluation.intervals import Estimate
 from bearcnn.evaluation.predictions import read_predictions, write_predictions
-from bearcnn.evaluation.wording import share
+from bearcnn.evaluation.wording import interval, metric_words, share
 from bearcnn.report.page import breakable, gather, render, write_report
 from bearcnn.report.thumbnails import make_thumbnails
 from bearcnn.runs import Run
@@ -56,6 +57,10 @@ def test_the_page_shows_the_runs_own_numbers(page: str, trained) -> None:
     assert f"{evaluation['estimates']['roc_auc']['value']:.3f}" in page
     missed = evaluation["confusion"]["false_negative"]
     assert f'<b><span data-say="count-missed">{missed}</span></b>missed' in page
+    cells = re.sub(r"<[^>]+>", "", page)
+    for name, estimate in evaluation["estimates"].items():
+        said = decimal(estimate["value"]) + interval(Estimate(**estimate))
+        assert metric_words(name) + said in cells or f"{metric_words(name)}&nbsp;*{said}" in cells
     for row in metrics["groups"]["test"]:
         assert f"data-wrong>{row['wrong']:,}</td>" in page and share(Estimate(**row["rate"])) in page
     assert f"{sum(row['parameters'] for row in metrics['layers']):,}" in page
