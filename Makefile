@@ -49,7 +49,8 @@ torture: $(STAMP)  ## Kill it, starve it and feed it broken files, for an hour o
 .PHONY: browser
 browser: $(STAMP)  ## The report's pages in headless Chromium; skipped where there is none
 	$(PIP) -c constraints.txt -e '.[browser]'
-	$(VENV)/bin/python -m pytest tests/report/test_browser.py tests/inference/test_contact_sheet_in_browser.py
+	$(VENV)/bin/python -m pytest tests/report/test_browser.py tests/explain/test_page_in_browser.py \
+		tests/inference/test_contact_sheet_in_browser.py
 
 .PHONY: bench
 bench: $(STAMP)  ## The quick benchmarks: start-up, prediction and training beside plain fastai, in about 10 minutes
