@@ -49,8 +49,8 @@ torture: $(STAMP)  ## Kill it, starve it and feed it broken files, for an hour o
 .PHONY: browser
 browser: $(STAMP)  ## All pages in headless Chromium; skipped where there is none
 	$(PIP) -c constraints.txt -e '.[browser]'
-	$(VENV)/bin/python -m pytest tests/report/test_browser.py tests/inference/test_contact_sheet_in_browser.py \
-		tests/export/test_html_in_browser.py
+	$(VENV)/bin/python -m pytest tests/report/test_browser.py tests/explain/test_page_in_browser.py \
+		tests/inference/test_contact_sheet_in_browser.py tests/export/test_html_in_browser.py
 
 .PHONY: lesson
 lesson: $(STAMP)  ## Run the lesson's commands (docs/lesson.md) and print how long each step takes

@@ -9,8 +9,12 @@ from bearcnn.cli.display import console
 from bearcnn.cli.options import AsJson, choice
 from bearcnn.errors import BearcnnError
 
-PARTS = ("all", "photo", "kernels", "convolution", "pooling", "windows", "dropout")
+PARTS = (
+    "all", "photo", "edge", "kernels", "convolution", "stride", "matrix-product", "features", "pooling", "windows",
+    "dropout",
+)  # fmt: skip
 """`all` and the names of `explain.explain.SECTIONS`, which loads torch."""
+PAGES = (".html", ".htm")
 
 
 def explain(
@@ -18,30 +22,67 @@ def explain(
     model: Annotated[
         Path | None, typer.Option(metavar="RUN", help="A run folder or a .safetensors file. Default: the newest run.")
     ] = None,
-    what: Annotated[str, choice("part of an explanation", PARTS, help="One part alone.")] = PARTS[0],
     out: Annotated[
-        Path | None, typer.Option(metavar="PNG", help="File to write. Default: explain-<photo>.png in this folder.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A .png picture, or an .html page to point at places of a map. Default: explain-<photo>.png here.",
+        ),
+    ] = None,
+    what: Annotated[
+        str, choice("part of an explanation", PARTS, metavar="PART", help=f"One part alone: {', '.join(PARTS[1:])}.")
+    ] = PARTS[0],
+    kernel: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="The first layer's kernel, from 1. Default: the one that counts most."),
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="X,Y",
+            help="A place, in percent of the width and height of the network's picture: 50,50 is its middle. "
+            "Default: where the kernel counts most.",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Draw what a network sees in a photo: its kernels and maps, a convolution in numbers, pooling, windows, dropout.
+    """Draw what a network sees in a photo: kernels, a convolution in numbers, pooling, windows, dropout.
 
-    Every number in the picture is computed with the network's own layers.
+    Every number is computed with the network's own layers. Maps and places are those that contribute most to the
+    answer. A page (.html) shows window, kernel and sum of any place of a map.
 
     Examples:
-        bearcnn explain photo.jpg
+        bearcnn explain photo.jpg --out photo.html
 
-        bearcnn explain photo.jpg --what windows --out where.png
+        bearcnn explain photo.jpg --what matrix-product --kernel 5 --at 40,65
     """
+    place = parse_place(at)
     part = "" if what == PARTS[0] else f"-{what}"
     file = out or Path(f"explain-{photo.stem}{part}.png")
+    is_page = file.suffix.lower() in PAGES
+    if is_page and part:
+        raise BearcnnError(f"--what {what} is one part as a .png picture; the page {file} has all parts: omit --what")
     if file.exists():
         raise BearcnnError(f"{file} exists already; nothing is ever overwritten: choose another --out")
-    from bearcnn.explain.explain import explain_png
+    from bearcnn.cli.display.explanation import show_lesson
+    from bearcnn.explain.explain import draw_page, draw_png, open_lesson, summarize
     from bearcnn.files import write_atomically
 
-    write_atomically(file, explain_png(model, photo, what))
+    lesson = open_lesson(model, photo, kernel=kernel, at=place)
+    write_atomically(file, draw_page(lesson) if is_page else draw_png(lesson, what))
+    summary = summarize(lesson)
     if as_json:
-        console.print_json({"picture": str(file), "what": what})
+        console.print_json({"picture": str(file), "what": what, **summary.as_dict()})
     else:
-        console.say(f"drew {console.plain(str(file))}")
+        show_lesson(summary, photo, file, model, is_page=is_page)
+
+
+def parse_place(text: str | None) -> tuple[float, float] | None:
+    """Parse `40,65`, a place in percent of the width and the height."""
+    if text is None:
+        return None
+    try:
+        across, down = (float(each) for each in text.split(","))
+    except ValueError:
+        raise BearcnnError(f"--at {text}: expected X,Y in percent of the width and the height, such as 40,65") from None
+    return across, down

@@ -9,13 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from bearcnn.explain.activations import (
-    SHOWN_RATE,
-    DropoutTrial,
-    Subject,
-    WindowScores,
-    most_active,
-)
+from bearcnn.evaluation.formats import decimal
+from bearcnn.explain.activations import WindowScores
 from bearcnn.explain.canvas import (
     GREY,
     MAP_COLORS,
@@ -29,30 +24,19 @@ from bearcnn.explain.canvas import (
     tile,
     write,
 )
+from bearcnn.explain.contributions import Trace, sort_by_part
+from bearcnn.explain.dropout import SHOWN_RATE, DropoutTrial, enlarge
+from bearcnn.explain.subject import Subject
 from bearcnn.inference import overlay
 from bearcnn.plotting import BLUE, ORANGE
 from bearcnn.pooling import POOLING_MODES
 
 
-def draw_windows(subject: Subject, found: WindowScores) -> Figure:
-    """Draw each window's score over the photo, and the way from the windows to one answer."""
+def draw_windows(subject: Subject, found: WindowScores, at: tuple[float, float] | None = None) -> Figure:
+    """Draw each window's score over the photo, and the way from the windows to one answer; `at` names a window, too."""
     rows, columns = found.scores.shape
     positive, pooling = subject.positive, subject.model.pooling
-    view = subject.describe_view(found.field)
-    around = " around its centre" if "pixels" in view else ""
-    framed = (
-        "the frame is all that the best window sees"
-        if found.windows.side
-        else "the frame is the best window's own part of the photo"
-    )
-    figure, top = new_page(
-        f"“Is there a {positive} in this window?”",
-        f"The last map has {rows} × {columns} places. Each is a window on the photo: it sees {view}{around}; windows "
-        "overlap. The last layer (the head) can score each "
-        f"window alone: 1 is a sure yes, 0 a sure no. Each score is drawn around its window's centre; {framed}. "
-        "The network was trained on whole photos alone: a window's score is a clue, not a measurement.",
-        4.8,
-    )
+    figure, top = new_page(f"“Is there a {positive} in this window?”", describe_windows(subject, found, at), 4.8)
     show_picture(figure, MARGIN, top, 2.2, subject.pixels, "the photo")
     scale = -(-720 // len(subject.pixels))
     large = np.repeat(np.repeat(subject.pixels, scale, 0), scale, 1)
@@ -71,16 +55,16 @@ def draw_windows(subject: Subject, found: WindowScores) -> Figure:
                     bbox=PLATE,
                 )  # fmt: skip
     left = MARGIN + 7.6
-    explanation = {
-        "avg": f"The head gets the average over all windows of each of the {found.features} features. Every window "
-        f"counts the same: a small {positive} in one of many windows changes little.",
-        "max": f"The head gets, for each of the {found.features} features, its largest value in any window. The answer "
-        "isn't an average of the scores: it is the score of a window that has the largest value of every feature.",
-        "concat": f"The head gets each of the {found.features} features twice: its largest value in any window, and "
-        "its average over all windows. The answer isn't an average of the scores: one window can decide it.",
-    }.get(pooling, f"The head gets the {POOLING_MODES[pooling].words} of each of the {found.features} features.")
     write(figure, left, top - 0.23, "from the windows to one answer", size=10.5)
-    write(figure, left, top + 0.05, textwrap.fill(explanation, 54), size=9.5, color=GREY, linespacing=1.35)
+    write(
+        figure,
+        left,
+        top + 0.05,
+        textwrap.fill(describe_way(subject, found), 54),
+        size=9.5,
+        color=GREY,
+        linespacing=1.35,
+    )
     bars = [("the photo's answer", found.answer, BLUE)]
     if pooling == "avg":
         bars.append(("a window with every average feature (the same)", found.mean_window, BLUE))
@@ -106,30 +90,58 @@ def draw_windows(subject: Subject, found: WindowScores) -> Figure:
     return figure
 
 
-def draw_dropout(subject: Subject, trials: Sequence[DropoutTrial]) -> Figure:
+def describe_windows(subject: Subject, found: WindowScores, at: tuple[float, float] | None = None) -> str:
+    """Return in words what a window's score is, which window is the best, and the score of the one at a place."""
+    rows, columns = found.scores.shape
+    view = subject.describe_view(found.field)
+    around = " around its centre" if "pixels" in view else ""
+    framed = (
+        "the frame is all that the best window sees"
+        if found.windows.side
+        else "the frame is the best window's own part of the photo"
+    )
+    asked = ""
+    if at is not None:
+        row, column = found.nearest(at)
+        asked = (
+            f" The window nearest to the given place (row {row + 1}, column {column + 1}) scores "
+            f"{decimal(float(found.scores[row, column]))}."
+        )
+    return (
+        f"The last map has {rows} × {columns} places. Each is a window on the photo: it sees {view}{around}; windows "
+        f"overlap. The last layer (the head) can score each window alone: 1 is a sure yes, 0 a sure no. Each score is "
+        f"drawn around its window's centre; {framed}.{asked} "
+        "The network was trained on whole photos alone: a window's score is a clue, not a measurement."
+    )
+
+
+def describe_way(subject: Subject, found: WindowScores) -> str:
+    """Return in words how pooling makes one answer of the windows."""
+    pooling = subject.model.pooling
+    return {
+        "avg": f"The head gets the average over all windows of each of the {found.features} features. Every window "
+        f"counts the same: a small {subject.positive} in one of many windows changes little.",
+        "max": f"The head gets, for each of the {found.features} features, its largest value in any window. The answer "
+        "isn't an average of the scores: it is the score of a window that has the largest value of every feature.",
+        "concat": f"The head gets each of the {found.features} features twice: its largest value in any window, and "
+        "its average over all windows. The answer isn't an average of the scores: one window can decide it.",
+    }.get(pooling, f"The head gets the {POOLING_MODES[pooling].words} of each of the {found.features} features.")
+
+
+def draw_dropout(subject: Subject, trials: Sequence[DropoutTrial], traced: Trace) -> Figure:
     """Draw three masks of each dropout, and the answers under many masks."""
     count = len(trials[0].answers)
     figure, top = new_page(
         "Dropout: random parts set to zero",
-        "In training, dropout sets random parts of the network's input or features to zero, with a new mask for every "
-        "batch: the network can't rely on a single detail. What is left is divided by 1 − rate, to keep the mean: at "
-        "rate 0.5 it counts double. After training, "
-        f"nothing is dropped. Below are three masks, and the answers for this photo under {count} masks (a dot each).",
+        describe_dropout(count),
         0.3 + 1.95 * len(trials),
     )
-    answer = float(subject.probability(subject.network(subject.batch())).detach())
-    words = {
-        "pixels": (
-            "input dropout",
-            "pixels of the photo" if subject.network.body is None else "places of the body's map",
-            "input_dropout",
-        ),
-        "channels": ("convolution dropout", "maps between blocks\n(16 of the first are shown)", "conv_dropout"),
-        "features": ("dropout", "features before the head", "dropout"),
-    }
+    answer = subject.answer()
     for row, trial in enumerate(trials):
         line = top + row * 1.95
-        title, of_what, key = words[trial.what]
+        title, of_what, key = name_dropout(subject, trial)
+        if trial.what == "channels":
+            of_what += "\n(the 16 of the first that\ncount most are shown)"
         write(figure, MARGIN, line + 0.1, title, weight="bold")
         rate = f"{trial.rate:.0%} of the\n{of_what}"
         note = (
@@ -138,14 +150,15 @@ def draw_dropout(subject: Subject, trials: Sequence[DropoutTrial]) -> Figure:
             else f"\n\nThis network was trained\nwithout it:\n{key} = 0;\nshown with {SHOWN_RATE:g}."
         )
         write(figure, MARGIN, line + 0.35, rate + note, size=9, color=GREY, linespacing=1.35)
-        panels = _dropout_panels(subject, trial)
+        panels = dropout_panels(subject, trial, traced)
         for number, (image, colors) in enumerate(panels):
             left = MARGIN + 1.95 + number * 1.55
             name = f"without: {answer:.2f}" if number == 0 else f"mask {number}: {trial.answers[number - 1]:.2f}"
             if colors is None:
                 show_picture(figure, left, line + 0.1, 1.4, image, name)
             else:
-                axes = show_map(figure, left, line + 0.1, 1.4, image, name, colors=colors)
+                limits = (float(np.nanmin(panels[0][0])), float(np.nanmax(panels[0][0])))
+                axes = show_map(figure, left, line + 0.1, 1.4, image, name, colors=colors, limits=limits)
                 if trial.what == "features" and subject.model.pooling == "concat":
                     _name_halves(axes, image)
         axes = new_axes(figure, MARGIN + 8.5, line + 0.35, 2.7, 0.95)
@@ -162,15 +175,35 @@ def draw_dropout(subject: Subject, trials: Sequence[DropoutTrial]) -> Figure:
     return figure
 
 
-def _dropout_panels(subject: Subject, trial: DropoutTrial) -> list[tuple[NDArray[Any], str | None]]:
+def describe_dropout(count: int) -> str:
+    """Return in words what dropout does, and what is shown of it."""
+    return (
+        "In training, dropout sets random parts of the network's input or features to zero, with a new mask for every "
+        "batch: the network can't rely on a single detail. What is left is divided by 1 − rate, to keep the mean: at "
+        "rate 0.5 it counts double. After training, "
+        f"nothing is dropped. Below are three masks, and the answers for this photo under {count} masks (a dot each)."
+    )
+
+
+def name_dropout(subject: Subject, trial: DropoutTrial) -> tuple[str, str, str]:
+    """Return a dropout's name, what it drops, and its key in the configuration."""
+    places = "pixels of the photo" if subject.network.body is None else "places of the body's map"
+    return {
+        "pixels": ("input dropout", places, "input_dropout"),
+        "channels": ("convolution dropout", "maps between blocks", "conv_dropout"),
+        "features": ("dropout", "features before the head", "dropout"),
+    }[trial.what]
+
+
+def dropout_panels(subject: Subject, trial: DropoutTrial, traced: Trace) -> list[tuple[NDArray[Any], str | None]]:
     """Build the panels without dropout and under each mask, each with its colour map (None for a photo)."""
     if trial.what == "pixels":
         grey = round(subject.mean) if subject.network.body is None else 128
-        masks = [_enlarge(mask, len(subject.pixels)) for mask in trial.kept]  # a place of a body's map is many pixels
+        masks = [enlarge(mask, len(subject.pixels)) for mask in trial.kept]  # a place of a body's map is many pixels
         left = [np.where(mask[:, :, None], subject.pixels, np.uint8(grey)) for mask in masks]
         return [(subject.pixels, None), *((image, None) for image in left)]
     if trial.what == "channels":
-        chosen = np.sort(most_active(trial.before, 16))
+        chosen = sort_by_part(traced.ends[0].by_map, 16)
         scaled = trial.before[chosen] / np.maximum(trial.before[chosen].max((1, 2), keepdims=True), 1e-9)
         masks = [np.ones(len(chosen), bool), *(mask[chosen] for mask in trial.kept)]
         return [(tile(np.where(mask[:, None, None], scaled, np.nan)), MAP_COLORS) for mask in masks]
@@ -185,9 +218,3 @@ def _name_halves(axes: Axes, features: NDArray[Any]) -> None:
     axes.axhline(rows / 2 - 0.5, color="white", linewidth=2)
     for part, name in ((rows / 4, "max"), (3 * rows / 4, "average")):
         axes.text(columns / 2, part - 0.5, name, size=8, ha="center", va="center", bbox=PLATE)
-
-
-def _enlarge(mask: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
-    """Enlarge a mask (n, n) to (size, size)."""
-    places = np.arange(size) * len(mask) // size
-    return mask[places][:, places]

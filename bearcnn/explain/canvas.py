@@ -23,12 +23,16 @@ LINE = 0.19  # of text, in inches
 PLATE = {"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 1.2}  # behind text on a picture
 
 
-def stack(figures: Sequence[Figure]) -> Image.Image:
-    """Stack figures in one RGB picture, numbered if there are several."""
+def stack(figures: Sequence[Figure], caption: str = "") -> Image.Image:
+    """Stack figures in one RGB picture, numbered if there are several; the caption stands below each."""
     images = []
     for number, figure in enumerate(figures, 1):
         if len(figures) > 1:
             figure.texts[0].set_text(f"{number}. {figure.texts[0].get_text()}")
+        if caption:
+            lines = textwrap.wrap(caption, 165)
+            bottom = figure.get_size_inches()[1] - 0.12
+            write(figure, MARGIN, bottom, "\n".join(lines[:2]), size=8.5, color=GREY, va="bottom", linespacing=1.3)
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
         images.append(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"))
@@ -67,7 +71,7 @@ def new_page(title: str, text: str, height: float) -> tuple[Figure, float]:
     """Build a figure with a heading and `height` inches below it; return it with the top of that space, in inches."""
     lines = textwrap.wrap(text, 138)
     top = 0.75 + len(lines) * LINE * 1.15 + 0.4
-    figure = Figure(figsize=(WIDTH, top + height + 0.25), dpi=DPI, facecolor="white")
+    figure = Figure(figsize=(WIDTH, top + height + 0.55), dpi=DPI, facecolor="white")
     write(figure, MARGIN, 0.35, title, size=16, weight="bold")
     write(figure, MARGIN, 0.75, "\n".join(lines), size=10.5, linespacing=1.35)
     return figure, top
@@ -80,8 +84,8 @@ def place(figure: Figure, left: float, top: float) -> tuple[float, float]:
 
 
 def write(figure: Figure, left: float, top: float, text: str, **style: Any) -> None:
-    """Write text below and to the right of a place."""
-    figure.text(*place(figure, left, top), text, **{"va": "top", "size": 10.5, **style})
+    """Write text below and to the right of a place; a dollar sign in it is one."""
+    figure.text(*place(figure, left, top), text, **{"va": "top", "size": 10.5, "parse_math": False, **style})
 
 
 def new_axes(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:

@@ -4,8 +4,12 @@ from collections.abc import Sequence
 from decimal import Decimal
 from itertools import zip_longest
 
+from bearcnn.explain.contributions import HeadParts
+from bearcnn.explain.convolution import COLORS, ConvolutionStep
+
 DIGITS = 4
 _MOST_DECIMALS = 6
+OTHERS, BIAS = "of the others", "(bias)"
 
 
 def shorten(value: float | Decimal) -> Decimal:
@@ -42,3 +46,54 @@ def apply_norm(total: Decimal, *, mean: float, deviation: float, scale: float, s
     factor = written(scale_) if scale_ >= 0 else f"({written(scale_)})"
     text = f"({written(total)} {following(-mean_)}) / {written(deviation_)} × {factor} {following(shift_)}"
     return f"{text} = {written(result)}", result
+
+
+def spell_out(step: ConvolutionStep) -> list[tuple[str, str]]:
+    """Write how one number of a map is computed: (what, formula) for the sum, batch norm if there is one, and ReLU."""
+    summands, words = [float(each) for each in step.sums], [""] * len(step.sums)
+    if step.others:
+        summands, words = [*summands, step.rest], [*words, OTHERS]
+    if step.bias:
+        summands, words = [*summands, step.bias], [*words, BIAS]
+    sums, total = add_up(summands, words)
+    lines = [("all three colours" if step.names == COLORS else "the sums", sums)]
+    if step.norm is not None:
+        norm = step.norm
+        formula, total = apply_norm(total, mean=norm.mean, deviation=norm.deviation, scale=norm.scale, shift=norm.shift)
+        lines.append(("batch norm: scaled by the kernel's usual mean and deviation", formula))
+    relu = f"max(0, {written(total)}) = {written(max(total, Decimal(0)))}"
+    return [*lines, ("ReLU: numbers below zero become zero; this is the number in the map", relu)]
+
+
+def spell_out_part(head: HeadParts, number: int) -> tuple[list[tuple[str, str]], Decimal]:
+    """Write how a last map's pooled numbers and the head's weights make its part of the answer; return it, too."""
+    lines, parts = [], []
+    for word, value, weight in zip(head.words, head.features[:, number], head.weights[:, number], strict=True):
+        value_, weight_ = shorten(value), shorten(weight)
+        parts.append(shorten(value_ * weight_))
+        factor = written(weight_) if weight_ >= 0 else f"({written(weight_)})"
+        lines.append((f"{word} × weight", f"{written(value_)} × {factor} = {written(parts[-1])}"))
+    if len(parts) > 1:
+        formula, total = add_up([float(each) for each in parts])
+        return [*lines, (f"map {number + 1}'s part", formula)], total
+    return lines, parts[0]
+
+
+def spell_out_answer(head: HeadParts, shown: Sequence[int]) -> list[tuple[str, str]]:
+    """Write how the parts of the last maps make the answer, those of `shown` maps written out."""
+    parts = [float(head.by_map[number]) for number in shown]
+    rest = float(head.by_map.sum()) - sum(parts)
+    words = [f"(map {number + 1})" for number in shown]
+    others = len(head.by_map) - len(parts)
+    if others:
+        parts, words = [*parts, rest], [*words, f"({others} others)"]
+    sums, log_odds = add_up([*parts, head.constant], [*words, "(constant)"])
+    lines = [("the log odds", sums)]
+    if head.temperature != 1:
+        temperature = shorten(head.temperature)
+        divided = shorten(log_odds / temperature)
+        lines.append(("calibrated", f"{written(log_odds)} / {written(temperature)} = {written(divided)}"))
+        log_odds = divided
+    answer = shorten(1 / (1 + (-log_odds).exp()))
+    exponent = written(-log_odds) if log_odds > 0 else f"{written(abs(log_odds))}"
+    return [*lines, ("the answer", f"1 / (1 + exp({exponent})) = {written(answer)}")]

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
@@ -30,6 +29,7 @@ from bearcnn.inference.overlay import shade
 from bearcnn.inference.predictor import Predictor
 from bearcnn.inference.windows import find_windows
 from bearcnn.manifest import Manifest
+from bearcnn.pages import load_template
 
 TOLERANCE = 1e-3
 """The largest difference from predict's answers with which a page says that it works."""
@@ -53,13 +53,9 @@ def to_html(model: bytes, runtime: WebRuntime) -> bytes:
         examples = _answer_examples(predictor, folder)
     manifest, notices = predictor.manifest, _notices()
     page = _describe(predictor, examples)
-    environment = Environment(
-        loader=PackageLoader("bearcnn.export"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    style = environment.get_template("model.css").render(legend=_legend())
+    style = load_template("bearcnn.export", "model.css", {}).render(legend=_legend())
     script = "\n".join((files("bearcnn.export") / "templates" / name).read_text("utf-8") for name in _SCRIPTS)
-    text = environment.get_template("model.html").render(
+    text = load_template("bearcnn.export", "model.html", {}).render(
         version=__version__,
         manifest=manifest,
         whole_manifest=json.dumps(manifest.model_dump(mode="json"), indent=1, ensure_ascii=False),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import Template
 from markupsafe import Markup
 
 from bearcnn.bodies import warn_of_licence
@@ -28,6 +28,7 @@ from bearcnn.evaluation.thresholds import Choice
 from bearcnn.evaluation.wording import PHOTOS, difference, interval, is_default, metric_words, share, threshold_origin
 from bearcnn.files import write_atomically
 from bearcnn.manifest import Manifest, read_manifest
+from bearcnn.pages import load_template
 from bearcnn.report.charts import draw_learning, draw_precision_recall, draw_reliability, draw_roc, draw_scores
 from bearcnn.report.svg import draw_whisker
 from bearcnn.report.threshold_tool import MOST_SITES, label, make_tool, of_thousand
@@ -150,14 +151,7 @@ def render(data: ReportData) -> str:
 
 def template(name: str) -> Template:
     """Load a page's template, which escapes every value and raises for an unknown name."""
-    environment = Environment(
-        loader=PackageLoader("bearcnn.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
+    filters = {
         "percent": percent,
         "per_thousand": per_thousand,
         "decimal": decimal,
@@ -169,7 +163,7 @@ def template(name: str) -> Template:
         "words": metric_words,
         "breakable": breakable,
     }
-    return environment.get_template(name)
+    return load_template("bearcnn.report", name, filters)
 
 
 def _count(record: dict[str, Any]) -> list[tuple[str, int, int]]:

@@ -1,14 +1,22 @@
-"""Pictures of networks on a pretrained body: their words, and what they frame."""
+"""Pictures and pages of networks on a pretrained body: their words, what they frame, and that they add up."""
 
 import numpy as np
 import pytest
 
 from bearcnn.config import ModelConfig
 from bearcnn.explain import answer_figures, figures
-from bearcnn.explain.activations import Subject, find_maps, kernels, score_windows, take_step
+from bearcnn.explain.contributions import sort_by_part
+from bearcnn.explain.convolution import take_step
+from bearcnn.explain.explain import SECTIONS
+from bearcnn.explain.formulas import spell_out, spell_out_answer
+from bearcnn.explain.lesson import Lesson
+from bearcnn.explain.page import render
+from bearcnn.explain.subject import Focus, Subject
 from bearcnn.geometry import ReceptiveField
 from bearcnn.model.network import build_model
+from tests.explain.test_formulas import assert_adds_up
 from tests.helpers.onnx_models import make_manifest
+from tests.helpers.pages import Page
 
 SIZE = 224
 
@@ -18,7 +26,7 @@ SIZE = 224
     params=[(-1, 1, (16,)), (-1, 3, (16, 8)), (-2, 1, (16,)), (-2, 3, (16, 8))],
     ids=lambda each: "stage {} kernel {} widths {}".format(*each),
 )
-def subject(request) -> Subject:
+def lesson(request) -> Lesson:
     stage, kernel_size, widths = request.param
     model = ModelConfig(
         body="efficientnet_lite0", body_stage=stage, kernel_size=kernel_size, widths=widths, stride=1, pool_size=1
@@ -27,7 +35,12 @@ def subject(request) -> Subject:
     config = {"model": model.model_dump(mode="json")}
     manifest = make_manifest(image_size=SIZE, classes=("not_bear", "bear"), config=config)
     pixels = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
-    return Subject(network, manifest, model, pixels, "photo.jpg")
+    return Lesson(Subject(network, manifest, model, pixels, "photo.jpg"), Focus())
+
+
+@pytest.fixture(scope="module")
+def subject(lesson) -> Subject:
+    return lesson.subject
 
 
 def words(figure) -> str:
@@ -37,17 +50,14 @@ def words(figure) -> str:
 
 
 @pytest.mark.slow  # draws pictures of four networks
-def test_a_window_that_sees_more_than_the_photo_is_not_called_larger_than_it(subject: Subject) -> None:
+def test_a_window_that_sees_more_than_the_photo_is_not_called_larger_than_it(lesson: Lesson) -> None:
+    subject = lesson.subject
     seen = "all of the photo" if subject.model.body_stage == -1 else "most of the photo"
     field = subject.fields[-1][1]
     assert (field.size >= 2 * SIZE - 1) == (seen == "all of the photo")
-    for figure in (
-        answer_figures.draw_windows(subject, score_windows(subject)),
-        figures.draw_kernels(subject, kernels(subject.network), find_maps(subject)),
-        figures.draw_convolution(subject, take_step(subject)),
-    ):
-        assert f"{field.size} ×" not in words(figure)
-    assert f"it sees {seen}; windows overlap" in words(answer_figures.draw_windows(subject, score_windows(subject)))
+    for what in ("windows", "kernels", "convolution", "features"):
+        assert f"{field.size} ×" not in words(SECTIONS[what](lesson))
+    assert f"it sees {seen}; windows overlap" in words(answer_figures.draw_windows(subject, lesson.windows))
 
 
 def test_the_frame_is_the_part_that_a_place_stands_for(subject: Subject) -> None:
@@ -58,27 +68,48 @@ def test_the_frame_is_the_part_that_a_place_stands_for(subject: Subject) -> None
     assert subject.frame(ReceptiveField(51, 32, 15.5)) == ReceptiveField(51, 32, 15.5)  # smaller than the photo
 
 
-def test_windows_of_a_body_are_spread_evenly(subject: Subject) -> None:
-    found = score_windows(subject)
+def test_windows_of_a_body_are_spread_evenly(lesson: Lesson) -> None:
+    found = lesson.windows
     count = len(found.windows.centres)
     assert found.windows.centres == pytest.approx((np.arange(count) + 0.5) / count)
 
 
-def test_the_photo_leads_to_the_body_as_one_box(subject: Subject) -> None:
-    said = words(figures.draw_photo(subject))
+def test_the_photo_leads_to_the_body_as_one_box(lesson: Lesson) -> None:
+    subject = lesson.subject
+    said = words(figures.draw_photo(subject, lesson.traced))
     assert "EfficientNet-Lite0, trained on ImageNet" in said
     assert "efficientnet_lite0 (pretrained)" in said
     channels = subject.network.body.out_width
     assert f"{channels} maps of" in said
+    assert "Its layers aren't taken apart here" in said
 
 
 @pytest.mark.slow  # draws pictures of four networks
-def test_nothing_is_drawn_beyond_the_edges(subject: Subject) -> None:
-    for figure in (
-        figures.draw_photo(subject),
-        figures.draw_convolution(subject, take_step(subject)),
-        figures.draw_kernels(subject, kernels(subject.network), find_maps(subject)),
-    ):
-        for axes in figure.axes:
+def test_nothing_is_drawn_beyond_the_edges(lesson: Lesson) -> None:
+    for draw in SECTIONS.values():
+        for axes in draw(lesson).axes:
             box = axes.get_position()
             assert box.x0 >= 0 and box.x1 <= 1 and box.y0 >= 0 and box.y1 <= 1
+
+
+def test_sums_of_the_shown_maps_and_the_others_add_up(lesson: Lesson) -> None:
+    step = lesson.step
+    assert step.others == lesson.subject.network.body.out_width - 3
+    for _, formula in [*spell_out(step), *spell_out_answer(lesson.head, sort_by_part(lesson.head.by_map, 4))]:
+        assert_adds_up(formula)
+    again = take_step(lesson.subject, lesson.traced.convolved[0], lesson.place, shown=10_000)
+    assert step.sums == pytest.approx(again.sums[list(step.inputs)])
+    assert sorted(abs(again.sums))[-3:] == pytest.approx(sorted(abs(step.sums)))
+    assert step.rest == pytest.approx(again.sums.sum() - step.sums.sum(), abs=1e-4)
+    product = lesson.product
+    assert product.rows @ product.columns + product.rest == pytest.approx(product.product, abs=1e-4)
+    assert product.product[product.step] == pytest.approx(step.total, abs=1e-4)
+
+
+@pytest.mark.slow
+def test_the_page_says_what_the_body_is_and_stays_small(lesson: Lesson) -> None:
+    page = render(lesson)
+    Page(page)
+    assert len(page) < 1_500_000
+    assert "Its layers aren&#39;t taken apart here" in page
+    assert "of the others" in page
