@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 ResizeMode = Literal["squish", "crop", "pad"]
-"""How a photo becomes a square: the whole frame squeezed, the middle square, or the whole frame between bars."""
+"""The ways to make a photo square: the whole frame squeezed, the middle square, or the whole frame between bars."""
 
 MAX_MEGAPIXELS = 50
 """The largest photo that is read, in million pixels in memory, unless `data.max_megapixels` says otherwise."""

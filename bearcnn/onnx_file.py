@@ -39,7 +39,7 @@ class OnnxFile:
     digest: str
     """Of all bytes but the metadata's: of the graph with its weights."""
     foreign: str
-    """What the graph has that no file of bearcnn has, or ""."""
+    """The part of the graph that no file of bearcnn has, or ""."""
 
 
 Field = tuple[int, int, int, int, int]

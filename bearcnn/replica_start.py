@@ -1,4 +1,4 @@
-"""How many slices a training run's batches have, and processes for them that start while the command loads torch.
+"""The number of slices of a training run's batches, and processes for them that start while torch is loaded.
 
 A replica needs as long to load torch and fastai as the training process does: started with it, it is ready when the
 first batch is.

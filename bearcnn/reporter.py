@@ -12,8 +12,9 @@ class Reporter:
     """A silent listener; a subclass overrides the calls that it shows.
 
     Calls come from the thread that trains: `preparing` many times or never; with `train.folds`, for each fold
-    `fold_epoch_done` many times and `fold_done` once; `model_built` once; for each epoch `batch_done` many times and
-    `epoch_done` once; then `stage` for each step after the training run. `warn` can come before the first epoch.
+    `fold_epoch_done` many times and `fold_done` once; `model_built` once; for each epoch `running_loss` and
+    `batch_done` many times and `epoch_done` once; then `stage` for each step after the training run. `warn` can come
+    before the first epoch.
     """
 
     def preparing(self, what: str, done: int, total: int) -> None:
@@ -27,6 +28,9 @@ class Reporter:
 
     def model_built(self, layers: list[LayerRow]) -> None:
         """Report that the network is built, with its layers."""
+
+    def running_loss(self, loss: float) -> None:
+        """Report the mean training loss of this epoch so far; on a GPU, of some of its batches."""
 
     def batch_done(self, done: int, total: int) -> None:
         """Report the number of batches done in this epoch, and their total."""

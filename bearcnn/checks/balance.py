@@ -1,5 +1,6 @@
 """Checks of the numbers: whether both classes are there, how many photos they have, and what these can prove."""
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 
@@ -52,8 +53,9 @@ def find_certainty(collection: Collection) -> Iterator[Finding]:
     if bears >= needed:
         yield Finding(f"a model that finds all {what} is proven to find {target_percent(_TARGET_RECALL)} or more")
         return
-    low = proportion(bears, bears).low
-    text = f"a model that finds all {what} is proven to find {percent(low)} or more"
+    low = proportion(bears, bears).low or 0.0
+    # Rounded down: what isn't proven must not be claimed.
+    text = f"a model that finds all {what} is proven to find {math.floor(100 * low)}% or more"
     text += f"; {needed:,} would prove {target_percent(_TARGET_RECALL)}"
     positives = sum(example.label for example in collection.dataset.examples)
     if split == "valid" and positives >= 2 * bears:

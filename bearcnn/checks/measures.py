@@ -1,4 +1,4 @@
-"""How photos look: perceptual hashes, brightness and colour, measured on decoded pixels."""
+"""Measures of decoded pixels: perceptual hashes, brightness and colour."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +21,7 @@ _CHUNK = 64
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """How each row of some pixels looks; zeros where there is no picture."""
+    """The measures of each row of some pixels; zeros where there is no picture."""
 
     hashes: NDArray[np.uint8]  # (n, 32), from `near_copies.hash_picture`
     low: NDArray[np.float32]  # (n,), the brightness, 0 to 255, that 1% of the picture is below

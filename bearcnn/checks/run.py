@@ -1,4 +1,4 @@
-"""Run the checks of a collection and say in one sentence what they came to."""
+"""Run the checks of a collection and sum their results up in one sentence."""
 
 from collections.abc import Collection as Names
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What all checks of a collection came to."""
+    """The results of all checks of a collection."""
 
     collection: Collection
     found: tuple[Found, ...]  # by checks that found something, in the order of `CHECKS`
@@ -45,7 +45,7 @@ class CheckResult:
 
     @property
     def problems(self) -> tuple[Found, ...]:
-        """What to look at first: errors and warnings."""
+        """The findings to look at first: errors and warnings."""
         return tuple(each for each in self.found if each.check.severity != "note")
 
     def unchecked_by_reason(self) -> dict[str, list[str]]:

@@ -10,7 +10,7 @@ FIRST_YEAR = 1995
 """Before digital cameras wrote times into their photos (Exif 1.0 is of 1995), a clock is at its start: 1970, 1980."""
 
 _RESET = timedelta(hours=1)
-"""How long after the start of a year a clock without a battery is suspected; most begin at 1 January, 00:00."""
+"""The first time of a year in which a clock without a battery is suspected; most begin at 1 January, 00:00."""
 
 
 def find_wrong_times(collection: Collection) -> Iterator[Finding]:

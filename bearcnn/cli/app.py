@@ -19,7 +19,9 @@ from bearcnn.cli.display import console
 from bearcnn.cli.evaluate import evaluate
 from bearcnn.cli.explain import explain
 from bearcnn.cli.export import export
+from bearcnn.cli.help import HelpedCommand, HelpedGroup
 from bearcnn.cli.learning_curve import learning_curve
+from bearcnn.cli.options import KnobCommand
 from bearcnn.cli.packages import explain_missing, missing_package
 from bearcnn.cli.predict import PredictCommand, predict
 from bearcnn.cli.report import report
@@ -30,7 +32,7 @@ from bearcnn.errors import BearcnnError
 from bearcnn.workers import ignore_local_style, sigterm_as_ctrl_c
 
 
-class _Commands(typer.core.TyperGroup):
+class _Commands(HelpedGroup):
     """The commands; Ctrl-C where none of them says more ends with a word, and exit code 130."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -45,34 +47,48 @@ app = typer.Typer(
     name="bearcnn",
     cls=_Commands,
     help="Train a small image classifier you understand, and use it for real: bear, or not a bear?",
-    epilog="Start here: [bold]bearcnn train[/] needs nothing but itself. Then: [bold]bearcnn predict PHOTO[/].",
+    epilog="Start here: bearcnn train (it needs no photos). Then: bearcnn predict PHOTO",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,  # our bugs keep their plain traceback
 )
 data_app = typer.Typer(
-    no_args_is_help=True, help="Check, look at, draw, fetch and keep data sets.", rich_markup_mode="rich"
+    cls=HelpedGroup,
+    no_args_is_help=True,
+    help="Check, look at, draw, fetch and keep data sets.",
+    rich_markup_mode="rich",
 )
-config_app = typer.Typer(no_args_is_help=True, help="Look at a configuration.", rich_markup_mode="rich")
-app.add_typer(data_app, name="data", rich_help_panel="Photos and configuration")
-app.add_typer(config_app, name="config", rich_help_panel="Photos and configuration")
+config_app = typer.Typer(
+    cls=HelpedGroup, no_args_is_help=True, help="Show and check a configuration.", rich_markup_mode="rich"
+)
+MAIN, EXPERIMENTS, OTHERS = "Main commands", "Experiments", "Photos and configuration"
 
-app.command(rich_help_panel="Main")(train)
-app.command(cls=PredictCommand, rich_help_panel="Main")(predict)
-app.command(rich_help_panel="Main")(evaluate)
-app.command(rich_help_panel="Main")(report)
-app.command(rich_help_panel="Main")(export)
-app.command(rich_help_panel="Main")(explain)
-app.command("learning-curve", rich_help_panel="Experiments")(learning_curve)
-app.command("sweep-dropout", rich_help_panel="Experiments")(sweep_dropout)
-app.command(rich_help_panel="Experiments")(sweep)
-data_app.command("check")(check_data)
-data_app.command("look")(look_at_data)
-data_app.command()(synth)
-data_app.command()(fetch)
-data_app.command()(cache)
-config_app.command()(show)
-config_app.command()(check)
+
+def _add(
+    to: typer.Typer, panel: str | None, words: str, command: Any, name: str | None = None, cls: Any = None
+) -> None:
+    """Add a command with its line in the list of commands."""
+    to.command(name, cls=cls or HelpedCommand, rich_help_panel=panel, short_help=words)(command)
+
+
+_add(app, MAIN, "Train a network on labelled photos, and write it as one file.", train, cls=KnobCommand)
+_add(app, MAIN, "Say for each photo whether there is a bear in it.", predict, cls=PredictCommand)
+_add(app, MAIN, "Measure how far a model can be relied on.", evaluate)
+_add(app, MAIN, "Write one page about a run, or compare several.", report)
+_add(app, MAIN, "Write a model in another format, and measure the change.", export)
+_add(app, MAIN, "Show what the network sees in one photo.", explain)
+_add(app, EXPERIMENTS, "Measure whether more photos would help.", learning_curve, "learning-curve", KnobCommand)
+_add(app, EXPERIMENTS, "Measure what dropout does, with error bars.", sweep_dropout, "sweep-dropout", KnobCommand)
+_add(app, EXPERIMENTS, "Compare values of any key, with several seeds each.", sweep, cls=KnobCommand)
+app.add_typer(data_app, name="data", rich_help_panel=OTHERS)
+app.add_typer(config_app, name="config", rich_help_panel=OTHERS)
+_add(data_app, None, "Find what is wrong with a collection of photos.", check_data, "check")
+_add(data_app, None, "See a sample of each split, class and group.", look_at_data, "look")
+_add(data_app, None, "Draw scenes with bears, with other animals and with none.", synth)
+_add(data_app, None, "Fetch real photos: CIFAR-100's bears and other classes.", fetch)
+_add(data_app, None, "Show the decoded pixels that are kept, or delete them.", cache)
+_add(config_app, None, "Print every key with its value and its explanation.", show)
+_add(config_app, None, "Find every mistake in a file at once.", check)
 
 
 _UsageError: Any = typer.BadParameter.__base__  # not public, and another class in older versions of typer

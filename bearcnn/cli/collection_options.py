@@ -16,15 +16,13 @@ if TYPE_CHECKING:
 
 Source = Annotated[
     str,
-    typer.Argument(
-        metavar="DIR|FILE", help="Photos: anything that `bearcnn train --data` takes, or any folder of them."
-    ),
+    typer.Argument(metavar="DIR|FILE", help="Anything that `bearcnn train --data` takes, or any folder of photos."),
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class CollectionOptions:
-    """How to read the photos."""
+    """The options for reading the photos."""
 
     config: ConfigFile = None
     overrides: Overrides = None

@@ -10,7 +10,9 @@ from bearcnn.cli.options import AsJson, Overrides
 
 
 def show(
-    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="TOML file. Default: the defaults.")] = None,
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="TOML file.", show_default="the defaults of every key")
+    ] = None,
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:

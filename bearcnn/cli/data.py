@@ -23,14 +23,14 @@ def _check_fetched(name: str) -> str:
 
 def synth(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to make.")],
-    count: Annotated[int, typer.Option(min=20, help="Number of pictures, half of them with a bear.")] = 6000,
-    size: Annotated[int, typer.Option(min=16, max=2048, help="Side of a picture, in pixels.")] = 96,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same pictures.")] = 0,
+    count: Annotated[int, typer.Option(metavar="NUMBER", min=20, help="Pictures, half of them with a bear.")] = 6000,
+    size: Annotated[int, typer.Option(metavar="PIXELS", min=16, max=2048, help="Side of a picture.")] = 96,
+    seed: Annotated[int, typer.Option(metavar="NUMBER", min=0, help="The same seed draws the same pictures.")] = 0,
     bear_scale: Annotated[
         str,
-        typer.Option(metavar="LOW-HIGH", help="The animal's share of the picture's side, 0.05 to 0.6."),
+        typer.Option(metavar="LOW-HIGH", help="The animal's share of the picture's side, within 0.05-0.6."),
     ] = "0.5-0.6",
-    clutter: Annotated[float, typer.Option(min=0, max=1, help="How busy the scene is, 0 to 1.")] = 0.25,
+    clutter: Annotated[float, typer.Option(metavar="SHARE", min=0, max=1, help="How busy the scene is.")] = 0.25,
     as_json: AsJson = False,
 ) -> None:
     """Draw a data set to learn on: scenes with bears, with other animals, and with none.
@@ -46,9 +46,14 @@ def synth(
 
     with console.tracking() as track:
         summary = write_scenes(
-            directory, count=count, size=size, seed=seed, bear_scale=_parse_scale(bear_scale), clutter=clutter,
+            directory,
+            count=count,
+            size=size,
+            seed=seed,
+            bear_scale=_parse_scale(bear_scale),
+            clutter=clutter,
             on_progress=track("drawing scenes"),
-        )  # fmt: skip
+        )
     if as_json:
         console.print_json(asdict(summary))
     else:
@@ -68,14 +73,15 @@ def _parse_scale(text: str) -> tuple[float, float]:
 def fetch(
     name: Annotated[str, typer.Argument(metavar="NAME", help=f"{one_of(FETCHED)}.", callback=_check_fetched)],
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to make.")],
-    negatives_per_bear: Annotated[int, typer.Option(min=1, max=99, help="Other pictures for each bear.")] = 4,
+    negatives_per_bear: Annotated[
+        int, typer.Option(metavar="NUMBER", min=1, max=99, help="Other pictures for each bear.")
+    ] = 4,
     as_json: AsJson = False,
 ) -> None:
     """Fetch real photos: the bears of CIFAR-100 (32 px) against its other classes.
 
-    Half of the others are the animals most like bears; the rest is spread
-    over everything else. The download (169 MB) is checked by its SHA-256 and
-    kept; one that is interrupted starts again.
+    Half of the others are the animals most like bears; the rest is spread over everything else. The download (169 MB)
+    is checked by its SHA-256 and kept; one that is interrupted starts again.
 
     Example:
         bearcnn data fetch cifar100-bears photos
@@ -84,9 +90,11 @@ def fetch(
 
     with console.tracking() as track:
         summary = fetch_cifar100_bears(
-            directory, negatives_per_bear=negatives_per_bear, on_download=track("downloading"),
+            directory,
+            negatives_per_bear=negatives_per_bear,
+            on_download=track("downloading"),
             on_progress=track("sorting"),
-        )  # fmt: skip
+        )
     if as_json:
         console.print_json(asdict(summary))
         return

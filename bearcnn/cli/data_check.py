@@ -9,11 +9,11 @@ import typer
 from bearcnn.checks import CHECKS
 from bearcnn.cli.collection_options import CollectionOptions, Source, refuse_existing, report_file
 from bearcnn.cli.display import console
+from bearcnn.cli.help import MORE
 from bearcnn.cli.options import AsJson, with_options
 
 _BODY = "efficientnet_lite0"
 _LABELS = "suspicious-labels"
-_PANEL = "Results"
 
 
 def _known_checks(names: list[str] | None) -> list[str] | None:
@@ -24,7 +24,7 @@ def _known_checks(names: list[str] | None) -> list[str] | None:
 
 @dataclass(frozen=True, slots=True)
 class CheckOptions:
-    """What to check, and what becomes of the findings."""
+    """The checks to run, and the use of their findings."""
 
     only: Annotated[
         list[str] | None,
@@ -33,35 +33,29 @@ class CheckOptions:
             callback=_known_checks,
             autocompletion=CHECKS.names,
             help=f"Run this check alone; can be repeated: {', '.join(CHECKS.names())}.",
+            rich_help_panel=MORE,
         ),
     ] = None
     labels: Annotated[
-        bool, typer.Option("--labels/--no-labels", metavar="", help="Judge the labels, by cross-validation.")
+        bool, typer.Option("--labels/--no-labels", metavar="", help="Judge the labels by cross-validation, or don't.")
     ] = True
-    html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a page with the photos found.", rich_help_panel=_PANEL)
-    ] = None
-    per_group: Annotated[
-        int, typer.Option(min=1, help="Photos of each finding on that page.", rich_help_panel=_PANEL)
-    ] = 48
-    quarantine: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Copy the photos found to DIR/CHECK/...", rich_help_panel=_PANEL),
-    ] = None
-    strict: Annotated[
-        bool,
-        typer.Option("--strict", metavar="", help="Exit code 1 if there is anything to fix.", rich_help_panel=_PANEL),
-    ] = False
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with the photos found.")] = None
+    per_group: Annotated[int, typer.Option(metavar="NUMBER", min=1, help="Photos of each finding on that page.")] = 48
+    quarantine: Annotated[Path | None, typer.Option(metavar="DIR", help="Copy the photos found to DIR/CHECK/...")] = (
+        None
+    )
+    strict: Annotated[bool, typer.Option("--strict", metavar="", help="Exit code 1 if there is anything to fix.")] = (
+        False
+    )
 
 
 @with_options
 def check_data(source: Source, reading: CollectionOptions, options: CheckOptions, as_json: AsJson = False) -> None:
     """Check photos before training: files, copies, labels, times, numbers.
 
-    Finds files that can't be read, copies (exact or saved again, also across
-    splits and labels), labels that may be wrong, black and tiny pictures,
-    clocks that were wrong, and says what the numbers can prove. Nothing is
-    changed. The photos need no labels: then everything else is checked.
+    Finds files that can't be read, copies (exact or saved again, also across splits and labels), labels that may be
+    wrong, black and tiny pictures, clocks that were wrong, and says what the numbers can prove. Nothing is changed. The
+    photos need no labels: then everything else is checked.
 
     Examples:
         bearcnn data check photos --html check.html

@@ -13,11 +13,11 @@ from bearcnn.cli.options import AsJson, with_options
 
 @dataclass(frozen=True, slots=True)
 class LookOptions:
-    """What to show."""
+    """The sample to show."""
 
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with a sample of the photos.")] = None
-    per_group: Annotated[int, typer.Option(min=1, help="Photos of each group on that page.")] = 12
-    seed: Annotated[int, typer.Option(min=0, help="The same seed shows the same photos.")] = 0
+    per_group: Annotated[int, typer.Option(metavar="NUMBER", min=1, help="Photos of each group on that page.")] = 12
+    seed: Annotated[int, typer.Option(metavar="NUMBER", min=0, help="The same seed shows the same photos.")] = 0
 
 
 @with_options

@@ -59,17 +59,23 @@ def run_on_devices(count: int) -> int:
 
 def _start(rank: int, count: int, folder: str) -> "subprocess.Popen[bytes]":
     environment = {
-        **os.environ, "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count), RENDEZVOUS: folder,
+        **os.environ,
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": str(count),
+        RENDEZVOUS: folder,
         "PYTHONPATH": module_path(),
-    }  # fmt: skip
+    }
     environment.setdefault("OMP_NUM_THREADS", str(max(1, usable_threads() // count)))
     if sys.platform == "linux":
         environment.setdefault("GLOO_SOCKET_IFNAME", "lo")
     # In a session of its own: Ctrl-C is for this process, which passes it on. Its standard input ends with this one.
     return subprocess.Popen(  # noqa: S603 - the command that the user has just given
-        [sys.executable, "-P", "-m", "bearcnn", *sys.argv[1:]], env=environment, stdin=subprocess.PIPE,
+        [sys.executable, "-P", "-m", "bearcnn", *sys.argv[1:]],
+        env=environment,
+        stdin=subprocess.PIPE,
         start_new_session=True,
-    )  # fmt: skip
+    )
 
 
 def _watch(ranks: "Sequence[subprocess.Popen[bytes]]") -> None:

@@ -25,7 +25,7 @@ PANEL = "Where the photos are predicted"
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """Which engine computes, and where."""
+    """The engine that computes, and its place."""
 
     engine: Annotated[
         str,
@@ -42,7 +42,8 @@ class EngineOptions:
         str,
         typer.Option(
             metavar="auto|HOST:PORT",
-            help="Ray cluster that this computer is a node of. Default: one started here.",
+            help="Ray cluster that this computer is a node of.",
+            show_default="one that is started here",
             rich_help_panel=PANEL,
         ),
     ] = ""

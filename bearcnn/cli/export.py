@@ -21,7 +21,7 @@ def export(
     ] = EXPORT_FORMATS.names()[0],
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="File to write. Default: the model's name and the format's suffix."),
+        typer.Option(metavar="FILE", help="File to write.", show_default="the model's name and the format's suffix"),
     ] = None,
     allow_loss: Annotated[
         bool,

@@ -6,7 +6,7 @@ import typer
 
 from bearcnn.cli.display import console
 from bearcnn.cli.options import open_with_progress, with_options
-from bearcnn.cli.sweep import SWEEP, SweepOptions, check_folder, new_folder, report_failed, stoppable
+from bearcnn.cli.sweep import SweepOptions, check_folder, new_folder, report_failed, stoppable
 from bearcnn.errors import BearcnnError
 
 if TYPE_CHECKING:
@@ -20,28 +20,25 @@ def learning_curve(
     *,
     photos: Annotated[
         str | None,
-        typer.Option(
-            metavar="NUMBERS", help="Such as 16,32,64,all. Default: from 16 by doubling to all.", rich_help_panel=SWEEP
-        ),
+        typer.Option(metavar="NUMBERS", help="Such as 16,32,64,all.", show_default="from 16 by doubling to all"),
     ] = None,
     options: SweepOptions,
 ) -> None:
     """Measure whether more photos would help: scores against the number of training photos, with error bars.
 
-    Trains the network anew for each number of photos and seed; each seed draws
-    other photos. All are scored on the same validation photos. A curve through
-    the scores says what twice as many photos would give, or that it can't be
-    said. Exit code 1 if a trial failed.
+    The network is trained anew for each number of photos and seed; each seed draws other photos. All are scored on the
+    same validation photos. A curve through the scores says what twice as many photos would give, or that there is no
+    number for it. The exit code is 1 if a trial failed.
 
-    Few photos in the usual epochs would be a handful of steps: each trial has at
-    least 500 steps, or train.min_steps if you set it.
+    Few photos in the usual epochs would be a handful of steps: each trial has at least 500 steps, or train.min_steps if
+    you set it.
 
     Examples:
         bearcnn learning-curve --data photos
 
-        bearcnn learning-curve --data photos --photos 50,100,200,all --seeds 3 --workers 2
+        bearcnn learning-curve --data photos --photos 50,100,all --seeds 3
 
-        bearcnn learning-curve --resume sweeps/20260131-101500-learning-curve --seeds 9
+        bearcnn learning-curve --resume sweeps/20260131-101500-curve --seeds 9
     """
     check_folder(options)
     sizes = _parse(photos)

@@ -12,9 +12,9 @@ import typer
 
 from bearcnn.bodies import SAFETENSORS
 from bearcnn.cli.display import console
+from bearcnn.cli.help import MORE, HelpedCommand
 from bearcnn.errors import BearcnnError
-from bearcnn.pooling import POOLING_MODES
-from bearcnn.registry import explain_choice, one_of
+from bearcnn.registry import explain_choice
 
 if TYPE_CHECKING:  # for the types alone: a command loads only what it uses
     from bearcnn.config import Config
@@ -22,13 +22,46 @@ if TYPE_CHECKING:  # for the types alone: a command loads only what it uses
     from bearcnn.runs import Run
 
 
-KNOBS = "Knobs (short for --set)"
+KNOBS = "More knobs (short for --set)"
+"""Heading of the options that are short for a config key and that few people need."""
+
+KNOB_KEYS = {
+    "body": "model.body",
+    "kernel_size": "model.kernel_size",
+    "stride": "model.stride",
+    "pooling": "model.pooling",
+    "dropout": "model.dropout",
+    "epochs": "train.epochs",
+    "input_dropout": "model.input_dropout",
+    "image_size": "data.image_size",
+    "batch_size": "train.batch_size",
+    "lr": "train.lr",
+    "unfreeze": "train.unfreeze",
+    "seed": "train.seed",
+    "folds": "train.folds",
+}
+"""The config key of each option that is short for one; the help takes its range and default from there."""
+
+
+class KnobCommand(HelpedCommand):
+    """A command with options that are short for config keys."""
+
+    knobs = KNOB_KEYS
 
 
 def choice(
-    what: str, names: Sequence[str], *spelling: str, help: str, metavar: str = "", panel: str | None = None
+    what: str,
+    names: Sequence[str],
+    *spelling: str,
+    help: str,
+    metavar: str = "",
+    panel: str | None = None,
+    default: str | bool = True,
 ) -> Any:
-    """Make an option with a few possible values; another value is one line that names the nearest."""
+    """Make an option with a few possible values; another value is one line that names the nearest.
+
+    `default` are the words for a value that is found when none is given.
+    """
 
     def check(value: str | None) -> str | None:
         if value is not None and value not in names:
@@ -36,14 +69,19 @@ def choice(
         return value
 
     return typer.Option(
-        *spelling, metavar=metavar or "|".join(names), help=help, callback=check, autocompletion=lambda: list(names),
+        *spelling,
+        metavar=metavar or "|".join(names),
+        help=help,
+        callback=check,
+        autocompletion=lambda: list(names),
         rich_help_panel=panel,
-    )  # fmt: skip
+        show_default=default,
+    )
 
 
-def knob(what: str) -> Any:
+def knob(metavar: str, what: str, panel: str | None = None) -> Any:
     """Make an option that is short for a key of the configuration."""
-    return typer.Option(metavar="VALUE", help=what, rich_help_panel=KNOBS)
+    return typer.Option(metavar=metavar, help=what, rich_help_panel=panel)
 
 
 def refuse_empty(folder: str | None) -> str | None:
@@ -54,7 +92,8 @@ def refuse_empty(folder: str | None) -> str | None:
 
 
 ConfigFile = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", help="TOML file; see `bearcnn config show` for every key.")
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="TOML file; `bearcnn config show` lists the keys."),
 ]
 Overrides = Annotated[
     list[str] | None,
@@ -64,7 +103,8 @@ Data = Annotated[
     str | None,
     typer.Option(
         metavar="PATH",
-        help="Class folders, CSV, COCO Camera Traps JSON or Camtrap DP package. Default: built-in scenes.",
+        help="Folders, CSV, COCO or Camtrap DP.",
+        show_default="drawn scenes",
         callback=refuse_empty,
     ),
 ]
@@ -73,15 +113,11 @@ Column = Annotated[
     typer.Option(
         metavar="ROLE=NAME",
         help="Name of a CSV's column, such as label=Species; can be repeated. See data.columns.",
+        rich_help_panel=MORE,
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", metavar="", help="JSON on stdout, for programs.")]
-RunFolder = Annotated[
-    Path | None, typer.Argument(metavar="RUN", help="Run folder. Default: the newest finished one (runs/latest).")
-]
-
-
-_POOLING = one_of(row.name if row.words == row.name else f"{row.name} ({row.words})" for row in POOLING_MODES)
+RunFolder = Annotated[Path | None, typer.Argument(metavar="RUN", help="Run folder.", show_default="the newest run")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,31 +125,25 @@ class ConfigOptions:
     """The options that make a configuration, in the order of the help."""
 
     data: Data = None
-    column: Column = None
+    body: Annotated[str | None, knob("NAME", "Pretrained network below: efficientnet_lite0, timm:NAME or FILE.")] = None
+    kernel_size: Annotated[str | None, knob("SIDE", "Side of each window.")] = None
+    stride: Annotated[str | None, knob("STEP", "2 halves maps, 1 leaves it to pooling.")] = None
+    pooling: Annotated[str | None, knob("MODE", "Kept of each window.")] = None
+    dropout: Annotated[str | None, knob("RATE", "Features dropped before the head.")] = None
+    epochs: Annotated[str | None, knob("NUMBER", "Times each photo is used.")] = None
     config: ConfigFile = None
     overrides: Overrides = None
-    body: Annotated[
-        str | None, knob("Pretrained network before your own: none, efficientnet_lite0, timm:NAME or a file.")
-    ] = None
-    kernel_size: Annotated[
-        str | None, knob("Side of the convolution's window: 1, 3, 5, 7 ... or one per block: 5,3,3,3.")
-    ] = None
-    stride: Annotated[
-        str | None, knob("2 halves the map in the convolution, 1 in a pooling window; or one per block: 1,2,2,2.")
-    ] = None
-    pooling: Annotated[str | None, knob(f"{_POOLING}: what is taken from each window and from the last map.")] = None
-    dropout: Annotated[str | None, knob("Share of the features dropped before the last layer.")] = None
-    input_dropout: Annotated[str | None, knob("Share of the picture's pixels dropped.")] = None
-    image_size: Annotated[str | None, knob("Side of the picture that the network sees, in pixels.")] = None
+    image_size: Annotated[str | None, knob("PIXELS", "Side of the picture that the network sees.", KNOBS)] = None
+    input_dropout: Annotated[str | None, knob("RATE", "Pixels of the picture dropped.", KNOBS)] = None
+    batch_size: Annotated[str | None, knob("NUMBER", "Photos in one step.", KNOBS)] = None
+    lr: Annotated[str | None, knob("RATE", "Highest learning rate.", KNOBS)] = None
     unfreeze: Annotated[
-        str | None, knob("Stages of the pretrained body, from its last, that learn too at the end: 0, 1, 2 ...")
+        str | None, knob("STAGES", "Stages of the pretrained body, from its last, that learn too at the end.", KNOBS)
     ] = None
-    epochs: Annotated[str | None, knob("Times that every photo is seen.")] = None
-    batch_size: Annotated[str | None, knob("Photos in one step.")] = None
-    lr: Annotated[str | None, knob("Highest learning rate.")] = None
     detections: Annotated[
-        str | None, knob("MegaDetector's batch results of the photos: they are seen as crops of animals.")
+        str | None, knob("FILE", "MegaDetector's results of the photos: they are seen as crops of animals.", KNOBS)
     ] = None
+    column: Column = None
 
     @property
     def knobs(self) -> dict[str, str]:
@@ -121,17 +151,7 @@ class ConfigOptions:
         spelled = {
             "data.path": None if self.data is None else json.dumps(self.data, ensure_ascii=False),  # "2024" is a name
             **{f"data.columns.{role}": json.dumps(names) for role, names in parse_columns(self.column).items()},
-            "model.body": self.body,
-            "model.kernel_size": self.kernel_size,
-            "model.stride": self.stride,
-            "model.pooling": self.pooling,
-            "model.dropout": self.dropout,
-            "model.input_dropout": self.input_dropout,
-            "data.image_size": self.image_size,
-            "train.unfreeze": self.unfreeze,
-            "train.epochs": self.epochs,
-            "train.batch_size": self.batch_size,
-            "train.lr": self.lr,
+            **{key: getattr(self, name, None) for name, key in KNOB_KEYS.items()},
             "data.detections": None if self.detections is None else json.dumps(self.detections, ensure_ascii=False),
         }
         return {key: value for key, value in spelled.items() if value is not None}

@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
+from bearcnn.cli.engine import PANEL as WHERE
 from bearcnn.cli.engine import EngineOptions
+from bearcnn.cli.help import HelpedCommand
 from bearcnn.cli.options import with_options
 from bearcnn.cli.predict_options.decision import DecisionOptions
 from bearcnn.cli.predict_options.output import OutputOptions
@@ -16,7 +17,7 @@ from bearcnn.cli.regions import RegionOptions
 from bearcnn.cli.watch import WatchOptions
 
 
-class PredictCommand(TyperCommand):
+class PredictCommand(HelpedCommand):
     """A command whose `--unsure` may stand without a value, for the model's own thresholds."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -40,34 +41,36 @@ def _is_pair(following: list[str]) -> bool:
 @with_options
 def predict(
     paths: Annotated[
-        list[str] | None, typer.Argument(metavar="PATHS...", help="Photos, folders, patterns; - for a list on stdin.")
+        list[str] | None, typer.Argument(metavar="PATHS", help="Photos, folders, patterns; - for a list on stdin.")
     ] = None,
     *,
+    model: Annotated[
+        Path | None,
+        typer.Option(metavar="MODEL", help="A run folder or a .onnx file.", show_default="the newest run"),
+    ] = None,
     output: OutputOptions,
     decision: DecisionOptions,
     sorting: SortingOptions,
+    watching: WatchOptions,
     package: PackageOptions,
     regions: RegionOptions,
     engine: EngineOptions,
-    watching: WatchOptions,
-    model: Annotated[
-        Path | None, typer.Option(metavar="MODEL", help="A run folder or a .onnx file. Default: the newest run.")
-    ] = None,
     max_megapixels: Annotated[
         int | None,
         typer.Option(
             metavar="NUMBER",
             min=1,
             max=200,
-            help="Largest photo, in million pixels in memory; another one gets a row with that reason. Default: as in "
-            "training (data.max_megapixels).",
+            help="Largest photo, in million pixels in memory; another one gets a row with that reason.",
+            show_default="as in training",
+            rich_help_panel=WHERE,
         ),
     ] = None,
 ) -> None:
     """Say for each photo whether there is a bear in it, and how sure that is.
 
-    Needs no network connection, no GPU and no torch. A photo that can't be
-    read gets a row with the reason, and the exit code is 1.
+    Needs no network connection, no GPU and no torch. A photo that can't be read gets a row with the reason, and the
+    exit code is 1.
 
     Examples:
         bearcnn predict photo.jpg
@@ -90,7 +93,7 @@ def predict(
 
         bearcnn predict camera1/ --tiles 2
 
-        find /mnt/card -name '*.JPG' | bearcnn predict - --model bear.onnx --format jsonl
+        find card -name '*.JPG' | bearcnn predict - --model bear.onnx --format jsonl
 
         bearcnn predict /shared/photos --engine ray --address auto --out bears.csv
 

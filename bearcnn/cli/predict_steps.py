@@ -72,7 +72,7 @@ class PredictOptions:
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """What decides the answers, beside the model."""
+        """The options that decide the answers, beside the model."""
         largest = {} if self.max_megapixels is None else {"max_megapixels": self.max_megapixels}
         return {**self.regions.settings(), **largest}
 

@@ -23,10 +23,11 @@ UNDETECTED = ("whole", "negative")
 DetectionsFile = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE", rich_help_panel=PANEL,
+        metavar="FILE",
+        rich_help_panel=PANEL,
         help="MegaDetector's batch results: each photo is seen as the crops around its animals.",
     ),
-]  # fmt: skip
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,26 +38,32 @@ class RegionOptions:
     detection_threshold: Annotated[
         float | None,
         typer.Option(
-            metavar="NUMBER", rich_help_panel=PANEL,
-            help="Lowest confidence of a detection. Default: as in training, else the file's typical one, else 0.2.",
+            metavar="NUMBER",
+            rich_help_panel=PANEL,
+            help="Lowest confidence of a detection.",
+            show_default="as in training, else the file's typical one, else 0.2",
         ),
-    ] = None  # fmt: skip
+    ] = None
     undetected: Annotated[
         str,
         choice(
-            "value of --undetected", UNDETECTED, panel=PANEL,
+            "value of --undetected",
+            UNDETECTED,
+            panel=PANEL,
             help="Photos without a detected animal: whole looks at the whole frame, as the detector may have missed "
             "a bear; negative says probability 0.",
         ),
-    ] = UNDETECTED[0]  # fmt: skip
+    ] = UNDETECTED[0]
     tiles: Annotated[
         int | None,
         typer.Option(
-            metavar="NUMBER", rich_help_panel=PANEL,
+            metavar="NUMBER",
+            rich_help_panel=PANEL,
             help="Overlapping tiles along the shorter side, beside the whole frame: finds smaller bears, raises more "
-            "false alarms. Default: as in training (data.tiles).",
+            "false alarms.",
+            show_default="as in training (data.tiles)",
         ),
-    ] = None  # fmt: skip
+    ] = None
 
     def open(self, manifest: "Manifest", arguments: Sequence[str]) -> "Regions | None":
         """Return the pictures that are asked for; None for those that the model is made for.

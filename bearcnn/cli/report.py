@@ -12,10 +12,11 @@ from bearcnn.cli.options import AsJson
 def report(
     run_folders: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="RUNS...", help="One run, or several to compare. Default: the newest."),
+        typer.Argument(metavar="RUNS", help="One run, or several to compare.", show_default="the newest run"),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Page to write. Default: report.html in the run; compare.html.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Page to write.", show_default="report.html in the run, or compare.html"),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

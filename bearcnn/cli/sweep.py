@@ -28,7 +28,6 @@ PLACES = ("head", "conv", "input", "all")
 MakePlan = Callable[["Config", "Plan | None", int], "Plan"]
 """From the configuration, the plan so far and the number of seeds to the plan that is asked for."""
 
-SWEEP = "Sweep"
 RUNNING = "Where the trials run"
 
 
@@ -40,18 +39,16 @@ def _running(*names: str, **settings: Any) -> Any:
 class SweepOptions(ConfigOptions):
     """The options that every experiment has, in the order of the help."""
 
-    as_json: AsJson = False
     seeds: Annotated[
-        int | None, typer.Option(min=1, help="Trials of each setting. Default: 5.", rich_help_panel=SWEEP)
+        int | None, typer.Option(metavar="NUMBER", min=1, help="Trials of each setting.", show_default="5")
     ] = None
     out: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Folder to write. Default: sweeps/<time>-<name>.", rich_help_panel=SWEEP),
+        Path | None, typer.Option(metavar="DIR", help="Folder to write.", show_default="sweeps/<time>-<name>")
     ] = None
     resume: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Run what is missing, failed or new in a sweep.", rich_help_panel=SWEEP),
+        Path | None, typer.Option(metavar="DIR", help="Run what is missing, failed or new in a sweep.")
     ] = None
+    as_json: AsJson = False
     engine: Annotated[
         str,
         choice(
@@ -61,10 +58,14 @@ class SweepOptions(ConfigOptions):
             panel=RUNNING,
         ),
     ] = "local"
-    workers: Annotated[int, _running(min=1, help="Trials at a time on this computer.")] = 1
-    ray_address: Annotated[str, _running(metavar="ADDRESS", help="Ray cluster. Default: one started here.")] = ""
-    cpus: Annotated[int, _running("--cpus", min=1, help="CPUs of a trial on Ray.")] = 1
-    gpus: Annotated[float, _running("--gpus", min=0, help="GPUs of a trial on Ray; 0.25: four trials on one.")] = 0.0
+    workers: Annotated[int, _running(metavar="NUMBER", min=1, help="Trials at a time on this computer.")] = 1
+    ray_address: Annotated[
+        str, _running(metavar="ADDRESS", help="Ray cluster.", show_default="one that is started here")
+    ] = ""
+    cpus: Annotated[int, _running("--cpus", metavar="NUMBER", min=1, help="CPUs of a trial on Ray.")] = 1
+    gpus: Annotated[
+        float, _running("--gpus", metavar="NUMBER", min=0, help="GPUs of a trial on Ray; 0.25: four trials on one.")
+    ] = 0.0
 
     def resources(self) -> "Resources":
         """Return where the trials run."""
@@ -78,20 +79,19 @@ def sweep_dropout(
     *,
     rates: Annotated[
         str | None,
-        typer.Option(metavar="RATES", help="Default: 0,0.1,0.2,0.3,0.4,0.5,0.6,0.7.", rich_help_panel=SWEEP),
+        typer.Option(metavar="RATES", help="Dropout rates to compare.", show_default="0,0.1,0.2,...,0.7"),
     ] = None,
     where: Annotated[
         str | None,
-        choice("place of dropout", PLACES, help="Features before the head (default), channels, pixels.", panel=SWEEP),
+        choice("place of dropout", PLACES, help="Features, channels or pixels.", default="head"),
     ] = None,
     options: SweepOptions,
 ) -> None:
     """Measure what dropout does for your photos and your network, with error bars and a summary in words.
 
-    Trains the network anew for each rate and seed. Every rate runs with the same
-    seeds (first weights, order of the photos, augmentation), so rates are
-    compared pair by pair. The other dropouts are 0 unless you set them. Exit
-    code 1 if a trial failed.
+    The network is trained anew for each rate and seed. Every rate runs with the same seeds (first weights, order of the
+    photos, augmentation): rates are compared pair by pair. The other dropouts are 0 unless you set them. The exit code
+    is 1 if a trial failed.
 
     Examples:
         bearcnn sweep-dropout --data photos --epochs 15
@@ -119,27 +119,25 @@ def sweep(
     *,
     vary: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="KEY=VALUES", help="Such as model.kernel_size=3,5,7; can be repeated.", rich_help_panel=SWEEP
-        ),
+        typer.Option(metavar="KEY=VALUES", help="Such as model.kernel_size=3,5,7; can be repeated."),
     ] = None,
     sample: Annotated[
         int | None,
-        typer.Option(min=1, help="Try only this many settings of the grid, chosen by Optuna.", rich_help_panel=SWEEP),
+        typer.Option(metavar="NUMBER", min=1, help="Try so many settings of the grid, chosen by Optuna."),
     ] = None,
     options: SweepOptions,
 ) -> None:
     """Compare values of any config key, in every combination, with several seeds each.
 
-    The first value of each key is the baseline. Lists are written as in TOML:
-    --vary 'model.widths=[16,32],[32,64]'. Exit code 1 if a trial failed.
+    The first value of each key is the baseline. Lists are written as in TOML: --vary 'model.widths=[16,32],[32,64]'.
+    The exit code is 1 if a trial failed.
 
     Examples:
         bearcnn sweep --vary model.pooling=max,avg,concat --data photos
 
-        bearcnn sweep --vary train.lr=1e-3,3e-3 --vary model.kernel_size=3,5,7 --workers 2
+        bearcnn sweep --vary train.lr=1e-3,3e-3 --vary model.kernel_size=3,5,7
 
-        bearcnn sweep --vary train.lr=1e-3,3e-3,1e-2 --vary train.batch_size=16,32,64 --sample 5
+        bearcnn sweep --vary train.lr=1e-3,3e-3 --vary model.residual=0,1 --sample 3
     """
     from bearcnn.sweep.plan import make_plan, parse_vary, plan_grid
 

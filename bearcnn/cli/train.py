@@ -12,10 +12,12 @@ import typer
 from bearcnn.bodies import NO_BODY
 from bearcnn.cli.devices import joined_ranks, run_on_devices
 from bearcnn.cli.display import console
-from bearcnn.cli.options import AsJson, ConfigOptions, knob, open_with_progress, reopen_record, with_options
+from bearcnn.cli.help import MORE
+from bearcnn.cli.options import KNOBS, AsJson, ConfigOptions, knob, open_with_progress, reopen_record, with_options
 from bearcnn.cli.packages import require
 from bearcnn.cli.regions import show_regions
 from bearcnn.errors import BearcnnError, NoEpochError, RunError
+from bearcnn.machine import usable_threads
 from bearcnn.replica_start import start_ahead
 from bearcnn.workers import started_as_rank
 
@@ -30,17 +32,20 @@ if TYPE_CHECKING:
 @with_options
 def train(
     options: ConfigOptions,
-    seed: Annotated[str | None, knob("Seed of everything random in the training.")] = None,
-    folds: Annotated[
-        str | None, knob("Cross-validation for few photos: parts that each photo is judged in, such as 5.")
-    ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Run folder to write. Default: runs/<time>-<name>.")
+        Path | None, typer.Option(metavar="DIR", help="Run folder to write.", show_default="runs/<time>-<name>")
+    ] = None,
+    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Continue an interrupted run, to the bit.")] = None,
+    seed: Annotated[str | None, knob("NUMBER", "Seed of everything random in the training run.", KNOBS)] = None,
+    folds: Annotated[
+        str | None, knob("NUMBER", "Cross-validation for few photos, in so many parts; 0 for none.", KNOBS)
     ] = None,
     lr_find: Annotated[
-        bool, typer.Option("--lr-find", metavar="", help="Suggest a learning rate and plot why; no training.")
+        bool,
+        typer.Option(
+            "--lr-find", metavar="", help="Suggest a learning rate and plot why; no training run.", rich_help_panel=MORE
+        ),
     ] = False,
-    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Continue an interrupted run, to the bit.")] = None,
     devices: Annotated[
         int,
         typer.Option(
@@ -48,6 +53,7 @@ def train(
             min=1,
             max=1024,
             help="Train one network on N GPUs of this computer, or without GPUs in N processes.",
+            rich_help_panel=MORE,
         ),
     ] = 1,
     as_json: AsJson = False,
@@ -60,6 +66,9 @@ def train(
 
     A CSV file has a row for each photo, with the columns filepath and label. COCO
     Camera Traps files and Camtrap DP packages are read as well.
+
+    --kernel-size and --stride take a list as well, with a number for each block: 5,3,3,3. With a pretrained body, keys
+    that are not set have the values of configs/pretrained.toml.
 
     Examples:
         bearcnn train
@@ -90,9 +99,12 @@ def train(
             return
         directory, dataset = _open(config, "lr-find" if lr_find else "", out, world)
         if lr_find:
+            _show_photos(config, dataset)
             _find_lr(directory, config, dataset, as_json)
             return
         _start_replicas(config, dataset, world)
+        _show_start(directory, config, world)
+        _show_photos(config, dataset)
         from bearcnn import pipeline
 
         with _naming_the_rest(directory), _showing(config) as reporter:
@@ -103,7 +115,6 @@ def train(
 
 def _open(config: "Config", purpose: str, out: Path | None, world: "World | None") -> "tuple[Path, Dataset]":
     """Make the run folder and open the photos: a folder that is in the way is refused before anything is decoded."""
-    from bearcnn.cli.display.dataset import show_dataset
     from bearcnn.runs import choose_directory, dropped_if_empty
 
     def choose() -> Path:
@@ -116,9 +127,26 @@ def _open(config: "Config", purpose: str, out: Path | None, world: "World | None
     directory = world.share(choose) if world else choose()
     with dropped_if_empty(directory, unless=existed):
         dataset = world.in_turn(load) if world else load()
+    return directory, dataset
+
+
+def _show_photos(config: "Config", dataset: "Dataset") -> None:
+    from bearcnn.cli.display.dataset import show_dataset
+
     show_dataset(dataset, builtin=not config.data.path)
     show_regions(dataset, config.data.detections)
-    return directory, dataset
+
+
+def _show_start(directory: Path, config: "Config", world: "World | None") -> None:
+    """Show what trains, and where, once torch is loaded; replicas get ready meanwhile."""
+    from bearcnn.cli.display.training import show_start
+
+    with console.err.status("loading torch"):
+        from bearcnn.training.learner import describe_device
+
+    device, precision = describe_device(config.train.precision)
+    devices = f"{world.size} x {device}" if world and world.size > 1 else device
+    show_start(directory, devices, usable_threads(), precision, config.train.seed)
 
 
 def _resume(folder: Path, as_json: bool, world: "World | None") -> None:
@@ -137,6 +165,7 @@ def _resume(folder: Path, as_json: bool, world: "World | None") -> None:
     dataset = world.in_turn(load) if world else load()
     finished = _count_epochs(run)
     _start_replicas(config, dataset, world, finished)
+    _show_start(folder, config, world)
     from bearcnn import pipeline
 
     with _naming_the_rest(folder), _showing(config, finished) as reporter:

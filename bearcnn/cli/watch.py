@@ -27,13 +27,11 @@ _ALARM, _PAUSE, _TIMEOUT = "1/1", "60s", "60s"
 
 @dataclass(frozen=True, slots=True)
 class WatchOptions:
-    """What makes an alarm of predictions."""
+    """The options that make an alarm of predictions."""
 
     watch: Annotated[
         Path | None,
-        typer.Option(
-            metavar="DIR", help="Answer each new photo in this folder and below, until Ctrl-C.", rich_help_panel=PANEL
-        ),
+        typer.Option(metavar="DIR", help="Answer each new photo in this folder and below, until Ctrl-C."),
     ] = None
     on_bear: Annotated[
         str | None,
@@ -47,7 +45,8 @@ class WatchOptions:
         str | None,
         typer.Option(
             metavar="N/M",
-            help=f"Bears among the last frames of a folder that make an alarm. Default: {_ALARM}.",
+            help="Bears among the last frames of a folder that make an alarm.",
+            show_default=_ALARM,
             rich_help_panel=PANEL,
         ),
     ] = None
@@ -55,14 +54,15 @@ class WatchOptions:
         str | None,
         typer.Option(
             metavar="TIME",
-            help=f"No other alarm of the folder for so long, such as 5m. Default: {_PAUSE}.",
+            help="No other alarm of the folder for so long, such as 5m.",
+            show_default=_PAUSE,
             rich_help_panel=PANEL,
         ),
     ] = None
     command_timeout: Annotated[
         str | None,
         typer.Option(
-            metavar="TIME", help=f"Stop the command after so long. Default: {_TIMEOUT}.", rich_help_panel=PANEL
+            metavar="TIME", help="Stop the command after so long.", show_default=_TIMEOUT, rich_help_panel=PANEL
         ),
     ] = None
     existing: Annotated[

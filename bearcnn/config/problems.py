@@ -82,7 +82,7 @@ _EXPECTED = {
     "dict_type": "a table of keys in braces",
     "model_type": "a table of keys",
 }
-"""What pydantic's types of errors mean, with what each knows about the limit."""
+"""The meaning of pydantic's types of errors, with the limit that each knows."""
 
 
 def _explain_problem(problem: "ErrorDetails") -> str:

@@ -19,7 +19,11 @@ from pydantic import (
 from bearcnn.bodies import BODIES, NO_BODY, SAFETENSORS, TIMM, Body, find_body
 from bearcnn.geometry import MAX_MEGAPIXELS, MOST_TILES, ReceptiveField, ResizeMode, map_sizes, receptive_fields
 from bearcnn.pooling import POOLING_MODES
+from bearcnn.registry import one_of
 from bearcnn.signs import is_shown
+
+LARGEST_KERNEL = 31
+"""Side of the largest convolution's window."""
 
 
 def _rate_below_one(rate: float) -> float:
@@ -64,7 +68,7 @@ def _printable(name: str) -> str:
     return name
 
 
-Rate = Annotated[float, AfterValidator(_rate_below_one)]
+Rate = Annotated[float, AfterValidator(_rate_below_one), Field(ge=0, lt=1)]
 Place = Annotated[str, BeforeValidator(_utf8)]
 ClassName = Annotated[str, BeforeValidator(_utf8), AfterValidator(_printable)]
 Pooling = Annotated[str, AfterValidator(_known_pooling)]
@@ -194,12 +198,12 @@ class ModelConfig(Section):
     """Which of the body's maps: -1 the last and coarsest, -2 the one before, about twice as fine (for small bears)."""
     widths: tuple[Annotated[int, Field(ge=1, le=2048)], ...] = Field((32, 64, 128, 256), min_length=1, max_length=12)
     """Channels of each block; there are as many blocks as numbers."""
-    kernel_size: int | tuple[int, ...] = 3
+    kernel_size: int | tuple[int, ...] = Field(3, json_schema_extra={"limits": f"odd, 1 to {LARGEST_KERNEL}"})
     """Side of the convolution's window, odd; one for all blocks or a list with one for each."""
     stride: Literal[1, 2] | tuple[Literal[1, 2], ...] = 2
     """2: the convolution skips every other place and halves the map. 1: a pooling window after it halves the map. One
     number for all blocks or a list with one for each."""
-    pooling: Pooling = "concat"
+    pooling: Pooling = Field("concat", json_schema_extra={"limits": one_of(POOLING_MODES.names())})
     """Pooling of the windows between blocks and of the last map: max, avg, or concat (both side by side)."""
     pool_size: int = Field(2, ge=1, le=8)
     """Side of the pooling windows between blocks, if stride = 1; 1 for none, and the map keeps its size."""
@@ -220,8 +224,8 @@ class ModelConfig(Section):
         for size in value if isinstance(value, tuple) else (value,):
             if size < 1 or size % 2 == 0:
                 raise ValueError(f"{size} is not odd and positive: a window needs a centre, as 1, 3, 5 or 7 have")
-            if size > 31:
-                raise ValueError(f"{size} is too large: at most 31")
+            if size > LARGEST_KERNEL:
+                raise ValueError(f"{size} is too large: at most {LARGEST_KERNEL}")
         return value
 
     @field_validator("residual")

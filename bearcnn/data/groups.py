@@ -39,7 +39,7 @@ _WORDS: dict[Split, str] = {"train": "training", "valid": "validation", "test": 
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """What photos are grouped by, and what to know about it."""
+    """The property that photos are grouped by, and remarks on it."""
 
     by: str
     warnings: Mapping[str, str] = field(default_factory=dict)  # by the split that each is about, or else "split"

@@ -1,4 +1,4 @@
-"""What a photo says about itself: when it was taken, and by which camera."""
+"""The time at which a photo was taken, and its camera, as its metadata says."""
 
 import re
 from contextlib import nullcontext
@@ -19,7 +19,7 @@ _TIME_IN_NAME = re.compile(r"(?<!\d)((?:19|20)\d\d)" + 5 * (_SEPARATOR + r"(\d\d
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """When and by which camera a photo was taken; None for what is unknown."""
+    """The time and the camera of a photo; None for what is unknown."""
 
     taken: datetime | None = None  # on the camera's clock, without a time zone
     camera: str | None = None  # its serial number if the file has one, else maker and model

@@ -1,21 +1,21 @@
 """Numbers as text, with one precision for the command line, the report and the notes.
 
-Shares have one decimal below 10% and above 90%, and none between; scores have three decimals. Rounding never makes a
-number certain (100%, 1.000) or impossible (0%, 0.000) unless it is.
+Percentages have one decimal below 10% and none above; scores have three decimals. Rounding never makes a number certain
+(100%, 1.000) or impossible (0%, 0.000) unless it is.
 """
 
 import math
 
 
 def percent(value: float | None) -> str:
-    """Return a share as `97.4%`, `34%`, `>99.9%`."""
+    """Return a share as `97%`, `3.4%`, `>99%`, `<0.1%`."""
     if value is None or math.isnan(value):
         return "undefined"
     if value in (0, 1):
         return f"{value * 100:.0f}%"
-    text = f"{value * 100:.{0 if 0.1 <= value <= 0.9 else 1}f}"
+    text = f"{value * 100:.{0 if value >= 0.0995 else 1}f}"
     if value < 1 and float(text) == 100:
-        return ">99.9%"
+        return ">99%"
     if value > 0 and float(text) == 0:
         return "<0.1%"
     return f"{text}%"
@@ -44,6 +44,11 @@ def signed(value: float | None) -> str:
         return "undefined"
     text = f"{value:+.3f}"
     return text[1:] if float(text) == 0 else text
+
+
+def count(value: float | None) -> str:
+    """Return a number of things that is an average, such as alerts per day: `4.2`, `53`, `1,204`."""
+    return "undefined" if value is None else f"{value:,.{0 if value >= 9.95 else 1}f}"
 
 
 def per_thousand(value: float | None) -> str:

@@ -24,10 +24,10 @@ class Estimate:
     high: float | None
 
     def __str__(self) -> str:
-        """Return `0.943 (0.921–0.961)`, or `undefined`."""
+        """Return `0.943 (0.921 to 0.961)`, or `undefined`."""
         if self.value is None or self.low is None or self.high is None:
             return decimal(self.value)
-        return f"{decimal(self.value)} ({decimal(self.low)}–{decimal(self.high)})"
+        return f"{decimal(self.value)} ({decimal(self.low)} to {decimal(self.high)})"
 
 
 LEAST_CORRELATION = 0.05

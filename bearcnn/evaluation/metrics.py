@@ -103,7 +103,7 @@ def evaluate(
     such as its site or burst: photos of a group are right or wrong together, and count less than as many others.
 
     Accuracy, precision, recall and the false-positive rate are proportions and have Wilson intervals, which have a
-    width even at 1: with 20 of 20 bears found, recall is 1.000 (0.839–1.000). Balanced accuracy and F1 are made of
+    width even at 1: with 20 of 20 bears found, recall is 1.000 (0.839 to 1.000). Balanced accuracy and F1 are made of
     proportions, and their intervals of those. The others have bootstrap percentile intervals from resamples of the
     photos. The resampling is not stratified: the number of bears before the camera is chance as well, and average
     precision depends on it. A resample that leaves a number undefined is skipped for that number's interval. Where all

@@ -34,6 +34,11 @@ def metric_words(name: str) -> str:
     return METRICS[name].words if name in METRICS else _LOSSES.get(name, name.replace("_", " "))
 
 
+def plural(noun: str) -> str:
+    """Return the plural of a class's name."""
+    return noun + ("es" if noun.endswith(("s", "x", "z", "ch", "sh")) else "s")
+
+
 def interval(estimate: Estimate, text: Callable[[float | None], str] = decimal) -> str:
     """Return the ends of an interval as `0.921 to 0.961`; nothing where there is none."""
     if estimate.low is None or estimate.high is None:
@@ -86,11 +91,11 @@ def unsure_origin(chosen: UnsureRange, positive: str) -> str:
         )
     if chosen.reached is None or chosen.reached < chosen.wanted:
         return (
-            f"No threshold gives the {wanted} precision asked for, {where}: all photos from {chosen.lower:.4g} on are "
+            f"No threshold gives the {wanted} precision asked for, {where}: all photos from {chosen.lower:.3g} on are "
             "unsure."
         )
     return (
-        f"The second threshold is {chosen.upper:.4g}. It was chosen on {chosen.photos:,} validation photos for a "
+        f"The second threshold is {chosen.upper:.3g}. It was chosen on {chosen.photos:,} validation photos for a "
         f"precision of at least {wanted} {where}; it reaches {percent(chosen.reached)}."
     )
 

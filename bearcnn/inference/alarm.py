@@ -1,4 +1,4 @@
-"""When a bear is an alarm: N of the last M frames of a camera, and a pause after each alarm."""
+"""The rule that makes bears an alarm: N of the last M frames of a camera, and a pause after each alarm."""
 
 import re
 from collections import deque

@@ -1,4 +1,4 @@
-"""Where the windows of a model lie on the picture."""
+"""The places of a model's windows on the picture."""
 
 from dataclasses import dataclass
 

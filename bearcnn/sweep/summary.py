@@ -1,18 +1,19 @@
-"""The summary of a sweep in words."""
+"""The summary of a sweep in words: the answer first, then what it rests on."""
 
 import textwrap
 from collections.abc import Sequence
 
+from bearcnn.evaluation.formats import decimal
 from bearcnn.sweep.analysis import POINT, SCORE, Analysis
-from bearcnn.sweep.evidence import find_evidence
+from bearcnn.sweep.evidence import Evidence, find_evidence
 from bearcnn.sweep.plan import DROPOUTS
 from bearcnn.sweep.statistics import seeds_for_significance
 
 
 def write_summary(analysis: Analysis) -> str:
-    """Write the summary, one paragraph per line; the caller wraps them."""
+    """Write the summary, one paragraph per line, the answer first; the caller wraps them."""
     paragraphs = [
-        _nothing_learnt(analysis),
+        answer(analysis),
         _what_was_done(analysis),
         _validation(analysis),
         _training(analysis),
@@ -24,6 +25,29 @@ def write_summary(analysis: Analysis) -> str:
         _limits(analysis),
     ]
     return "\n".join(paragraph for paragraph in paragraphs if paragraph) + "\n"
+
+
+def answer(analysis: Analysis) -> str:
+    """Answer in a sentence or two whether any setting is better, as carefully as the numbers allow."""
+    if analysis.chosen is None:
+        return _nothing_learnt(analysis)
+    signs, base = find_evidence(analysis, SCORE), _name(analysis, analysis.baseline.point.label)
+    if not signs:
+        return f"The validation AUC with {base} is {decimal(analysis.baseline.means[SCORE].mean)}."
+    if all(sign.strength == "unknown" for sign in signs):
+        few = "One seed" if _seeds(analysis) < 2 else "These trials"
+        return f"{few} can't tell whether any {_subject(analysis)} is better than {base}."
+    shown = [sign for sign in signs if sign.strength == "shown"]
+    best = max(shown, key=lambda sign: sign.comparison.difference.mean or 0.0, default=None)
+    if best and best.rises:
+        return f"{_upper(_name(analysis, best.label))} is better than {base} here: {_gain(best)}."
+    hints = [sign.label for sign in signs if sign.strength == "hint" and sign.rises]
+    text = f"No {_subject(analysis)} is shown to be better than {base} here"
+    text += f"; for {_list(hints)} there is a hint at most." if hints else "."
+    if shown:
+        worst = min(shown, key=lambda sign: sign.comparison.difference.mean or 0.0)
+        text += f" {_upper(_name(analysis, worst.label))} is worse: {_gain(worst)}."
+    return text
 
 
 def wrap_summary(summary: str, width: int = 79) -> str:
@@ -38,6 +62,16 @@ def points(value: float | None) -> str:
     size = abs(100 * value)
     shown = f"{size:.0f}" if size >= 9.95 else f"{size:.1f}" if size >= 0.1 else f"{size:.2f}"
     return ("-" if value < 0 and float(shown) else "") + shown
+
+
+def _gain(sign: Evidence) -> str:
+    """Return a shown change of the validation AUC with the interval that holds for all comparisons at once."""
+    change, low, high = (
+        sign.comparison.difference.mean,
+        sign.comparison.low_simultaneous,
+        sign.comparison.high_simultaneous,
+    )
+    return f"{points(change)} points of validation AUC ({points(low)} to {points(high)})"
 
 
 def _subject(analysis: Analysis) -> str:
@@ -212,8 +246,6 @@ def _power(analysis: Analysis) -> str:
 
 
 def _nothing_learnt(analysis: Analysis) -> str:
-    if analysis.chosen is not None:
-        return ""
     highest = analysis.settings[analysis.best].means[SCORE].mean
     return (
         f"Nothing was learnt: with no setting is the validation AUC (at most {highest:.3f}) shown to be better than "

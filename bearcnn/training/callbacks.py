@@ -70,15 +70,25 @@ class SeedEpoch(Callback):
 
 
 class CountBatches(Callback):
-    """The number of batches done in an epoch, reported to a function."""
+    """The number of batches done in an epoch, and its loss so far, reported to functions.
+
+    Looking at a loss waits for a GPU: there, one of `CHECKED_TOGETHER` batches is looked at.
+    """
 
     run_valid = False
 
-    def __init__(self, on_batch: Callable[[int, int], None]) -> None:
+    def __init__(self, on_batch: Callable[[int, int], None], on_loss: Callable[[float], None] | None = None) -> None:
         super().__init__()
-        self.on_batch = on_batch
+        self.on_batch, self.on_loss = on_batch, on_loss
+
+    def before_train(self) -> None:
+        self._losses: list[float] = []
+        self._every = 1 if self.dls.device.type == "cpu" else CHECKED_TOGETHER
 
     def after_batch(self) -> None:
+        if self.on_loss is not None and (self.iter + 1) % self._every == 0:
+            self._losses.append(float(self.replicas.class_loss))
+            self.on_loss(sum(self._losses) / len(self._losses))
         self.on_batch(self.iter + 1, self.n_iter)
 
 

@@ -214,7 +214,7 @@ def _fit_phase(
     settings = config.train
     last_size = config.training_size(settings.epochs - 1)
     callbacks = [
-        CountBatches(reporter.batch_done),
+        CountBatches(reporter.batch_done, reporter.running_loss),
         EpochMetrics(state, settings.monitor),
         *([EarlyStopping(state, settings.patience, last_size)] if settings.patience else []),
         *([SaveCheckpoint(run, state, reporter.epoch_done)] if world.leads else []),

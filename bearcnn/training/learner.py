@@ -166,6 +166,13 @@ def choose_precision(precision: Precision, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if has.get("avx512_bf16") or has.get("amx_bf16") or has.get("bf16") else torch.float32
 
 
+def describe_device(precision: Precision) -> tuple[str, str]:
+    """Return the name of the device that trains, and that of the number format of the blocks on it."""
+    device = choose_device()
+    name = torch.cuda.get_device_name() if device.type == "cuda" else device.type
+    return name, str(choose_precision(precision, device)).removeprefix("torch.")
+
+
 def adamw(
     parameters: Iterable[nn.Parameter] | Iterable[list[nn.Parameter]], lr: float, *, weight_decay: float
 ) -> OptimWrapper:

@@ -29,7 +29,7 @@ def test_few_bears_prove_little_and_it_says_how_many_would_prove_more(collection
     (finding,) = find_certainty(with_bears(collection, 12))
     low = proportion(12, 12).low
     assert low is not None and 0.75 < low < 0.76
-    assert "all 12 validation photos with a bear is proven to find 76% or more; 149 would prove 98%" in finding.reason
+    assert "all 12 validation photos with a bear is proven to find 75% or more; 149 would prove 98%" in finding.reason
     assert "--folds 5" not in finding.reason  # cross-validation would have few more
 
 

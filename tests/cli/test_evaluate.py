@@ -6,16 +6,34 @@ import pytest
 
 from bearcnn.cli.evaluate import SPLITS
 from bearcnn.data import splits
+from bearcnn.evaluation.formats import percent
 from tests.helpers.commands import bearcnn_command, some_photos
 
 pytestmark = pytest.mark.slow
 
 
-def test_evaluate_shows_every_score_with_its_interval(work):
-    process = bearcnn_command("evaluate", cwd=work)
+def test_evaluate_answers_in_seven_lines_of_80_columns(work):
+    lines = bearcnn_command("evaluate", cwd=work).stdout.splitlines()
+    assert len(lines) == 7
+    assert max(map(len, lines)) <= 80
+    for line, begins in zip(
+        lines,
+        ("Can't tell yet. It finds ", "False alarms on ", "In use, of 1,000 photos per day, 50% with a bear: ",
+         "Weakest kinds: ", "AUC ", "On 12 test photos at threshold 0.5, the default.", "Next: bearcnn "),
+        strict=True,
+    ):  # fmt: skip
+        assert line.startswith(begins)
+    calibration = json.loads((work / "run" / "metrics.json").read_text())["calibration"]["after"]["calibration_error"]
+    assert lines[4].endswith(f"calibration error {percent(calibration)}.")
+
+
+def test_evaluate_shows_every_score_with_its_interval_on_demand(work, command):
+    lines = command("evaluate", cwd=work).stdout.splitlines()
+    shown = command("evaluate", "--all", cwd=work).stdout
+    assert shown.splitlines()[:7] == lines
     for name in ("ROC AUC", "average precision", "Brier score", "recall", "called bear"):
-        assert name in process.stdout
-    content = json.loads(bearcnn_command("evaluate", "--json", cwd=work).stdout)
+        assert name in shown
+    content = json.loads(command("evaluate", "--json", cwd=work).stdout)
     assert content["split"] == "test"
     again = json.loads((work / "run" / "metrics.json").read_text())["evaluations"]["test"]
     assert content["estimates"] == again["estimates"]
@@ -44,15 +62,17 @@ def test_a_threshold_is_chosen_on_validation_judged_on_test_and_kept_for_predict
     shutil.copytree(work / "run", tmp_path / "run")
     process = command(
         "evaluate", "run", "--target-recall", "0.9", "--prevalence", "0.02", "--photos-per-day", "400",
-        "--save-threshold", cwd=tmp_path,
+        "--save-threshold", "--all", cwd=tmp_path,
     )  # fmt: skip
     for said in (
         "chosen on 12 validation photos",
         "Of 400 photos per day, if 2% have a bear",
         "alerts per day",
         "by group",
+        "chosen for 90% recall.",
+        "Next: bearcnn predict PHOTOS --model run",
     ):
-        assert said in process.stdout
+        assert said in " ".join(process.stdout.split())
     assert "90% recall is not shown: " in process.stderr
     assert " of 6 test bears found, " in process.stderr
     assert "; 29 test bears, all found, would show it" in process.stderr
@@ -82,9 +102,9 @@ def test_a_threshold_of_few_false_alarms_on_other_photos(work, photos, command):
 
 
 def test_the_tables_fit_80_columns(work, command):
-    said = command("evaluate", "--prevalence", "0.02", cwd=work).stdout
-    tables = [line for line in said.splitlines() if not line.startswith("The threshold is ") and "/" not in line]
-    assert all(len(line) <= 80 for line in tables)
+    said = command("evaluate", "--prevalence", "0.02", "--all", cwd=work).stdout
+    assert all(len(line) <= 80 for line in said.splitlines() if "/" not in line)
+    assert "Next: bearcnn evaluate --target-recall 0.98  (more: --all)" in said or "Next: train longer" in said
     for words in ("false alarms, of other photos", "alerts that are bears", "errors by group of photos"):
         assert words in said
 

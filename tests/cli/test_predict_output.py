@@ -150,7 +150,7 @@ class TestBursts:
         assert [row["burst"] for row in rows] == ["1", "1", "2", "3"]
         assert [row["label"] for row in rows] == ["bright", "bright", "dark", "unsure"]
         assert rows[0]["probability"] == rows[1]["probability"] != rows[0]["own_probability"]
-        assert "1 burst of 2 photos or more, with 2 photos in all" in said.stderr
+        assert "1 burst of 2 photos or more, 2 photos in total" in said.stderr
 
     def test_the_table_names_the_burst_where_it_changed_something(self, predict):
         lines = predict("--bursts", "60").stdout.splitlines()

@@ -1,3 +1,4 @@
+import html
 import json
 import os
 import re
@@ -14,6 +15,7 @@ import pytest
 from PIL import Image
 from rich.progress import Progress
 
+import bearcnn
 from bearcnn.cli.display.dataset import show_dataset
 from bearcnn.cli.display.training import TrainingDisplay
 from bearcnn.cli.options import ConfigOptions
@@ -39,8 +41,20 @@ class TestTrain:
         epochs = [line for line in process.stderr.splitlines() if re.match(r" +\d+  \d", line)]
         assert len(epochs) == 2
         assert all(len(line) <= 80 for line in process.stderr.splitlines())
-        assert "bearcnn predict" in process.stdout
         run = Run(tmp_path / "runs" / "latest")
+        place = f"runs/{run.directory.resolve().name}"
+        first = process.stderr.splitlines()[0]
+        assert re.fullmatch(
+            rf"bearcnn {bearcnn.__version__} on cpu, \d+ threads?, (float32|bfloat16), seed 0, in {place}", first
+        )
+        ending = process.stdout.partition(f"in {place}:\n")[2].splitlines()
+        assert [line.split()[0] for line in ending[:3]] == ["report.html", "model.onnx", "metrics.json"]
+        assert ending[-1].startswith("Next: bearcnn ") and place in ending[-1]
+        # The report's own verdict.
+        page = " ".join(re.sub(r"<[^>]+>", " ", run.report_file.read_text()).split())
+        verdict = " ".join(process.stdout.partition("\n\n")[0].split())
+        assert verdict.startswith("Can't tell yet. 6 photos with a bear and 6 without are too few for a verdict.")
+        assert verdict.partition(". ")[2] in html.unescape(page)
         assert run.onnx_file.is_file()
         assert run.config().model.kernel_size == (5, 3)
         assert run.config().data.path == str(photos)
@@ -194,7 +208,7 @@ def test_a_split_by_site_is_told_from_the_first_line_to_the_report(tmp_path, com
     assert run.dataset_record()["grouping"] == {"by": "data.group = 1", "warnings": {}}
     page = " ".join(run.report_file.read_text().split())
     assert "Split by data.group = 1: 12 groups, " in page and "<h3>By site</h3>" in page
-    shown = command("evaluate", "run", cwd=tmp_path)
+    shown = command("evaluate", "run", "--all", cwd=tmp_path)
     assert "errors by site" in shown.stdout and " groups (sites, days or bursts)" in shown.stderr
     assert all(len(line) <= 80 for line in shown.stdout.splitlines() if "/" not in line and "threshold" not in line)
     content = json.loads(command("evaluate", "run", "--json", cwd=tmp_path).stdout)
@@ -204,6 +218,17 @@ def test_a_split_by_site_is_told_from_the_first_line_to_the_report(tmp_path, com
     again = json.loads(command("evaluate", "run", "--data", "photos", "--json", cwd=tmp_path).stdout)
     assert Counter(row["seen"] for row in again["sites"]) == {True: grouping["train"], False: 12 - grouping["train"]}
     assert {row["name"] for row in again["groups"]} >= {"at unseen sites", "at sites trained on"}
+
+
+def test_the_bar_shows_the_loss_so_far(trained):
+    bars = Progress()
+    display = TrainingDisplay(bars, 2, 0, "average_precision", 0)
+    display.running_loss(0.69314)
+    display.batch_done(1, 5)
+    assert bars.tasks[0].description == "epoch 1 of 2, loss 0.693"
+    display.epoch_done(replace(trained[2].records[0], busy=0))
+    display.batch_done(1, 5)
+    assert bars.tasks[0].description == "epoch 2 of 2"
 
 
 def test_a_busy_computer_is_told_once_in_words(trained, capsys):
@@ -230,7 +255,7 @@ def test_a_class_whose_name_is_no_text_is_trained_on_and_a_folder_of_photos_is_r
     assert "\x1b[2J" not in said.stdout + said.stderr
     manifest = read_manifest(tmp_path / "run" / "model.onnx")
     assert {name for _, name in manifest.subclasses} == {"bear", r"l\xf6we", hostile[1]}
-    said = command("evaluate", tmp_path / "run")
+    said = command("evaluate", tmp_path / "run", "--all")
     assert "\x1b" not in said.stdout and r"[red]\x1b[2J\nwolf" in said.stdout
     assert r"l\xf6we" in said.stdout
     data.rename(odd)

@@ -9,9 +9,22 @@ from bearcnn.evaluation.formats import decimal, per_thousand, percent, signed, t
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.5, "50%"), (0.984, "98.4%"), (1.0, "100%"), (0.9999, ">99.9%"), (0.0001, "<0.1%"), (0, "0%"),
-     (None, "undefined"), (0.98, "98.0%"), (0.034, "3.4%"), (0.1, "10%")],
-)  # fmt: skip
+    [
+        (0.5, "50%"),
+        (0.984, "98%"),
+        (1.0, "100%"),
+        (0.994, "99%"),
+        (0.996, ">99%"),
+        (0.9999, ">99%"),
+        (0.0001, "<0.1%"),
+        (0, "0%"),
+        (None, "undefined"),
+        (0.034, "3.4%"),
+        (0.0994, "9.9%"),
+        (0.0996, "10%"),
+        (0.1, "10%"),
+    ],
+)
 def test_a_share_is_never_rounded_to_certainty(value, text: str) -> None:
     assert percent(value) == text
 

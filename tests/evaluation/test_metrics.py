@@ -242,7 +242,7 @@ def test_wilson_intervals_agree_with_scipy(successes: int, trials: int, confiden
 
 def test_finding_every_bear_of_few_does_not_claim_certainty() -> None:
     recall = evaluate([1] * 20 + [0] * 5, [0.9] * 20 + [0.1] * 5).estimates["recall"]
-    assert str(recall) == "1.000 (0.839–1.000)"
+    assert str(recall) == "1.000 (0.839 to 1.000)"
 
 
 def test_proportions_use_the_confusion_counts() -> None:

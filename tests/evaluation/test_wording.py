@@ -27,7 +27,7 @@ def test_every_metric_has_words_of_its_own() -> None:
     [
         (
             Choice(0.1, "target_recall", 0.98, 0.985, 1200, 600),
-            "at least 98% of the 600 with a bear; it finds 98.5%",
+            "at least 98% of the 600 with a bear; it finds 98%",
         ),
         (Choice(0.1, "max_false_alarms_per_day", 5, 4.21, 1200, 600), "at most 5 false alarms per day; it gives 4.21."),
         (Choice(0.1, "given", 0.1, 0.1, 0, 0), "It was set by hand."),
@@ -41,7 +41,7 @@ def test_a_threshold_says_where_it_comes_from(choice: Choice, said: str) -> None
 
 
 def test_estimates_with_and_without_an_interval() -> None:
-    assert share(Estimate(0.968, 0.951, 0.98)) == "96.8% (95.1% to 98.0%)"
+    assert share(Estimate(0.968, 0.951, 0.98)) == "97% (95% to 98%)"
     assert share(Estimate(0.5, None, None)) == "50%"
     assert share(Estimate(None, None, None)) == "undefined"
     assert interval(Estimate(0.9, 0.8, 0.95)) == "0.800 to 0.950"

@@ -33,11 +33,15 @@ class Recorder(Reporter):
     def __init__(self) -> None:
         self.layers: list[object] = []
         self.batches: list[tuple[int, int]] = []
+        self.losses: list[float] = []
         self.records: list[EpochRecord] = []
         self.stages: list[str] = []
 
     def model_built(self, layers):
         self.layers = layers
+
+    def running_loss(self, loss):
+        self.losses.append(loss)
 
     def batch_done(self, done, total):
         self.batches.append((done, total))

@@ -44,8 +44,7 @@ def test_the_reason_gives_the_interval_of_the_recall_and_the_false_alarms() -> N
     probabilities = [0.9] * 583 + [0.2] * 17 + [0.8] * 19 + [0.1] * 581
     found = judge(evaluate(labels, probabilities), operating_point(labels, probabilities, 0.5), "bear")
     assert found[2] == (
-        "It finds 97.2% of the photos with a bear (95% interval 95.5% to 98.2%) "
-        "and raises a false alarm on 3.2% of the rest."
+        "It finds 97% of the photos with a bear (95% interval 96% to 98%) and raises a false alarm on 3.2% of the rest."
     )
 
 

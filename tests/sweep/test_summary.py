@@ -21,6 +21,7 @@ class TestSummary:
             dropout(8), lambda r, s: 0.90 + 0.02 * (r == 0.4) + wobble(r, s), lambda r, s: 0.3 + r + wobble(r, s)
         )
         words = write_summary(analysis)
+        assert words.startswith("Dropout 0.4 is better than dropout 0 here: 2.")
         assert "Dropout 0.4 raised it by 2." in words
         assert "No measurable difference for 0.2." in words
         assert "higher with 0.2 and 0.4" in words
@@ -34,6 +35,7 @@ class TestSummary:
             dropout(8), lambda r, s: 0.9 - r / 10 + wobble(r, s), lambda r, s: 0.5 - r / 5 + wobble(r, s)
         )
         words = write_summary(analysis)
+        assert words.startswith("No dropout is shown to be better than dropout 0 here. Dropout 0.4 is worse: -4.")
         assert "Dropout 0.4 lowered it by 4." in words
         assert "and so did 0.2" in words
         assert "Worse on training data: not here, the opposite is true with 0.2 and 0.4" in words
@@ -43,6 +45,7 @@ class TestSummary:
     def test_no_difference_is_called_none_and_says_what_it_would_take(self):
         analysis, _ = analyse_made_up(dropout(5), lambda r, s: 0.9 + noise(0.01)(r, s))
         words = write_summary(analysis)
+        assert words.startswith("No dropout is shown to be better than dropout 0 here.\n")
         assert "No measurable difference between it and any other setting with 5 seeds" in words
         assert "With 5 seeds it can't fall below 0.05 whatever the trials give; that takes 7 seeds." in words
         assert f"points or more. To see 1 point takes about {analysis.seeds_for_a_point} seeds." in words
@@ -56,6 +59,7 @@ class TestSummary:
         analysis, _ = analyse_made_up(plan, lambda r, s: 0.9 + (steps[s] if r == 0.3 else 0 if r == 0 else flat(r, s)))
         assert weigh(analysis.comparisons["valid.roc_auc"][2]) == "hint"
         words = write_summary(analysis)
+        assert "better than dropout 0 here; for 0.3 there is a hint at most.\n" in words
         assert "A hint, not more, that it was raised by 0.3" in words
         assert "Among 7 comparisons, chance alone can give such a hint." in words
 
@@ -67,12 +71,15 @@ class TestSummary:
         for _ in range(100):
             table = random.normal(0.9, 0.01, (10, 5))
             analysis, _ = analyse_made_up(plan, lambda r, s, table=table: float(table[round(10 * r), s]))
-            alarms += "ed it by" in write_summary(analysis)
+            words = write_summary(analysis)
+            alarms += "ed it by" in words
+            assert ("ed it by" in words) == ("is better than" in words or "is worse" in words)
         assert alarms <= 10  # 5 of 100 are to be expected at most
 
     def test_one_seed_says_nothing_about_differences(self):
         analysis, _ = analyse_made_up(dropout(1), lambda r, s: 0.9 + r / 10)
         words = write_summary(analysis)
+        assert words.startswith("One seed can't tell whether any dropout is better than dropout 0.\n")
         assert "With one seed no difference can be told from chance" in words
         assert "with one seed only" in words
         assert "Permutation" not in words
@@ -101,7 +108,7 @@ class TestSummary:
         test = {"roc_auc": Estimate(0.91, 0.88, 0.94), "accuracy": Estimate(0.8, 0.7, 0.9)}
         label = analysis.settings[analysis.chosen].point.label
         judged = replace(analysis, test=test, test_looks=(label,))
-        assert "ROC AUC 0.910 (0.880–0.940)" in write_summary(judged)
+        assert "ROC AUC 0.910 (0.880 to 0.940)" in write_summary(judged)
         assert "for this setting only" in write_summary(judged)
         again = replace(judged, test_looks=("0.7", label))
         assert "scored before, for 0.7: they are no longer quite unseen" in write_summary(again)

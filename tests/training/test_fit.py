@@ -46,6 +46,9 @@ def test_a_run_leaves_everything_that_it_promises(trained):
     assert [record.epoch for record in watcher.records] == [1, 2]
     assert run.history() == watcher.records
     assert watcher.batches[-1] == (len(dataset.select("train")) // 8,) * 2
+    assert len(watcher.losses) == len(watcher.batches)
+    last = watcher.losses[len(watcher.losses) // 2 - 1 :: len(watcher.losses) // 2]
+    assert last == pytest.approx([record.train_loss for record in watcher.records])
     metrics = run.metrics()
     assert metrics["complete"]
     assert set(metrics["evaluations"]) == {"valid", "test"}

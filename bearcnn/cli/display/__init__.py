@@ -1,1 +1,1 @@
-"""What the command line shows: tables, progress, predictions."""
+"""The output of the command line: tables, progress, predictions."""

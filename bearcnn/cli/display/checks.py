@@ -80,9 +80,13 @@ def _show_found(found: "Found") -> None:
 def _say(text: str, indent: str = "") -> None:
     """Write a sentence, wrapped to the terminal; words that are too long for it, such as paths, stay whole."""
     lines = textwrap.wrap(
-        text, out.width, initial_indent=indent, subsequent_indent=indent, break_long_words=False,
+        text,
+        out.width,
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_long_words=False,
         break_on_hyphens=False,
-    )  # fmt: skip
+    )
     out.print("\n".join(map(plain, lines)), soft_wrap=True)
 
 

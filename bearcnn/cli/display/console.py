@@ -26,6 +26,9 @@ for stream in (sys.stdout, sys.stderr):
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="backslashreplace")
 
+VERDICT_COLORS = {"good": "green", "unsure": "yellow", "bad": "red"}
+"""The color of each style of the report's verdict."""
+
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 

@@ -65,7 +65,11 @@ def show_caches(entries: "list[CacheEntry]") -> None:
     table.columns[0].overflow = "fold"  # a path that is cut short is of no use
     for entry in entries:
         table.add_row(
-            plain(str(entry.source or "damaged")), entry.kind, f"{entry.last_used:%Y-%m-%d %H:%M}",
-            f"{entry.photos:,}", f"{entry.size} px", f"{entry.bytes / 1e6:.1f}",
-        )  # fmt: skip
+            plain(str(entry.source or "damaged")),
+            entry.kind,
+            f"{entry.last_used:%Y-%m-%d %H:%M}",
+            f"{entry.photos:,}",
+            f"{entry.size} px",
+            f"{entry.bytes / 1e6:.1f}",
+        )
     out.print(table)

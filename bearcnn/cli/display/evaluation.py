@@ -1,11 +1,13 @@
-"""Display of an evaluation: scores, confusion matrix, costs of the threshold, groups of photos, worst mistakes."""
+"""Display of an evaluation: seven lines first; then every score, the costs of the threshold, groups, mistakes."""
 
-from bearcnn.cli.display.console import make_table, note, out, plain
+from collections.abc import Sequence
+
+from bearcnn.cli.display.console import VERDICT_COLORS, make_table, note, out, plain
 from bearcnn.evaluation.assessment import Assessment, Exclusion
-from bearcnn.evaluation.formats import decimal, percent, target_percent
+from bearcnn.evaluation.formats import count, decimal, percent, target_percent
 from bearcnn.evaluation.metrics import Evaluation
 from bearcnn.evaluation.unsure import UnsureAssessment
-from bearcnn.evaluation.wording import interval, metric_words, threshold_origin, unsure_origin
+from bearcnn.evaluation.wording import interval, metric_words, plural, threshold_origin, unsure_origin
 
 Classes = tuple[str, str]
 """Names of the negative and the positive class."""
@@ -14,15 +16,28 @@ MOST_SITES = 12
 """Sites that are shown, the worst first."""
 
 
-def show_assessment(assessment: Assessment, title: str, classes: Classes) -> None:
-    """Show the scores, the threshold's costs, the errors by group of photos, and the worst mistakes."""
-    show_scores(assessment.evaluation, title, classes, assessment.without)
-    _show_costs(assessment, classes[1])
+def show_summary(sentences: Sequence[str], style: str, following: str) -> None:
+    """Show an assessment in sentences, the first in the color of its verdict, and the command to go on with."""
+    first, *others = sentences
+    out.print(f"[bold {VERDICT_COLORS[style]}]{plain(first)}[/]", soft_wrap=True)
+    for sentence in others:
+        out.print(plain(sentence), soft_wrap=True)
+    out.print(f"Next: [bold]{plain(following)}[/]  [dim](more: --all)[/]", soft_wrap=True)
+
+
+def show_details(assessment: Assessment, title: str, classes: Classes, everything: bool) -> None:
+    """Show what was asked for by options of its own, or everything."""
+    if everything or assessment.without is not None:
+        out.print()
+        show_scores(assessment.evaluation, title, classes, assessment.without)
+    if everything:
+        _show_costs(assessment, classes[1])
     if assessment.unsure is not None:
         _show_unsure(assessment.unsure, classes[1])
-    _show_groups(assessment, classes)
-    _show_sites(assessment, classes[1])
-    _show_mistakes(assessment, classes[1])
+    if everything:
+        _show_groups(assessment, classes)
+        _show_sites(assessment, classes[1])
+        _show_mistakes(assessment, classes[1])
     for remark in assessment.notes:
         note(f"[yellow]{plain(remark)}[/]")
 
@@ -66,19 +81,17 @@ def _show_costs(assessment: Assessment, positive: str) -> None:
     """Show where the threshold comes from, and what it costs per day."""
     choice, point = assessment.choice, assessment.point
     origin = threshold_origin(choice, positive)
-    out.print(f"\nThe threshold is [bold]{choice.threshold:.4g}[/]. {plain(origin)}", soft_wrap=True)
+    out.print(f"\nThe threshold is [bold]{choice.threshold:.3g}[/]. {plain(origin)}")
     prevalence = target_percent(point.prevalence)
-    out.print(
-        f"Of {point.photos_per_day:,.0f} photos per day, if {prevalence} have a {plain(positive)}:", soft_wrap=True
-    )
+    out.print(f"Of {point.photos_per_day:,.0f} photos per day, if {prevalence} have a {plain(positive)}:")
     table = make_table("in use", "value", f"{assessment.evaluation.confidence:.0%} interval", numbers=2)
     for name, estimate, text in (
-        (f"{positive}s found", point.recall, percent),
+        (f"{plural(positive)} found", point.recall, percent),
         ("false alarms, of other photos", point.false_positive_rate, percent),
         ("photos left to look at", point.photos_to_look_at, percent),
-        ("alerts per day", point.alerts_per_day, _count),
-        ("false alarms per day", point.false_alarms_per_day, _count),
-        (f"alerts that are {positive}s", point.precision, percent),
+        ("alerts per day", point.alerts_per_day, count),
+        ("false alarms per day", point.false_alarms_per_day, count),
+        (f"alerts that are {plural(positive)}", point.precision, percent),
     ):
         table.add_row(plain(name), text(estimate.value), interval(estimate, text))
     out.print(table)
@@ -86,17 +99,17 @@ def _show_costs(assessment: Assessment, positive: str) -> None:
 
 def _show_unsure(assessment: UnsureAssessment, positive: str) -> None:
     """Show the two thresholds, where the upper one comes from, and how many photos are left to a person."""
-    name, chosen = plain(positive), assessment.range
-    out.print(f"\n{plain(unsure_origin(chosen, positive))}", soft_wrap=True)
+    name, names, chosen = plain(positive), plain(plural(positive)), assessment.range
+    out.print(f"\n{plain(unsure_origin(chosen, positive))}")
     if chosen.empty:
         return
     table = make_table("with unsure photos", "value", "95% interval", numbers=2)
     for row, estimate in (
-        (f"photos that are unsure, from {chosen.lower:.4g} on", assessment.unsure),
-        (f"photos called {name}, from {chosen.upper:.4g} on", assessment.called),
-        (f"photos called {name} that are {name}s", assessment.precision),
-        (f"{name}s called {name}", assessment.found_alone),
-        (f"{name}s among the unsure", assessment.bears_unsure),
+        (f"photos that are unsure, from {chosen.lower:.3g} on", assessment.unsure),
+        (f"photos called {name}, from {chosen.upper:.3g} on", assessment.called),
+        (f"photos called {name} that are {names}", assessment.precision),
+        (f"{names} called {name}", assessment.found_alone),
+        (f"{names} among the unsure", assessment.bears_unsure),
     ):
         table.add_row(row, percent(estimate.value), interval(estimate, percent))
     out.print(table)
@@ -119,16 +132,26 @@ def _show_sites(assessment: Assessment, positive: str) -> None:
     if not assessment.sites:
         return
     table = make_table(
-        "errors by site", "trained on", "photos", f"{plain(positive)}s missed", "false alarms", "wrong", numbers=4
+        "errors by site",
+        "trained on",
+        "photos",
+        f"{plain(plural(positive))} missed",
+        "false alarms",
+        "wrong",
+        numbers=4,
     )
     worst = [row for row in assessment.sites if row.missed or row.false_alarms]
     shown = assessment.sites if len(assessment.sites) <= MOST_SITES else worst[:MOST_SITES] or assessment.sites[:1]
     for row in shown:
         seen = "" if row.seen is None else "yes" if row.seen else "no"
         table.add_row(
-            plain(row.site), seen, f"{row.photos:,}", f"{row.missed:,} of {row.bears:,}",
-            f"{row.false_alarms:,} of {row.photos - row.bears:,}", percent(row.rate.value),
-        )  # fmt: skip
+            plain(row.site),
+            seen,
+            f"{row.photos:,}",
+            f"{row.missed:,} of {row.bears:,}",
+            f"{row.false_alarms:,} of {row.photos - row.bears:,}",
+            percent(row.rate.value),
+        )
     out.print()
     out.print(table)
     if more := len(assessment.sites) - len(shown):
@@ -145,7 +168,3 @@ def _show_mistakes(assessment: Assessment, positive: str) -> None:
     for photo in assessment.mistakes:
         mistake = f"missed {positive}" if photo.label else "false alarm"
         out.print(f"{plain(f'{mistake:{width}}')}  {photo.probability:5.3f}  {plain(photo.path)}", soft_wrap=True)
-
-
-def _count(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:,.1f}"

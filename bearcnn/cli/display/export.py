@@ -13,15 +13,13 @@ if TYPE_CHECKING:  # the module loads torch
 
 def show_export(report: "ExportReport") -> None:
     """Show where the file is, and how far its answers are from those of the trained network."""
-    out.print(f"{plain(str(report.file))}: {report.format}, {report.bytes / 1e6:.2f} MB", soft_wrap=True)
+    out.print(f"[bold]{plain(str(report.file))}[/]: {report.format}, {report.bytes / 1e6:.2f} MB", soft_wrap=True)
     largest, mean = (f"{value:.1e}" if value else "0" for value in (report.largest_difference, report.mean_difference))
-    on = PHOTOS[report.split] if report.split else "pictures of noise"
-    out.print(
-        f"on {report.photos:,} {on}, beside the trained network:\n"
-        f"  probability  differs by {largest} at most, {mean} on average"
-    )
+    on = f"{report.photos:,} {PHOTOS[report.split] if report.split else 'pictures of noise'}"
     if report.split:
-        out.print(f"  ROC AUC      {decimal(report.roc_auc)} ({signed(report.roc_auc - report.roc_auc_trained)})")
+        change = signed(report.roc_auc - report.roc_auc_trained)
+        out.print(f"AUC {decimal(report.roc_auc)} on {on} ({change} from the trained network's)")
+    out.print(f"probabilities differ by {largest} at most, {mean} on average" + ("" if report.split else f", on {on}"))
     if not math.isnan(report.speed):
         out.print(
             f"beside the float ONNX file:\n"

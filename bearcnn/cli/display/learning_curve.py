@@ -28,9 +28,10 @@ def show_curve(curve: LearningCurve, plan: "Plan", directory: Path, dataset: "Da
         auc = point.roc_auc
         table.add_row(
             f"{point.photos:,}" + (f" (n={point.runs})" if point.runs < seeds else ""),
-            f"{decimal(auc.value)} ({decimal(auc.low)} to {decimal(auc.high)})", share(point.recall),
+            f"{decimal(auc.value)} ({decimal(auc.low)} to {decimal(auc.high)})",
+            share(point.recall),
             share(point.false_alarms),
-        )  # fmt: skip
+        )
     out.print(table)
     for remark in _remarks(curve, plan, dataset):
         out.print(f"[dim]{plain(remark)}[/]")

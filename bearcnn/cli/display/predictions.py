@@ -36,9 +36,9 @@ def show_model(file: Path, predictor: Predictor, labelling: Labelling) -> None:
     show_engine(predictor.engine)
     manifest = predictor.manifest
     body = f" (with the body {manifest.body['name']}, {manifest.body['licence']})" if manifest.body else ""
-    threshold = f"threshold {labelling.upper:.4g}"
+    threshold = f"threshold {labelling.upper:.3g}"
     if labelling.lower != labelling.upper:
-        threshold = f"unsure from {labelling.lower:.4g} to {labelling.upper:.4g}"
+        threshold = f"unsure from {labelling.lower:.3g} to {labelling.upper:.3g}"
     note(f"[dim]model {plain(str(file) + body)}, {threshold}[/]")
 
 
@@ -121,7 +121,7 @@ def _show_sites(tally: Tally, folder: Path | None) -> None:
 
 def show_bursts(bursts: "Bursts") -> None:
     """Show how many bursts there are, and which photos could not be part of one."""
-    note(f"[dim]{_count(bursts.found, 'burst')} of 2 photos or more, with {bursts.photos:,} photos in all[/]")
+    note(f"[dim]{_count(bursts.found, 'burst')} of 2 photos or more, {bursts.photos:,} photos in total[/]")
     if bursts.lowered:
         positive = plain(bursts.labelling.classes[1])
         note(

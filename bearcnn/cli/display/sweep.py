@@ -11,10 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from bearcnn.cli.display.console import err, make_table, note, out, plain
+from bearcnn.cli.display.sweep_picture import ASCII, BOXES, LEAST_SEEDS, draw_settings
 from bearcnn.cli.display.training import training_display
 from bearcnn.evaluation.formats import decimal, signed
 from bearcnn.reporter import OnMaps
-from bearcnn.sweep.analysis import Analysis
+from bearcnn.sweep.analysis import SCORE, Analysis
 from bearcnn.sweep.folder import SweepFolder
 from bearcnn.sweep.plan import DROPOUTS, GridPoint, Plan, settings_key
 from bearcnn.sweep.reporter import SweepReporter
@@ -23,9 +24,6 @@ from bearcnn.sweep.trial_log import Record
 
 MOST_ROWS = 16
 """Settings shown while a sweep runs: the best ones, if there are more."""
-
-LEAST_SEEDS = 3
-"""Seeds from which intervals are shown: one of two seeds spans twelve standard errors, and would only confuse."""
 
 
 def show_plan(directory: Path, plan: Plan, points: int, done: int, total: int) -> None:
@@ -160,9 +158,12 @@ class SweepDisplay(SweepReporter):
         table.columns[0].max_width = 40
         for key, done_here, failed, valid, train in rows:
             table.add_row(
-                plain(self._labels.get(key, "")), str(done_here), str(failed) if failed else "",
-                format_mean(valid), format_mean(train),
-            )  # fmt: skip
+                plain(self._labels.get(key, "")),
+                str(done_here),
+                str(failed) if failed else "",
+                format_mean(valid),
+                format_mean(train),
+            )
         failures = sum(record.status == "failed" for record in self._records.values())
         running = ", ".join(f"{trial} ({epoch}/{epochs})" for trial, (epoch, epochs) in list(self._epochs.items())[:3])
         more = f" and {len(self._epochs) - 3} more" if len(self._epochs) > 3 else ""
@@ -180,38 +181,16 @@ class SweepDisplay(SweepReporter):
 
 
 def show_analysis(analysis: Analysis, folder: SweepFolder) -> None:
-    """Show the table, the summary, and the files."""
-    seeds = len(analysis.plan.seeds)
-    over = "one seed" if seeds == 1 else f"means over {seeds} seeds"
-    out.print(f"\n[bold]{over}[/]" + (" [dim](± half of the 95% interval)[/]" if seeds >= LEAST_SEEDS else ""))
-    table = make_table(
-        ", ".join(swept.name for swept in analysis.plan.swept).replace("_", " "),
-        "training\nloss", "training\nAUC", "validation\nloss", "validation\nAUC",
-        f"change\nfrom {plain(analysis.baseline.point.values)}",
-        numbers=5,
-    )  # fmt: skip
-    table.columns[0].max_width = 30
-    for number, setting in enumerate(analysis.settings):
-        change = ""
-        if number:
-            change = format_mean(analysis.comparisons["valid.roc_auc"][number - 1].difference, sign=True)
-        mark = " *" if number == analysis.chosen and len(analysis.settings) > 1 else ""
-        means = setting.means
-        fewer = f" (n={means['valid.roc_auc'].n})" if means["valid.roc_auc"].n < seeds else ""
-        table.add_row(
-            plain(setting.point.values) + fewer + mark,
-            format_mean(means["train.log_loss"]), format_mean(means["train.roc_auc"]),
-            format_mean(means["valid.log_loss"]), format_mean(means["valid.roc_auc"]), change,
-        )  # fmt: skip
-    out.print(table)
+    """Show the answer, the table, the picture, how sure all that is, and the files."""
+    answer, *paragraphs = folder.results()["summary"]
+    out.print(f"\n[bold]{plain(answer)}[/]")
+    _show_table(analysis)
     if len(analysis.settings) > 1:
-        out.print("[dim]change: of validation AUC, seed by seed[/]")
-        if analysis.chosen is not None:
-            out.print("[dim]* chosen: the first within one standard error of the highest validation AUC[/]")
-    out.print()
-    for paragraph in folder.results()["summary"]:
-        out.print(plain(paragraph) + "\n")
-    out.print(f"in {plain(str(folder.directory))}:", soft_wrap=True)
+        _show_picture(analysis)
+    out.print("\n[bold]How sure is that[/]")
+    for number, paragraph in enumerate(paragraphs):
+        out.print(("\n" if number else "") + plain(paragraph))
+    out.print(f"\nin {plain(str(folder.directory))}:", soft_wrap=True)
     for file, what in (
         ("sweep.png, sweep.svg", "the picture"),
         ("summary.txt", "the text above"),
@@ -219,6 +198,57 @@ def show_analysis(analysis: Analysis, folder: SweepFolder) -> None:
         (f"{folder.log_file.name}, trials/", "what is finished: add values or seeds with --resume"),
     ):
         out.print(f"  {file:24} [dim]{what}[/]", soft_wrap=True)
+
+
+def _show_table(analysis: Analysis) -> None:
+    seeds = len(analysis.plan.seeds)
+    over = "one seed" if seeds == 1 else f"means over {seeds} seeds"
+    out.print(f"\n[bold]{over}[/]" + (" [dim](± half of the 95% interval)[/]" if seeds >= LEAST_SEEDS else ""))
+    table = make_table(
+        ", ".join(swept.name for swept in analysis.plan.swept).replace("_", " "),
+        "training\nloss",
+        "training\nAUC",
+        "validation\nloss",
+        "validation\nAUC",
+        f"change\nfrom {plain(analysis.baseline.point.values)}",
+        numbers=5,
+    )
+    table.columns[0].max_width = 30
+    for number, setting in enumerate(analysis.settings):
+        change = ""
+        if number:
+            change = format_mean(analysis.comparisons[SCORE][number - 1].difference, sign=True)
+        mark = " *" if number == analysis.chosen and len(analysis.settings) > 1 else ""
+        means = setting.means
+        fewer = f" (n={means['valid.roc_auc'].n})" if means[SCORE].n < seeds else ""
+        table.add_row(
+            plain(setting.point.values) + fewer + mark,
+            format_mean(means["train.log_loss"]),
+            format_mean(means["train.roc_auc"]),
+            format_mean(means["valid.log_loss"]),
+            format_mean(means[SCORE]),
+            change,
+        )
+    out.print(table)
+    if len(analysis.settings) > 1:
+        out.print("[dim]change: of validation AUC, seed by seed[/]")
+        if analysis.chosen is not None:
+            out.print("[dim]* chosen: the first within one standard error of the highest validation AUC[/]")
+
+
+def _show_picture(analysis: Analysis) -> None:
+    """Draw the validation AUC of each setting, of many the best ones."""
+    best = sorted(analysis.settings, key=lambda setting: -(setting.means[SCORE].mean or 0))[:MOST_ROWS]
+    rows = [(setting.point.values, setting.means[SCORE]) for setting in analysis.settings if setting in best]
+    signs = BOXES if out.encoding.lower().startswith("utf") else ASCII
+    seeds = len(analysis.plan.seeds)
+    interval = f", {signs[0]}{signs[1]}{signs[2]} its 95% interval" if seeds >= LEAST_SEEDS else ""
+    base = plain(analysis.baseline.point.values)
+    out.print(f"\n[bold]validation AUC[/] [dim]({signs[3]} mean{interval}, {signs[4]} mean of {base})[/]")
+    baseline = analysis.baseline.means[SCORE].mean
+    assert baseline is not None, "the baseline has a trial"
+    for line in draw_settings(rows, baseline, min(out.width, 80), signs):
+        out.print(plain(line), soft_wrap=True)
 
 
 def format_mean(mean: Mean, sign: bool = False) -> str:

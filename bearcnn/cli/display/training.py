@@ -1,19 +1,25 @@
-"""Display of a training run: the network, a line per epoch, the result and its files, a suggested learning rate."""
+"""Display of a training run: the start, the network, a line per epoch, the verdict and its files."""
 
 import math
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rich.progress import Progress, TaskID
 
-from bearcnn.cli.display.console import err, make_table, note, out, plain, progress
+from bearcnn._version import __version__
+from bearcnn.cli.display.console import VERDICT_COLORS, err, make_table, note, out, plain, progress
 from bearcnn.config import LAST_EPOCH
 from bearcnn.data.splits import FOLDS
 from bearcnn.evaluation.formats import decimal
 from bearcnn.evaluation.metrics import Evaluation
-from bearcnn.evaluation.predictions import SCORED
+from bearcnn.evaluation.predictions import SCORED, as_arrays, as_clusters, for_scores, read_predictions
+from bearcnn.evaluation.thresholds import operating_point
 from bearcnn.evaluation.wording import PHOTOS, explain_few_photos, interval, metric_words
+from bearcnn.manifest import read_manifest
+from bearcnn.report.verdict import judge
 from bearcnn.reporter import Reporter
 from bearcnn.runs import EpochRecord, LayerRow, Run
 
@@ -39,6 +45,7 @@ class TrainingDisplay(Reporter):
         self._bars, self._epochs, self._finished, self._folds = bars, epochs, finished, folds
         self._chooses = monitor != LAST_EPOCH
         self._task: TaskID | None = None
+        self._loss: float | None = None
         self._told_busy = False
 
     def preparing(self, what: str, done: int, total: int) -> None:
@@ -79,19 +86,24 @@ class TrainingDisplay(Reporter):
         """Show a warning."""
         note(f"[yellow]{plain(what)}[/]")
 
+    def running_loss(self, loss: float) -> None:
+        """Keep the loss for the bar."""
+        self._loss = loss
+
     def batch_done(self, done: int, total: int) -> None:
         """Move the bar."""
         if self._task is None:
             self._task = self._bars.add_task("training", total=self._epochs * total)
+        loss = "" if self._loss is None else f", loss {self._loss:.3f}"
         self._bars.update(
             self._task,
             completed=self._finished * total + done,
-            description=f"epoch {self._finished + 1} of {self._epochs}",
+            description=f"epoch {self._finished + 1} of {self._epochs}{loss}",
         )
 
     def epoch_done(self, record: EpochRecord) -> None:
         """Show an epoch's scores."""
-        self._finished = record.epoch
+        self._finished, self._loss = record.epoch, None
         self._show_epoch(record)
         if record.busy > BUSY and not self._told_busy:
             self._told_busy = True
@@ -136,9 +148,12 @@ def show_network(layers: list[LayerRow]) -> None:
     for layer in layers:
         shape = " x ".join(str(side) for side in layer.output_shape)
         table.add_row(
-            layer.name, plain(layer.layer), shape, f"{layer.parameters:,}" if layer.parameters else "",
+            layer.name,
+            plain(layer.layer),
+            shape,
+            f"{layer.parameters:,}" if layer.parameters else "",
             f"{layer.multiply_adds:,}" if layer.multiply_adds else "",
-        )  # fmt: skip
+        )
     parameters = sum(layer.parameters for layer in layers)
     multiply_adds = sum(layer.multiply_adds for layer in layers)
     table.add_row("total", "", "", f"{parameters:,}", f"{multiply_adds:,}", style="bold")
@@ -146,15 +161,23 @@ def show_network(layers: list[LayerRow]) -> None:
     note("[dim]each convolution is followed by batch norm and ReLU[/]")
 
 
+def show_start(directory: Path, device: str, threads: int, precision: str, seed: int) -> None:
+    """Show which version trains, on what, and into which folder."""
+    cores = f"{threads} thread{'' if threads == 1 else 's'}"
+    note(f"bearcnn {__version__} on {plain(device)}, {cores}, {precision}, seed {seed}, in {plain(str(directory))}")
+
+
 def show_finished(run: Run, metrics: dict[str, Any]) -> None:
-    """Show the scores of a finished training run, its files, and what to try next."""
+    """Show the verdict on a finished training run, its scores, three of its files, and the next command."""
     split = next(split for split in reversed(SCORED) if split in metrics["evaluations"])
     evaluation = Evaluation.from_json(metrics["evaluations"][split])
+    style, words, reason = _judge(run, evaluation)
+    out.print(f"\n[bold {VERDICT_COLORS[style]}]{plain(words)}[/] {plain(reason)}\n")
     last = metrics.get("monitor") == LAST_EPOCH
     if split == FOLDS:
-        out.print(f"\n{evaluation.n:,} {PHOTOS[split]}, each judged by a network that never saw it:")
+        out.print(f"{evaluation.n:,} {PHOTOS[split]}, each judged by a network that never saw it:")
     else:
-        out.print(f"\n{evaluation.n:,} {PHOTOS[split]}, {'last' if last else 'best'} epoch {metrics['best_epoch']}:")
+        out.print(f"{evaluation.n:,} {PHOTOS[split]}, {'last' if last else 'best'} epoch {metrics['best_epoch']}:")
     table = make_table("score", "value", f"{evaluation.confidence:.0%} interval", numbers=2)
     for name in ("accuracy", "recall", "precision", "roc_auc"):
         estimate = evaluation.estimates[name]
@@ -180,15 +203,25 @@ def show_finished(run: Run, metrics: dict[str, Any]) -> None:
     for file, what in (
         (run.report_file, "the report: open it in a browser"),
         (run.onnx_file, "the model: predict needs this file alone"),
-        (run.weights_file, "its weights, for training code"),
         (run.metrics_file, "every score with its interval"),
-        (run.predictions_file, "the answer to each photo that is scored"),
-        (run.history_file, "one line per epoch"),
-        (run.dataset_file, "each photo's split; what was skipped, and why"),
-        (run.config_file, "the configuration, explained"),
     ):
-        out.print(f"  {file.name:18} [dim]{what}[/]", soft_wrap=True)
-    out.print("\nnext: [bold]bearcnn predict PHOTOS...[/]  or  [bold]bearcnn evaluate[/]")
+        out.print(f"  {file.name:14} [dim]{what}[/]", soft_wrap=True)
+    out.print(f"\nNext: [bold]{plain(_next_command(run, style))}[/]", soft_wrap=True)
+
+
+def _judge(run: Run, evaluation: Evaluation) -> tuple[str, str, str]:
+    """Return the report's verdict."""
+    predictions = for_scores(read_predictions(run))
+    point = operating_point(*as_arrays(predictions), evaluation.threshold, clusters=as_clusters(predictions))
+    return judge(evaluation, point, read_manifest(run.onnx_file).classes[1])
+
+
+def _next_command(run: Run, style: str) -> str:
+    """Return the command that follows: after a bad verdict, the one that chooses another threshold."""
+    place = shlex.quote(str(run.directory))
+    if style == "bad":
+        return f"bearcnn evaluate {place} --target-recall 0.98 --prevalence 0.02"
+    return f"bearcnn predict PHOTOS --model {place}"
 
 
 def show_lr(suggestion: float, plot: str) -> None:

@@ -33,7 +33,7 @@ class Latency:
 
 @dataclass(slots=True)
 class WatchCounts:
-    """What a watch has done."""
+    """The counts of a watch."""
 
     begun: float = field(default_factory=time.monotonic)
     alarms: int = 0

@@ -23,26 +23,27 @@ class DecisionOptions:
         str | None,
         typer.Option(
             metavar="[LOW,HIGH]",
-            help="Call photos between two thresholds unsure: the model's own two, or for example 0.1,0.9.",
-            rich_help_panel=PANEL,
+            help="Call photos between two thresholds unsure: 0.1,0.9, or the model's own two.",
         ),
     ] = None
     bursts: Annotated[
         str | None,
         typer.Option(
             metavar="TIME",
-            help="Photos that a camera took within this time of each other (60s, 2m) share one answer.",
-            rich_help_panel=PANEL,
+            help="Photos taken within this time of each other (60s, 2m) share one answer.",
         ),
     ] = None
 
     burst_answer: Annotated[
         str,
         choice(
-            "answer of a burst", ("mean", "highest"), "--burst-answer",
-            help="What its photos share: the mean of their log odds, or the highest probability.", panel=PANEL,
+            "answer of a burst",
+            ("mean", "highest"),
+            "--burst-answer",
+            help="What its photos share: the mean of their log odds, or the highest probability.",
+            panel=PANEL,
         ),
-    ] = "mean"  # fmt: skip
+    ] = "mean"
 
     def open_bursts(self, labelling: "Labelling") -> "Bursts | None":
         """Return what finds bursts; None unless that was asked for."""

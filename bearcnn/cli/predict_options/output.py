@@ -26,29 +26,30 @@ class OutputOptions:
     style: Annotated[
         str | None,
         choice(
-            "output format", STYLES, "--format",
-            help="table for people, the others for programs. Default: table, or by the name of --out.", panel=PANEL,
+            "output format",
+            STYLES,
+            "--format",
+            help="table for people, the others for programs.",
+            default="table, or by the name of --out",
         ),
-    ] = None  # fmt: skip
-    as_json: Annotated[
-        bool, typer.Option("--json", metavar="", help="The same as --format json.", rich_help_panel=PANEL)
-    ] = False
+    ] = None
+    as_json: Annotated[bool, typer.Option("--json", metavar="", help="The same as --format json.")] = False
     out: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="New file, or for camtrap-dp a new folder, written at the end. Until then a journal beside it "
-            "keeps each answer.",
-            rich_help_panel=PANEL,
-        ),
+        typer.Option(metavar="FILE", help="New file for the answers, or for camtrap-dp a new folder."),
+    ] = None
+    heatmaps: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="New folder: each photo with its heat map drawn over it.")
     ] = None
     resume: Annotated[
         bool,
         typer.Option(
-            "--resume", metavar="", help="Go on with --out from the journal that a stop has left.",
+            "--resume",
+            metavar="",
+            help="Go on with --out from the journal beside it, which keeps each answer.",
             rich_help_panel=PANEL,
         ),
-    ] = False  # fmt: skip
+    ] = False
     only_new: Annotated[
         Path | None,
         typer.Option(
@@ -60,16 +61,12 @@ class OutputOptions:
     order: Annotated[
         str | None,
         choice(
-            "order", ORDERS.names(), "--sort",
-            help="; ".join(f"{row.name}: {row.words}" for row in ORDERS) + ". Default: as listed.", panel=PANEL,
-        ),
-    ] = None  # fmt: skip
-    heatmaps: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="New folder: each photo with its windows' scores drawn over it.",
-            rich_help_panel=PANEL,
+            "order",
+            ORDERS.names(),
+            "--sort",
+            help="; ".join(f"{row.name}: {row.words}" for row in ORDERS) + ".",
+            panel=PANEL,
+            default="as listed",
         ),
     ] = None
 

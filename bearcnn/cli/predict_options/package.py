@@ -36,7 +36,8 @@ class PackageOptions:
         str | None,
         typer.Option(
             metavar="ZONE",
-            help="Zone of the cameras' clocks: Europe/Ljubljana, +01:00. Default: this computer's, as a guess.",
+            help="Zone of the cameras' clocks: Europe/Ljubljana, +01:00.",
+            show_default="this computer's, as a guess",
             rich_help_panel=PANEL,
         ),
     ] = None
@@ -47,7 +48,8 @@ class PackageOptions:
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Folder in which the paths of an existing package begin. Default: the package.",
+            help="Folder in which the paths of an existing package begin.",
+            show_default="the package",
             rich_help_panel=PANEL,
         ),
     ] = None

@@ -21,13 +21,12 @@ class SortingOptions:
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Copy each photo into DIR/bear, DIR/not_bear, DIR/unsure or DIR/unreadable. The same command again "
-            "goes on where it was stopped.",
-            rich_help_panel=PANEL,
+            help="Copy each photo into DIR/bear, DIR/not_bear, DIR/unsure or DIR/unreadable.",
         ),
     ] = None
     link: Annotated[
-        str | None, choice("kind of link", LINKS, "--link", help="Links in place of copies.", panel=PANEL)
+        str | None,
+        choice("kind of link", LINKS, "--link", help="Links in place of the copies of --sort-into.", panel=PANEL),
     ] = None
 
     def check(self) -> None:
