@@ -48,8 +48,9 @@ def explain(
 ) -> None:
     """Draw what a network sees in a photo: kernels, a convolution in numbers, pooling, windows, dropout.
 
-    Every number is computed with the network's own layers. Maps and places are those that contribute most to the
-    answer. A page (.html) shows window, kernel and sum of any place of a map.
+    Every number is computed with the network's own layers. Maps and places are
+    those that contribute most to the answer. On a page (.html) you point at any
+    place of a map, and see its window, the kernel and the sum.
 
     Examples:
         bearcnn explain photo.jpg --out photo.html

@@ -133,7 +133,7 @@ def draw_kernels(
     figure, top = new_page(
         "The first layer's kernels, and the maps of later blocks",
         describe_kernels(subject, kernels, len(shown)),
-        0.3 + lines * 1.3 + len(later) * 1.55,
+        lines * 1.3 + len(later) * 1.55,
     )
     for number, channel in enumerate(shown):
         left, line = MARGIN + number % 8 * 1.415, top + number // 8 * 1.3

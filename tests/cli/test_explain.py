@@ -18,9 +18,10 @@ def test_one_picture_and_each_part_alone(work, photos, tmp_path, command):
     best = shown["best_window"]
     at = f"{best['at'][0]:.0f},{best['at'][1]:.0f}"
     assert said[1] == f"best window: bear {best['score']:.3f}, around {at} (percent of width and height)"
-    assert said[2].startswith(f"kernel {shown['kernel']} ")
+    assert said[2].startswith(f"kernel {shown['kernel']} speaks most for {shown['label']}, around ")
     assert said[3] == f"drew explain-{photo.stem}.png"
-    assert said[-1].startswith("next: bearcnn explain ") and f"--out explain-{photo.stem}.html" in said[-1]
+    assert said[-2].startswith("next: ")
+    assert said[-1].startswith("  bearcnn explain ") and said[-1].endswith(f"--out explain-{photo.stem}.html")
     with (
         Image.open(tmp_path / f"explain-{photo.stem}.png") as whole,
         Image.open(tmp_path / shown["picture"]) as part,

@@ -21,18 +21,19 @@ def show_lesson(summary: "Summary", photo: Path, file: Path, model: Path | None,
     )
     best = summary.best_window
     say(f"best window: {positive} {decimal(best.score)}, around {_percent(best.at)} (percent of width and height)")
-    say(f"kernel {summary.kernel} counts most here, around {_percent(summary.at)}" if not summary.chosen else
-        f"kernel {summary.kernel}, around {_percent(summary.at)}")  # fmt: skip
+    speaks = "" if summary.chosen else f" speaks most for {plain(summary.label)}"
+    say(f"kernel {summary.kernel}{speaks}, around {_percent(summary.at)}")
     say(f"drew {plain(str(file))}")
     run = f" --model {shlex.quote(str(model))}" if model else ""
     command = f"bearcnn explain {shlex.quote(str(photo))}{run}"
     out.print()
     if is_page:
-        say("next: open it in a browser, and point at a place of the map in section 3")
-        say(f"      [dim]{plain(command)} --at {_percent(best.at)} --out window.html[/]   the best window")
+        say("next: open it in a browser and point at the map in section 3; best window:")
+        say(f"  [dim]{plain(command)} --at {_percent(best.at)} --out window.html[/]")
     else:
         page = shlex.quote(str(file.with_suffix(".html")))
-        say(f"next: [dim]{plain(f'{command} --out {page}')}[/]   to point at places")
+        say("next: a page on which you point at the places of a map:")
+        say(f"  [dim]{plain(f'{command} --out {page}')}[/]")
 
 
 def _percent(at: tuple[float, float]) -> str:
