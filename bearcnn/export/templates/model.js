@@ -110,8 +110,8 @@ async function fillCard(card, file) {
     const unsure = model.unsure && probability >= model.unsure[0] && probability < model.unsure[1];
     words.className = `answer ${unsure ? "unsure" : positive ? "positive" : "negative"}`;
     words.replaceChildren(make("strong", positive ? model.positive : model.negative),
-      ` ${model.positive} ${decimal(probability)}${unsure ? ", unsure: look at it" : ""}`);
-    card.querySelector(".remarks").textContent = found.exact ? "" : "Read by the browser, not as a JPEG: a small difference from bearcnn predict is possible.";
+      ` probability of ${model.positive} ${decimal(probability)}${unsure ? ", unsure: look at it" : ""}`);
+    card.querySelector(".remarks").textContent = found.exact ? "" : "Decoded by the browser: bearcnn predict can answer a little differently.";
     const photo = await showPhoto(file, found), overlay = drawWindows(found.windows);
     const [left, top, right, bottom] = findFrame({ width: found.full[0], height: found.full[1] }, area, model.resize);
     overlay.style.cssText = `left:${100 * left}%;top:${100 * top}%;width:${100 * (right - left)}%;height:${100 * (bottom - top)}%`;
@@ -169,12 +169,12 @@ async function check() {
     try {
       const here = (await answer(new Blob([bytes], { type }))).probability, difference = Math.abs(here - probability);
       largest = Math.max(largest, difference);
-      row.cells[3].textContent = here.toFixed(6);
-      row.cells[4].textContent = difference.toExponential(1);
+      row.cells[2].textContent = here.toFixed(6);
+      row.cells[3].textContent = difference.toExponential(1);
       row.className = difference <= model.tolerance ? "good" : "bad";
     } catch (error) {
       failure ||= `${words}: ${error.message}`;
-      row.cells[3].textContent = "no answer";
+      row.cells[2].textContent = "no answer";
       row.className = "bad";
     }
     await new Promise(done => setTimeout(done));
