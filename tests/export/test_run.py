@@ -1,6 +1,7 @@
 import io
 import tempfile
 import zipfile
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from bearcnn.export.run import export_run
 from bearcnn.formats import EXPORT_FORMATS
 from bearcnn.manifest import Manifest, read_manifest
 from bearcnn.model.network import build_model
+from tests.helpers.training import float_file_of
 
 pytestmark = pytest.mark.slow  # trains, or starts processes
 
@@ -67,7 +69,8 @@ def test_temperature_divides_the_log_odds(pixels):
 def test_every_format_holds_the_trained_network(trained, tmp_path, target, pixels):
     run, dataset, _ = trained
     out = tmp_path / f"bear{EXPORT_FORMATS[target].suffix}"
-    report = export_run(run, dataset, target, out, allow_loss=True)  # 12 photos: one pair that changes places
+    with nullcontext() if target == "onnx" else float_file_of(run):
+        report = export_run(run, dataset, target, out, allow_loss=True)  # 12 photos: one pair that changes places
     assert report.bytes == out.stat().st_size
     assert report.photos == len(dataset.select("valid"))
     assert report.largest_difference < (0.1 if target == "int8" else 1e-5)  # 8 bits round
