@@ -1,6 +1,5 @@
 """The whole way with a pretrained body: train, resume, export, predict, explain, sweep, and fastai's calls."""
 
-import json
 import shutil
 from contextlib import nullcontext
 from dataclasses import replace
@@ -18,9 +17,7 @@ from bearcnn.config import load_config
 from bearcnn.data.photos import load_pixels
 from bearcnn.errors import BearcnnError
 from bearcnn.evaluation.formats import percent
-from bearcnn.export import run as exporting
 from bearcnn.export.base import ExportSource, describe
-from bearcnn.export.onnx import to_onnx
 from bearcnn.export.run import export_run
 from bearcnn.formats import EXPORT_FORMATS
 from bearcnn.inference.predictor import Predictor
@@ -33,7 +30,7 @@ from bearcnn.sweep.reporter import SweepReporter
 from bearcnn.training.checkpoint import best_file
 from bearcnn.training.fit import fit
 from bearcnn.training.maps import open_maps
-from tests.helpers.training import Recorder, StopAfter, assert_same_training, fit_small, train_once
+from tests.helpers.training import Recorder, StopAfter, assert_same_training, fit_small, float_file_of, train_once
 from tests.helpers.web_runtime import web_runtime
 from tests.inference.engines.test_parity import assert_same_answers
 
@@ -56,19 +53,9 @@ def finished(config, tmp_path_factory):
     return train_once(tmp_path_factory, "pretrained", config)
 
 
-@pytest.fixture(scope="module")
-def _one_float_export(finished):
-    """Every export begins with the float file, which takes seconds and is always the same here."""
-    made = []
-
-    def to_onnx_once(network, manifest):
-        assert manifest == load_model(finished[0].weights_file).manifest
-        if not made:
-            made.append(to_onnx(network, manifest))
-        return made[0]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(exporting, "to_onnx", to_onnx_once)
+@pytest.fixture
+def _float_file(finished):
+    with float_file_of(finished[0]):
         yield
 
 
@@ -155,9 +142,8 @@ def test_a_licence_that_forbids_commerce_is_said_before_the_training_and_in_the_
     assert heard == [warning, "training"]
     assert describe(short, dataset, 1, temperature=1.0, body=network.body).body["licence"] == "cc-by-nc-4.0"
     run = Run(Path(shutil.copytree(finished[0].directory, tmp_path / "run")))
-    metrics = json.loads(run.metrics_file.read_text())
-    metrics["body"]["licence"] = "cc-by-nc-4.0"
-    run.metrics_file.write_text(json.dumps(metrics))
+    metrics = run.metrics()
+    run.update_metrics({**metrics, "body": {**metrics["body"], "licence": "cc-by-nc-4.0"}})
     write_report(run)
     assert "cc-by-nc-4.0, forbids commercial use" in run.report_file.read_text(encoding="utf-8")
 
@@ -173,7 +159,7 @@ def test_opencv_answers_as_onnxruntime_does(finished, rng):
     assert_same_answers(finished[0].onnx_file, rng)
 
 
-@pytest.mark.usefixtures("_one_float_export")
+@pytest.mark.usefixtures("_float_file")
 @pytest.mark.parametrize("target", EXPORT_FORMATS.names())
 def test_every_format_answers_as_the_network(finished, target, tmp_path, request):
     run, dataset, _ = finished
@@ -184,7 +170,7 @@ def test_every_format_answers_as_the_network(finished, target, tmp_path, request
     assert report.mean_difference < (0.1 if target == "int8" else 1e-4)
 
 
-@pytest.mark.usefixtures("_one_float_export")
+@pytest.mark.usefixtures("_float_file")
 def test_an_8_bit_file_that_ranks_photos_worse_is_written_on_demand_alone(finished, tmp_path, monkeypatch):
     run, dataset, _ = finished
     black = np.zeros((8, 64, 64, 3), np.uint8)  # what a body makes of them says nothing about photos

@@ -129,7 +129,7 @@ class TestSweepCommands:
     ):
         # With this decay every step multiplies the weights by -9 until they are infinite.
         process = command(
-            "sweep", "--vary", "train.weight_decay=0.01,1.0", "--set", "train.lr=10", "--seeds", 1, "--epochs", 15,
+            "sweep", "--vary", "train.weight_decay=0.01,1.0", "--set", "train.lr=10", "--seeds", 1, "--epochs", 30,
             *TINY, "--data", photos, "--out", "s", cwd=tmp_path, code=1,
         )  # fmt: skip
         assert "weight-decay-1_seed-0: failed: the loss became infinite" in " ".join(process.stderr.split())

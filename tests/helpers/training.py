@@ -3,7 +3,8 @@
 import os
 import pickle
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -125,6 +126,16 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
             kept.write_bytes(pickle.dumps(make(place / name)))
         made: Made = pickle.loads(kept.read_bytes())
     return made
+
+
+@contextmanager
+def float_file_of(run: Run) -> Iterator[None]:
+    """Exports of this run begin with its own float file, in place of the same one made again, which takes seconds."""
+    from bearcnn.export import run as exporting
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(exporting, "to_onnx", lambda network, manifest: run.onnx_file.read_bytes())
+        yield
 
 
 def train_apart(config: Config, folder: Path, reporter: Recorder | None = None) -> tuple[Run, Dataset, Recorder]:
