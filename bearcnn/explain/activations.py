@@ -116,7 +116,7 @@ class ConvolutionStep:
     sums: Array  # (3,), of each input
     total: float  # with the convolution's bias, if it has one
     bias: float
-    mean: float  # batch norm: (total - mean) / deviation * scale + shift
+    mean: float  # batch norm: (total - mean) / deviation * scale + shift; without one, that is the total
     deviation: float
     scale: float
     shift: float
@@ -206,8 +206,10 @@ def take_step(subject: Subject) -> ConvolutionStep:
     names = tuple(f"map {int(each) + 1}" for each in chosen) if subject.network.body is not None else COLORS
     bias = 0.0 if convolution.bias is None else float(convolution.bias[channel])
     total = float(products.sum()) + bias
-    mean, deviation = float(norm.running_mean[channel]), float((norm.running_var[channel] + norm.eps).sqrt())
-    scale, shift = float(norm.weight[channel]), float(norm.bias[channel])
+    mean, deviation, scale, shift = 0.0, 1.0, 1.0, 0.0
+    if not isinstance(norm, nn.Identity):
+        mean, deviation = float(norm.running_mean[channel]), float((norm.running_var[channel] + norm.eps).sqrt())
+        scale, shift = float(norm.weight[channel]), float(norm.bias[channel])
     return ConvolutionStep(
         inputs=(names[0], names[1], names[2]),
         rest=float(sums.sum() - sums[chosen].sum()),

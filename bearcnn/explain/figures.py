@@ -175,18 +175,19 @@ def draw_convolution(subject: Subject, step: ConvolutionStep) -> Figure:
     if body is not None:
         summands, words = [*summands, step.rest], [*words, "of the others"]
     if step.bias:
-        summands, words = [*summands, step.bias], [*words, ""]
+        summands, words = [*summands, step.bias], [*words, "bias"]
     sums, total_sum = add_up(summands, words)
     norm, normed = apply_norm(total_sum, mean=step.mean, deviation=step.deviation, scale=step.scale, shift=step.shift)
     relu = f"max(0, {written(normed)}) = {written(max(normed, Decimal(0)))}"
     top += 3 * line
-    for number, (what, formula) in enumerate(
-        (
-            ("all three colours" if body is None else "all maps", sums),
-            ("batch norm: scaled by the kernel's usual mean and deviation", norm),
-            ("ReLU: numbers below zero become zero; this is the number in the map", relu),
-        )
-    ):
+    lines = [
+        ("all three colours" if body is None else "all maps", sums),
+        ("batch norm: scaled by the kernel's usual mean and deviation", norm),
+        ("ReLU: numbers below zero become zero; this is the number in the map", relu),
+    ]
+    if subject.model.norm == "none":
+        del lines[1]
+    for number, (what, formula) in enumerate(lines):
         write(figure, left - 0.55, top + number * 0.4, what, size=9, color=GREY)
         write(figure, left - 0.55, top + number * 0.4 + 0.16, formula, weight="bold")
     if body is None:

@@ -30,6 +30,7 @@ VARIANTS = {
     "avg": ModelConfig(widths=(4, 6), pooling="avg", stride=1, pool_size=3, conv_dropout=0.25),
     "wide": ModelConfig(widths=(3,), kernel_size=31, dropout=0.0),
     "dots": ModelConfig(widths=(3, 2), kernel_size=1),
+    "no norm": ModelConfig(widths=(4, 6), norm="none"),
 }
 
 

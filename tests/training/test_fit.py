@@ -161,6 +161,16 @@ def test_early_stopping_ends_after_patience_epochs_without_a_better_score(photos
     assert run.metrics()["complete"]
 
 
+def test_a_constant_rate_stays_and_a_stopped_run_goes_on_at_it(photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = small_config(photos, "train.schedule=constant", "model.norm=none", "train.lr=2e-3", "train.epochs=3")
+    whole, dataset, watcher = train_small(config, tmp_path / "whole")
+    assert [record.lr for record in watcher.records] == [2e-3] * 3
+    stopped = pipeline.train(config, dataset, tmp_path / "stopped", reporter=StopAfter(1))
+    assert len(stopped.history()) == 1
+    assert_same_weights(whole, pipeline.resume(stopped, dataset))
+
+
 def test_the_best_epoch_is_kept_by_the_chosen_score(photos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run, _, watcher = train_small(small_config(photos, "train.monitor=valid_loss", "train.epochs=3"), tmp_path / "run")

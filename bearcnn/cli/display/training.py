@@ -15,7 +15,7 @@ from bearcnn.evaluation.metrics import Evaluation
 from bearcnn.evaluation.predictions import SCORED
 from bearcnn.evaluation.wording import PHOTOS, explain_few_photos, interval, metric_words
 from bearcnn.reporter import Reporter
-from bearcnn.runs import EpochRecord, LayerRow, Run
+from bearcnn.runs import NO_NORM, EpochRecord, LayerRow, Run
 
 WORTH_FOLDS = 100
 """The number of photos below which cross-validation is suggested: a fifth of them, as a test, would show little."""
@@ -143,7 +143,8 @@ def show_network(layers: list[LayerRow]) -> None:
     multiply_adds = sum(layer.multiply_adds for layer in layers)
     table.add_row("total", "", "", f"{parameters:,}", f"{multiply_adds:,}", style="bold")
     err.print(table)
-    note("[dim]each convolution is followed by batch norm and ReLU[/]")
+    norm = "" if any(layer.layer.endswith(NO_NORM) for layer in layers) else "batch norm and "
+    note(f"[dim]each convolution is followed by {norm}ReLU[/]")
 
 
 def show_finished(run: Run, metrics: dict[str, Any]) -> None:
