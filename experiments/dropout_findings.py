@@ -177,7 +177,7 @@ def publish_findings(file: Path, out: Path) -> None:
     draw_rates(out.parent / "pictures" / names[0], titles[0], bare, patience)
     settings = []
     if len(findings) > 1:
-        draw_all(out.parent / "pictures" / names[1], titles[1], findings)
+        draw_all(out.parent / "pictures" / names[1], titles[1], findings, patience)
         settings.append(f"![{titles[1]}](pictures/{names[1]})")
     missing = [name for name in content["planned"] if name not in {finding.name for finding in findings}]
     trials = [trial for comparison in content["comparisons"] for trial in comparison["trials"]]

@@ -60,34 +60,36 @@ def draw_rates(file: Path, title: str, findings: Sequence["Finding"], patience: 
         if lower_is_better(name):
             grid[row, 0].invert_yaxis()  # of the whole row
     grid[0, 0].legend(frameon=False, fontsize=9)
-    figure.suptitle("\n".join(wrap(title, 24 + 34 * len(findings))), fontsize=11, fontweight="bold")
+    figure.suptitle("\n".join(wrap(title, int(9 * figure.get_figwidth()))), fontsize=11, fontweight="bold")
     words = "thin lines: seeds, each with photos of its own\nmarks: means, with 95% intervals that hold for all rates"
     figure.supxlabel(words, fontsize=9)
     _save(figure, file)
 
 
-def draw_all(file: Path, title: str, findings: Sequence["Finding"]) -> None:
-    """Draw the change of the loss on unseen photos for each rate of each setting."""
-    figure = Figure(figsize=(8, 1.7 + 0.55 * len(findings)), layout="constrained")
-    axes = figure.subplots()
-    for number, finding in enumerate(findings):
-        for place, (rate, each) in enumerate(zip(finding.rates, finding.compare(UNSEEN), strict=True)):
-            height = number + 0.22 * (place - (len(finding.rates) - 1) / 2)
-            middle = each.difference.mean or 0.0
-            for value in finding.differences(UNSEEN, rate).values():
-                axes.plot(value, height, ".", color=GREY, markersize=3)
-            axes.errorbar(
-                middle, height, xerr=(each.high_simultaneous or middle) - middle, color=COLORS[place], marker="o",
-                markersize=5, capsize=2, label=None if number else f"rate {rate:g}",
-            )  # fmt: skip
-    axes.axvline(0, color=BLACK, linewidth=0.8)
-    axes.set_yticks(range(len(findings)), [finding.name for finding in findings])
-    axes.invert_yaxis()
-    axes.invert_xaxis()
-    axes.grid(alpha=0.25, axis="x")
-    axes.set_xlabel("← worse      change of the loss on unseen photos from no dropout      better →")
+def draw_all(file: Path, title: str, findings: Sequence["Finding"], patience: int) -> None:
+    """Draw the change of the loss on unseen photos for each rate of each setting, for both networks."""
+    figure = Figure(figsize=(9, 1.9 + 0.55 * len(findings)), layout="constrained")
+    both = figure.subplots(1, 2, sharey=True)
+    for axes, kept, name in zip(both, ("", LATER), ("best epoch", f"{patience} epochs later"), strict=True):
+        for number, finding in enumerate(findings):
+            for place, (rate, each) in enumerate(zip(finding.rates, finding.compare(kept + UNSEEN), strict=True)):
+                height = number + 0.22 * (place - (len(finding.rates) - 1) / 2)
+                middle = each.difference.mean or 0.0
+                for value in finding.differences(kept + UNSEEN, rate).values():
+                    axes.plot(value, height, ".", color=GREY, markersize=4)
+                axes.errorbar(
+                    middle, height, xerr=(each.high_simultaneous or middle) - middle, color=COLORS[place], marker="o",
+                    markersize=5, capsize=2, label=None if number or kept else f"rate {rate:g}",
+                )  # fmt: skip
+        axes.axvline(0, color=BLACK, linewidth=0.8)
+        axes.set_title(name, fontsize=11)
+        axes.invert_xaxis()
+        axes.grid(alpha=0.25, axis="x")
+        axes.set_xlabel("change of the loss on unseen photos\n← worse        better →")
+    both[0].set_yticks(range(len(findings)), [finding.name for finding in findings])
+    both[0].invert_yaxis()
     figure.legend(loc="outside lower center", ncols=4, frameon=False)
-    figure.suptitle("\n".join(wrap(title, 80)), fontsize=11, fontweight="bold")
+    figure.suptitle("\n".join(wrap(title, int(9 * figure.get_figwidth()))), fontsize=11, fontweight="bold")
     _save(figure, file)
 
 
