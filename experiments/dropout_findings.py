@@ -1,6 +1,7 @@
 """The findings of dropout_trial.py in words, a table and two pictures, from the numbers of its trials.
 
     python experiments/dropout_findings.py
+    python experiments/dropout_findings.py --results FILE --picture rates --out FILE
 
 Writes the blocks of docs/findings-dropout.md and docs/pictures/dropout-trial*.png anew, without training.
 """
@@ -165,20 +166,32 @@ HEADINGS = (
 )  # fmt: skip
 
 
+def read_findings(file: Path) -> tuple[dict[str, Any], list[Finding]]:
+    """Read a results file: its content, and the finding of each comparison."""
+    content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return content, [Finding.of(comparison) for comparison in content["comparisons"]]
+
+
+def draw_picture(which: str, file: Path, out: Path) -> str:
+    """Draw one picture of a results file, "rates" of the bare settings or "all" settings; return its title."""
+    content, findings = read_findings(file)
+    patience = content["patience"]
+    if which == "rates":
+        findings = sorted((finding for finding in findings if finding.is_bare), key=_photos)
+    title = headline(findings, patience)
+    draw = draw_rates if which == "rates" else draw_all
+    draw(out, title, findings, patience)
+    return title
+
+
 def publish_findings(file: Path, out: Path) -> None:
     """Write the pictures and the block of one results file."""
-    content = json.loads(file.read_text(encoding="utf-8"))
-    findings = [Finding.of(comparison) for comparison in content["comparisons"]]
-    kind = "-photos" if content["own_photos"] else ""
-    bare = sorted((finding for finding in findings if finding.is_bare), key=_photos)
-    names = [f"dropout-trial{kind}.png", f"dropout-trial-all{kind}.png"]
-    patience = content["patience"]
-    titles = headline(bare, patience), headline(findings, patience)
-    draw_rates(out.parent / "pictures" / names[0], titles[0], bare, patience)
-    settings = []
-    if len(findings) > 1:
-        draw_all(out.parent / "pictures" / names[1], titles[1], findings, patience)
-        settings.append(f"![{titles[1]}](pictures/{names[1]})")
+    content, findings = read_findings(file)
+    patience, pictures = content["patience"], []
+    for which in ("rates", "all") if len(findings) > 1 else ("rates",):
+        name = f"dropout-trial{'-all' * (which == 'all')}{'-photos' * content['own_photos']}.png"
+        title = draw_picture(which, file, out.parent / "pictures" / name)
+        pictures.append(f"![{title}](pictures/{name})")
     missing = [name for name in content["planned"] if name not in {finding.name for finding in findings}]
     trials = [trial for comparison in content["comparisons"] for trial in comparison["trials"]]
     photos, seeds = content["photos"], content["seeds"]
@@ -189,7 +202,7 @@ def publish_findings(file: Path, out: Path) -> None:
         "dropout_trial",
         [
             *describe(findings, patience),
-            f"![{titles[0]}](pictures/{names[0]})",
+            pictures[0],
             f"Rule: an epoch is {content['steps']} steps of {content['batch']} photos, for every rate and number of "
             f"photos. Training ends when the loss on the {photos['valid']:,} validation photos has not fallen for "
             f"{patience} epochs, at the latest after {content['longest']} ({cut} of {len(trials)} runs). "
@@ -198,7 +211,7 @@ def publish_findings(file: Path, out: Path) -> None:
             "paired difference excludes 0, even when it is widened to hold for all rates of the setting at once "
             "(Bonferroni). Chance alone can show a change in one of 20 settings that have no effect.",
             '<details markdown="1"><summary>All numbers</summary>',
-            *settings,
+            *pictures[1:],
             table(HEADINGS, rows(findings)),
             f"{len(trials)} training runs on {content['machine']}.",
             *([f"Not run yet: {'; '.join(missing)}. The same command continues."] if missing else []),
@@ -257,9 +270,13 @@ def _list(words: Sequence[str]) -> str:
 def main() -> None:
     """Publish the results files that exist."""
     parser = ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the trials' numbers")
-    parser.add_argument("--out", type=Path, default=PAGE, help="page whose blocks are rewritten")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the trials' numbers, or a file of it")
+    parser.add_argument("--out", type=Path, default=PAGE, help="page whose blocks are rewritten, or picture")
+    parser.add_argument("--picture", choices=("rates", "all"), help="draw one picture of one file, and no page")
     options = parser.parse_args()
+    if options.picture:
+        draw_picture(options.picture, options.results, options.out)
+        return
     for file in sorted(options.results.glob("*.json")):
         publish_findings(file, options.out)
 
