@@ -3,11 +3,14 @@
 import argparse
 import json
 import re
+import sys
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bearcnn.data.dataset import Dataset
 from tests.helpers.commands import explain_scripts
 
 pytestmark = pytest.mark.slow  # trains, or starts processes
@@ -25,16 +28,15 @@ def common(monkeypatch):
 
 
 def test_each_experiment_explains_itself_and_has_its_blocks():
-    names = sorted(
-        file.stem for file in EXPERIMENTS.glob("*.py") if file.stem not in ("common", "draw", "heads", "tiles")
-    )
-    assert names == ["dropout", "kernels", "pooling", "pretrained_knobs", "pretrained_recipe"]
+    others = ("common", "draw", "heads", "tiles", "dropout_findings", "dropout_pictures")
+    names = sorted(file.stem for file in EXPERIMENTS.glob("*.py") if file.stem not in others)
+    assert names == ["dropout", "dropout_trial", "kernels", "pooling", "pretrained_knobs", "pretrained_recipe"]
     said = explain_scripts(EXPERIMENTS, names)
-    docs = {page: (ROOT / "docs" / page).read_text() for page in ("findings.md", "recipe.md")}
+    pages = {"pretrained_recipe": "recipe.md", "dropout_trial": "findings-dropout.md"}
     for name in names:
         assert "--seeds" in said[name]
         is_recipe = name == "pretrained_recipe"
-        page = docs["recipe.md" if is_recipe else "findings.md"]
+        page = (ROOT / "docs" / pages.get(name, "findings.md")).read_text()
         assert f"python experiments/{name}.py" in page
         for block in (f"{name}-photos",) if is_recipe else (name, f"{name}-photos"):
             assert len(re.findall(rf"<!-- {block} -->\n.*?<!-- /{block} -->", page, re.DOTALL)) == 1
@@ -160,3 +162,81 @@ def test_smaller_sets_are_the_beginning_of_larger_ones_with_the_same_photos_to_j
     for split in ("valid", "test"):
         assert contents(small, split) == contents(large, split)
         assert len(contents(small, split)) == 10
+
+
+class TestDropoutTrial:
+    """The fair trial of dropout: from trials to words, on numbers that are known and on a toy."""
+
+    @pytest.fixture
+    def findings(self, common):
+        import dropout_findings
+
+        return dropout_findings
+
+    @staticmethod
+    def made_up(gain, seeds=5):
+        """Trials whose rates make the loss on unseen photos better by `gain`, and the training loss worse."""
+        same = {f"{split}.{name}": 0.5 for split in ("train", "test", "last.train", "last.test")
+                for name in ("log_loss", "accuracy", "roc_auc")}  # fmt: skip
+        return [
+            {"rate": rate, "seed": seed, "epochs": 30, "best_epoch": 10, **same,
+             "train.log_loss": 0.1 + rate * (1 + 0.01 * seed), "valid.log_loss": 0.6 - gain[rate],
+             "test.log_loss": 0.6 + 0.01 * seed - gain[rate] * (1 + 0.01 * seed)}
+            for seed in range(seeds)
+            for rate in gain
+        ]  # fmt: skip
+
+    def test_what_is_said_is_what_the_numbers_show(self, findings):
+        better = findings.Finding.of({"name": "50 photos", "trials": self.made_up({0.0: 0.0, 0.2: 0.01, 0.5: 0.04})})
+        worse = findings.Finding.of({"name": "200 photos", "trials": self.made_up({0.0: 0.0, 0.2: -0.01, 0.5: 0.0})})
+        assert (better.chosen, worse.chosen) == (0.5, 0.0)  # between equals, the smaller rate
+        assert better.shown("test.log_loss", True) == [0.2, 0.5]
+        assert worse.shown("test.log_loss", False) == [0.2]
+        assert worse.shown("train.log_loss", False) == [0.2, 0.5]
+        said = findings.headline([better, worse], 8)
+        assert said == (
+            "Where training stops at its best epoch, dropout improves the loss on unseen photos in 2 of 4 cases; "
+            "8 epochs later in 0"
+        )
+        words = " ".join(findings.describe([better, worse], 8))
+        assert "training loss worse in 4 (50 photos: 0.2 and 0.5; 200 photos: 0.2 and 0.5) and better in 0;" in words
+        assert "on unseen photos worse in 1 (200 photos: 0.2) and better in 2 (50 photos: 0.2 and 0.5);" in words
+        assert "a rate above 0 in 1 of 2 settings" in words
+        assert "the loss changed by -0.041 on average: shown to be better than without dropout in 1 of 1" in words
+
+    def test_a_toy_trial_is_judged_on_photos_that_stopped_nothing(self, findings, photos, tmp_path, monkeypatch):
+        import dropout_trial
+
+        page = tmp_path / "page.md"
+        words = ["x", "--data", photos, "--work", tmp_path / "work", "--seeds", 2, "--epochs", 2, "--out", page]
+        monkeypatch.setattr(sys, "argv", [str(word) for word in words])
+        monkeypatch.setattr(dropout_trial, "STEPS", 2)
+        monkeypatch.setattr(dropout_trial, "RATES", (0.0, 0.5))
+        setups = (dropout_trial.Setup(20, widths="[4,4,8]"), dropout_trial.Setup(20, "batch", widths="[4,4,8]"))
+        dropout_trial.main(setups)
+        content = json.loads((tmp_path / "photos.json").read_text())
+        assert [each["name"] for each in content["comparisons"]] == ["20 photos", "20 photos, batch norm"]
+        trials = content["comparisons"][0]["trials"]
+        assert [(trial["rate"], trial["seed"]) for trial in trials] == [(0.0, 0), (0.5, 0), (0.0, 1), (0.5, 1)]
+        assert content["photos"] == {"train": 36, "valid": 12, "test": 12}
+        text = page.read_text()
+        assert text.startswith("<!-- dropout_trial-photos -->\nWritten by `python experiments/dropout_trial.py --data")
+        for picture in re.findall(r"\(pictures/(.+?)\)", text):
+            assert (tmp_path / "pictures" / picture).stat().st_size < 100_000
+        before = (tmp_path / "photos.json").read_bytes()
+        dropout_trial.main(setups)  # nothing is trained again
+        assert (tmp_path / "photos.json").read_bytes() == before
+
+    def test_half_of_the_validation_photos_are_held_out_where_there_is_no_test(self, findings, photos):
+        import dropout_trial
+
+        dataset = Dataset.from_folder(photos, image_size=32)
+        assert dropout_trial.hold_out(dataset) is dataset
+        untested = replace(dataset, examples=tuple(each for each in dataset.examples if each.split != "test"))
+        halved = dropout_trial.hold_out(untested)
+        assert halved.select("train") == dataset.select("train")
+        rows = {split: set(halved.arrays(split)[0].tolist()) for split in ("valid", "test")}
+        assert rows["valid"] | rows["test"] == set(dataset.arrays("valid")[0].tolist())
+        for split in ("valid", "test"):
+            assert halved.arrays(split)[1].tolist().count(1) == 3
+            assert len(rows[split]) == 6

@@ -75,6 +75,8 @@ Pooling = Annotated[str, AfterValidator(_known_pooling)]
 BodyName = Annotated[Place, AfterValidator(_known_body)]
 ColumnRole = Literal["filepath", "label", "subclass", "split", "site", "sequence", "datetime"]
 Precision = Literal["auto", "float32", "bfloat16"]
+Norm = Literal["batch", "none"]
+Schedule = Literal["one_cycle", "constant"]
 Monitor = Literal["average_precision", "roc_auc", "accuracy", "balanced_accuracy", "f1", "valid_loss", "last"]
 LAST_EPOCH: Literal["last"] = "last"
 """The value of `train.monitor` that keeps the last epoch: no validation photo decides anything about it."""
@@ -207,6 +209,9 @@ class ModelConfig(Section):
     """Pooling of the windows between blocks and of the last map: max, avg, or concat (both side by side)."""
     pool_size: int = Field(2, ge=1, le=8)
     """Side of the pooling windows between blocks, if stride = 1; 1 for none, and the map keeps its size."""
+    norm: Norm = "batch"
+    """Normalization after each convolution: batch (Ioffe & Szegedy 2015), or none; without it, training needs a lower
+    train.lr."""
     residual: int | tuple[int, ...] = 0
     """Further convolutions in each block, each added to its own input (He et al. 2015); one number for all blocks or a
     list with one for each."""
@@ -338,7 +343,10 @@ class TrainConfig(Section):
     gradients are added. auto: in `bearcnn train` one for each core, of at least 8 photos; else 1. The number changes
     the weights a little; which core computes a slice, or whether it is busy, changes nothing."""
     lr: float = Field(3e-3, gt=0, le=10)
-    """Highest learning rate of the one-cycle schedule (Smith 2018); `bearcnn train --lr-find` suggests one."""
+    """Highest learning rate of the schedule; `bearcnn train --lr-find` suggests one."""
+    schedule: Schedule = "one_cycle"
+    """Learning rate over the training run: one_cycle rises to train.lr and falls to almost 0 over train.epochs (Smith
+    2018). constant stays at train.lr: for train.patience, which doesn't know the number of epochs beforehand."""
     weight_decay: float = Field(0.05, ge=0, le=1)
     """AdamW's decoupled weight decay (Loshchilov & Hutter 2019)."""
     label_smoothing: float = Field(0.1, ge=0, lt=1)

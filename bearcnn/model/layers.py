@@ -1,6 +1,7 @@
 """The network's layers, each made from plain numbers."""
 
 import torch
+from fastai.layers import ConvLayer, NormType
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -110,3 +111,17 @@ class StridedConv1x1(nn.Conv2d):
 
     def forward(self, maps: Tensor) -> Tensor:  # (batch, in_width, n, n)
         return F.conv2d(maps[:, :, :: self.stride[0], :: self.stride[1]], self.weight, self.bias)
+
+
+def convolution_layer(in_width: int, width: int, kernel_size: int, stride: int, norm: str = "batch") -> ConvLayer:
+    """Build a convolution, its norm and ReLU: (batch, in_width, n, n) to (batch, width, n / stride, n / stride).
+
+    Without a norm, the convolution has a bias, and a layer that does nothing stands in the norm's place.
+    """
+    has_bias = norm == "none"
+    layer = ConvLayer(in_width, width, ks=kernel_size, stride=stride, norm_type=None if has_bias else NormType.Batch)
+    if has_bias:
+        layer.insert(1, nn.Identity())
+    if kernel_size == 1 and stride == 2:
+        layer[0] = StridedConv1x1(in_width, width, 1, stride, bias=has_bias)
+    return layer

@@ -7,12 +7,18 @@ Layers take plain numbers; `build_model` reads them from a configuration.
 from collections.abc import Sequence
 
 import torch
-from fastai.layers import ConvLayer
 from torch import Tensor, nn
 
 from bearcnn.config import ModelConfig
 from bearcnn.model.bodies import PretrainedBody, load_body
-from bearcnn.model.layers import Normalize, PixelDropout, StridedConv1x1, global_pool, local_pool, pooled_width
+from bearcnn.model.layers import (
+    Normalize,
+    PixelDropout,
+    convolution_layer,
+    global_pool,
+    local_pool,
+    pooled_width,
+)
 
 _BODY = "body."
 """What the names of the body's tensors begin with."""
@@ -35,12 +41,11 @@ class Block(nn.Module):
         pool_size: int,
         residual: int,
         dropout: float,
+        norm: str = "batch",
     ) -> None:
         super().__init__()
-        self.convolution = ConvLayer(in_width, width, ks=kernel_size, stride=stride)
-        if kernel_size == 1 and stride == 2:
-            self.convolution[0] = StridedConv1x1(in_width, width, 1, stride, bias=False)
-        self.residuals = nn.ModuleList(ConvLayer(width, width, ks=kernel_size) for _ in range(residual))
+        self.convolution = convolution_layer(in_width, width, kernel_size, stride, norm)
+        self.residuals = nn.ModuleList(convolution_layer(width, width, kernel_size, 1, norm) for _ in range(residual))
         self.pooling_mode, self.pool_size = pooling, pool_size if stride == 1 else 1
         pools = self.pool_size > 1
         self.pooling = local_pool(pooling, pool_size) if pools else nn.Identity()
@@ -71,6 +76,7 @@ class BearCNN(nn.Module):
         strides: 2 to halve a block's map in the convolution, 1 to halve it in pooling windows; 2 unless given.
         pooling: a name in `POOLING_MODES`, for the windows and for the last map.
         pool_size: side of the pooling windows.
+        norm: what follows each convolution: batch norm, or none.
         residuals: further convolutions of each block, each added to its input; none unless given.
         input_dropout: share of pixels dropped, all channels of a pixel together.
         conv_dropout: share of whole channels dropped between blocks.
@@ -87,6 +93,7 @@ class BearCNN(nn.Module):
         strides: Sequence[int] = (),
         pooling: str = "concat",
         pool_size: int = 2,
+        norm: str = "batch",
         residuals: Sequence[int] = (),
         input_dropout: float = 0.0,
         conv_dropout: float = 0.0,
@@ -112,6 +119,7 @@ class BearCNN(nn.Module):
                 residual=residual,
                 # Between blocks only: after the last block comes the head's dropout.
                 dropout=conv_dropout if number < len(widths) else 0.0,
+                norm=norm,
             )
             self.blocks.append(block)
             in_width = block.out_width
@@ -205,6 +213,7 @@ def build_model(
         strides=config.strides,
         pooling=config.pooling,
         pool_size=config.pool_size,
+        norm=config.norm,
         residuals=config.residuals,
         input_dropout=config.input_dropout,
         conv_dropout=config.conv_dropout,

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from bearcnn.model.network import BearCNN, Block
 from bearcnn.pooling import POOLING_MODES
-from bearcnn.runs import LayerRow
+from bearcnn.runs import NO_NORM, LayerRow
 
 
 def describe_model(model: BearCNN, image_size: int) -> list[LayerRow]:
@@ -72,4 +72,5 @@ def _describe_convolution(layer: nn.Module) -> str:
     assert isinstance(layer, ConvLayer)
     convolution = layer[0]
     side, stride = convolution.kernel_size[0], convolution.stride[0]
-    return f"convolution {side} x {side}, stride {stride}"
+    norm = f", {NO_NORM}" if isinstance(layer[1], nn.Identity) else ""
+    return f"convolution {side} x {side}, stride {stride}{norm}"

@@ -27,6 +27,10 @@ class EpochRecord:
     busy: float = 0.0  # share of the training time in which other programs had the processor's cores
 
 
+NO_NORM = "no norm"
+"""The end of the description of a convolution that no norm follows."""
+
+
 @dataclass(frozen=True, slots=True)
 class LayerRow:
     """One layer of the network: a row of metrics.json and of the tables."""

@@ -254,8 +254,13 @@ def digest_config(config: Config) -> str:
         del content["train"]["unfreeze"], content["train"]["unfreeze_epochs"], content["train"]["unfreeze_lr"]
     if content["train"]["views"] == 2:
         del content["train"]["views"]
-    if content["train"]["replicas"] == "auto":
-        del content["train"]["replicas"]
+    for section, key, default in (
+        ("train", "replicas", "auto"),
+        ("train", "schedule", "one_cycle"),
+        ("model", "norm", "batch"),
+    ):
+        if content[section][key] == default:
+            del content[section][key]
     data = content["data"]
     if not data["detections"]:
         del data["detections"], data["detection_threshold"], data["crop_padding"]

@@ -1,8 +1,9 @@
 """One trial of a sweep: a training run, and the scores of its last network.
 
-A trial is scored by its last epoch's network: the best epoch would have been chosen on the validation photos. Training
-and validation are measured alike: in evaluation mode (no dropout), on photos as they are (no augmentation), with the
-plain cross-entropy as loss (no label smoothing, no class weights).
+A trial is scored by its last epoch's network: the best epoch would have been chosen on the validation photos. With
+early stopping, the best epoch's predictions are stored too, to be judged on the test photos. Training and validation
+are measured alike: in evaluation mode (no dropout), on photos as they are (no augmentation), with the plain
+cross-entropy as loss (no label smoothing, no class weights).
 """
 
 import bearcnn._torch  # noqa: F401
@@ -38,6 +39,9 @@ from bearcnn.training.learner import build_learner, build_network, choose_device
 from bearcnn.training.maps import Views, network_inputs, open_maps
 
 METRICS = ("log_loss", "accuracy", "balanced_accuracy", "roc_auc", "average_precision")
+
+BEST = "best-"
+"""The beginning of the names of the best epoch's predictions, which a trial with `train.patience` has as well."""
 
 TRAINING_PHOTOS = 2000
 """The most training photos that are scored after training, the same ones in every trial."""
@@ -76,10 +80,13 @@ def run_trial(
         scores: dict[str, Scores] = {}
         predictions: dict[str, NDArray[np.float32]] = {}
         inputs = network_inputs(network, dataset, trial.config)
+        best_network = result.best_network(run, trial.config) if trial.config.train.patience else None
         for split, (rows, labels) in _splits(dataset).items():
             predictions[split] = _predict(network, inputs, rows)
             if split != "test":  # stored, not scored: only the chosen setting's test score is ever computed
                 scores[split] = _score(labels, predictions[split])
+            if best_network is not None:
+                predictions[f"{BEST}{split}"] = _predict(best_network, inputs, rows)
         best = state.records[state.best_epoch - 1] if state.best_epoch else state.records[-1]
         scores["best"] = {name: getattr(best, name) for name in ("accuracy", "balanced_accuracy", "roc_auc")}
         scores["best"]["average_precision"] = best.average_precision

@@ -75,7 +75,7 @@ class TrialResult:
 
     record: Record
     history: str  # the lines of history.jsonl
-    predictions: dict[str, NDArray[np.float32]]  # split -> probability of each of its photos, of the last epoch
+    predictions: dict[str, NDArray[np.float32]]  # split -> probability of each photo; of the last epoch, and see BEST
     error: str = ""  # the traceback, if it failed
 
 

@@ -65,7 +65,7 @@ def fit(
     pool: ReplicaPool | None = None,
     world: World = ALONE,
 ) -> TrainResult:
-    """Train a run's configuration: one cycle (Smith 2018), with a checkpoint after each epoch.
+    """Train a run's configuration with `train.schedule`, and a checkpoint after each epoch.
 
     With `train.unfreeze` a second phase follows, in which the last stages of the body learn as well, as in fastai's
     `fine_tune`. Ctrl-C ends the training run at the last finished epoch. Replicas stay in `pool`, if there is one.
@@ -229,7 +229,8 @@ def _fit_phase(
                     start_epoch=state.phase_epochs,
                 )  # fmt: skip
             else:
-                learner.fit_one_cycle(settings.epochs, cbs=callbacks, start_epoch=state.epochs)
+                fit = learner.fit if settings.schedule == "constant" else learner.fit_one_cycle
+                fit(settings.epochs, cbs=callbacks, start_epoch=state.epochs)
     except KeyboardInterrupt:
         return True
     except RankLostError as error:

@@ -129,7 +129,8 @@ class SliceStep:
 
     def uncount(self) -> None:
         """Take back that batch norm counted a slice as a batch."""
-        torch._foreach_sub_(self._counts, 1)
+        if self._counts:  # none without batch norm
+            torch._foreach_sub_(self._counts, 1)
 
     def add_up(self, add_others: Callable[[Tensor], None] | None = None, slices: int = 0) -> tuple[Tensor, Tensor]:
         """Set the gradients and the averages to those of the whole batch; return its loss, and the two classes' loss.

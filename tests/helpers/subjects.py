@@ -2,7 +2,6 @@
 
 import numpy as np
 import torch
-from fastai.layers import ConvLayer
 
 from bearcnn.config import ModelConfig
 from bearcnn.explain.lesson import Lesson
@@ -18,24 +17,13 @@ VARIANTS = {
     "both": ModelConfig(widths=(4, 6, 5), stride=(1, 1, 2), residual=(1, 0, 0)),
     "wide": ModelConfig(widths=(3,), kernel_size=31, dropout=0.0),
     "dots": ModelConfig(widths=(3, 2), kernel_size=1),
-    "no norm": ModelConfig(widths=(4, 6), residual=1),
+    "no norm": ModelConfig(widths=(4, 6), residual=1, norm="none"),
 }
 
 
 def make_network(name: str, output_classes: tuple[int, ...] = (0, 0, 1)) -> BearCNN:
     torch.manual_seed(3)
     network = build_model(VARIANTS[name], output_classes).eval()
-    if name == "no norm":
-        for block in network.blocks:
-            for layers in (block, block.residuals):
-                for key, layer in layers.named_children():
-                    if isinstance(layer, ConvLayer):
-                        old = layer[0]
-                        new = ConvLayer(
-                            old.in_channels, old.out_channels, old.kernel_size[0], old.stride[0], norm_type=None
-                        )
-                        torch.nn.init.uniform_(new[0].bias, -0.1, 0.1)
-                        layers._modules[key] = new.eval()
     for module in network.modules():  # as after a training, when batch norm does something
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.uniform_(-0.5, 0.5)

@@ -230,3 +230,19 @@ def test_equal_seeds_give_equal_weights_to_the_bit():
     first, second, other = weights(1), weights(1), weights(2)
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert not torch.equal(first["head.weight"], other["head.weight"])
+
+
+@pytest.mark.parametrize(("kernel_size", "stride"), [(3, 2), (1, 2), (3, 1)])
+def test_without_a_norm_each_convolution_has_a_bias_in_its_place(kernel_size, stride):
+    config = ModelConfig(widths=(4, 6), kernel_size=kernel_size, stride=stride, residual=1, norm="none")
+    model = build_model(config).eval()
+    assert not any(isinstance(layer, nn.BatchNorm2d) for layer in model.modules())
+    convolutions = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d)]
+    assert len(convolutions) == 4
+    assert all(layer.bias is not None for layer in convolutions)
+    maps = torch.rand(2, 3, 12, 12)
+    first = model.blocks[0].convolution
+    torch.testing.assert_close(first(maps), first[0](maps).relu())
+    words = [row.layer for row in describe_model(model, 32) if row.layer.startswith("convolution")]
+    assert len(words) == 4
+    assert all(each.endswith(", no norm") for each in words)

@@ -79,7 +79,8 @@ class TestPlan:
             "max_megapixels",
         ):
             del values["data"][key]
-        for key in ("views", "unfreeze", "unfreeze_epochs", "unfreeze_lr", "folds", "replicas"):
+        del values["model"]["norm"]
+        for key in ("views", "unfreeze", "unfreeze_epochs", "unfreeze_lr", "folds", "replicas", "schedule"):
             del values["train"][key]
         values["data"]["fit"] = values["data"].pop("resize")
         import hashlib

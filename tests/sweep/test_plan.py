@@ -96,6 +96,12 @@ class TestPlan:
         with pytest.raises(SweepError, match=r"data\.group can't be varied: settings are compared on the same photos"):
             plan_grid(tiny_config(photos), {"data.group": ["auto", 1]}, 1)
 
+    def test_norm_and_schedule_do_not_count_at_their_defaults(self):
+        settings = [], ["model.norm=none"], ["train.schedule=constant"]
+        digests = [digest_config(load_config(None, setting)) for setting in settings]
+        assert digests[0] == "4678fd39a69c9395"  # as of sweeps before these keys
+        assert len(set(digests)) == 3
+
     def test_ids_stay_when_the_sweep_grows(self, photos):
         config = tiny_config(photos)
         small, large = plan_dropout(config, "head", [0, 0.3], 1), plan_dropout(config, "head", [0, 0.1, 0.3], 2)

@@ -77,6 +77,19 @@ class TestSweep:
         assert weights[0].keys() == weights[1].keys()
         assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
+    def test_with_early_stopping_the_best_epochs_predictions_are_kept_too(self, photos, tmp_path):
+        config = tiny_config(photos, "train.epochs=6", "train.patience=1", "train.monitor=roc_auc", "train.lr=0.03")
+        plan = replace(plan_dropout(config, "head", [0], 1), config=config)
+        folder, reporter = run_here(tmp_path / "s", plan)
+        (record,) = reporter.finished
+        history = Run(folder.trial_folder(record.id)).history()
+        assert record.best_epoch == len(history) - 1
+        _, labels = Dataset.from_config(config.data).arrays("valid")
+        for epoch, split in ((record.best_epoch, "best-valid"), (record.epochs, "valid")):
+            found = score(labels, read_predictions(folder, record.id, split, len(labels)))
+            assert found["roc_auc"] == pytest.approx(history[epoch - 1].roc_auc, abs=1e-6)
+        assert history[-1].roc_auc < history[-2].roc_auc
+
     def test_a_trial_leaves_little_behind(self, swept):
         folder, _, _, _, _ = swept
         for name in folder.records():

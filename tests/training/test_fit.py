@@ -167,6 +167,17 @@ def test_early_stopping_ends_after_patience_epochs_without_a_better_score(photos
     assert result.state.stopped_early and not result.interrupted
 
 
+def test_a_constant_rate_stays_and_a_stopped_run_goes_on_at_it(photos, opened, tmp_path):
+    config = small_config(photos, "train.schedule=constant", "model.norm=none", "train.lr=2e-3", "train.epochs=3")
+    whole = create_run(tmp_path / "whole", config)
+    records = fit(whole, opened).state.records
+    assert [record.lr for record in records] == [2e-3] * 3
+    stopped = fit_small(config, opened, tmp_path / "stopped", StopAfter(1))
+    assert len(stopped.history()) == 1
+    fit(stopped, opened, resume=True)
+    assert_same_training(whole, stopped)
+
+
 def test_the_best_epoch_is_kept_by_the_chosen_score(photos, opened, tmp_path):
     config = small_config(photos, "train.monitor=valid_loss", "train.epochs=3")
     state = fit(create_run(tmp_path / "run", config), opened).state

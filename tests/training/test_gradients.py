@@ -15,10 +15,8 @@ CLASSES = (0, 0, 1)
 
 def make_network(norm: bool = True) -> nn.Module:
     torch.manual_seed(0)
-    network = build_model(ModelConfig(widths=(8, 16), dropout=0.0), CLASSES).train()
-    if not norm:
-        for block in network.blocks:
-            block.convolution[1] = nn.Identity()
+    config = ModelConfig(widths=(8, 16), dropout=0.0, norm="batch" if norm else "none")
+    network = build_model(config, CLASSES).train()
     return lay_out(network, torch.device("cpu"))
 
 
@@ -39,6 +37,7 @@ def step_in_slices(network: nn.Module, slices: int, order: list[int] | None = No
     for each in order or range(slices):
         step.begin(0, 0, each)
         step.compute(network, each, [part[each::slices] for part in make_batch()])
+        step.uncount()
     return step.add_up()
 
 

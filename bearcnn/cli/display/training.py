@@ -21,7 +21,7 @@ from bearcnn.evaluation.wording import PHOTOS, explain_few_photos, interval, met
 from bearcnn.manifest import read_manifest
 from bearcnn.report.verdict import judge
 from bearcnn.reporter import Reporter
-from bearcnn.runs import EpochRecord, LayerRow, Run
+from bearcnn.runs import NO_NORM, EpochRecord, LayerRow, Run
 
 WORTH_FOLDS = 100
 """The number of photos below which cross-validation is suggested: a fifth of them, as a test, would show little."""
@@ -158,7 +158,8 @@ def show_network(layers: list[LayerRow]) -> None:
     multiply_adds = sum(layer.multiply_adds for layer in layers)
     table.add_row("total", "", "", f"{parameters:,}", f"{multiply_adds:,}", style="bold")
     err.print(table)
-    note("[dim]each convolution is followed by batch norm and ReLU[/]")
+    norm = "" if any(layer.layer.endswith(NO_NORM) for layer in layers) else "batch norm and "
+    note(f"[dim]each convolution is followed by {norm}ReLU[/]")
 
 
 def show_start(directory: Path, device: str, threads: int, precision: str, seed: int) -> None:
