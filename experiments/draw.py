@@ -11,6 +11,7 @@ import argparse
 import json
 import textwrap
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ RESULTS = Path(__file__).resolve().parent / "results"
 SERIES = ((BLUE, "o"), (ORANGE, "s"), (GREEN, "^"), ("#CC79A7", "D"), (BLACK, "v"))
 SCORES = {"valid.roc_auc": "change of validation AUC", "train.log_loss": "change of training loss"}
 LOSSES = ("train.log_loss", "valid.log_loss")
+TICKS = [digit * 10**power for power in range(4) for digit in (1, 3)]
 Point = dict[str, Any]
 
 
@@ -58,6 +60,7 @@ def draw_changes(plt: Any, content: dict[str, Any], title: str) -> Any:
             own = [point for point in points if point["panel"] == panel and point["score"] == score]
             ticks = [own[0]["against"], *_unique(own, "x")]
             axes.axhline(0, color="grey", linewidth=1)
+            axes.plot(0, 0, "o", color="grey", markersize=5)
             for number, name in enumerate(names):
                 color, marker = SERIES[number % len(SERIES)]
                 found = [point for point in own if point["series"] == name]
@@ -78,7 +81,7 @@ def draw_changes(plt: Any, content: dict[str, Any], title: str) -> Any:
         _name_axis(grid[row, 0], SCORES[score])
     if len(names) > 1:
         handles, labels = grid[0, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=len(names), frameon=False, fontsize=9)
+        figure.legend(handles, labels, loc="outside lower left", ncols=len(names), frameon=False, fontsize=9)
     _set_title(figure, title, content, width)
     return figure
 
@@ -95,10 +98,13 @@ def draw_cost(plt: Any, content: dict[str, Any], title: str) -> Any:
         for line in zip(*(point["by_seed"] for point in found), strict=True):
             axes.plot(places, line, color=color, alpha=0.3, linewidth=0.7)
         _mark(axes, places, found, color=color, marker=marker, linestyle="-", label=name)
-        for point in found:
+        for point, following in zip_longest(found, found[1:]):
+            away = -14 if following and following["mean"] > point["mean"] else 6  # from the line
             at = (point["cost"], point["mean"])
-            axes.annotate(f"{point['x']} × {point['x']}", at, (6, 6), textcoords="offset points", color=color)
+            axes.annotate(f"{point['x']} × {point['x']}", at, (6, away), textcoords="offset points", color=color)
     axes.set(xscale="log", xlabel=content["axis"])
+    costs = [point["cost"] for point in points]
+    axes.set_xticks([tick for tick in TICKS if min(costs) <= tick * 1.1 and tick <= max(costs) * 1.1])
     axes.xaxis.set_major_formatter("{x:g}")
     axes.margins(x=0.12)
     axes.grid(alpha=0.25)
@@ -119,10 +125,10 @@ def _name_axis(axes: Any, name: str) -> None:
 
 
 def _set_title(figure: Any, title: str, content: dict[str, Any], width: float) -> None:
-    lines = textwrap.wrap(title, round(width * 8.2))
+    lines = textwrap.wrap(title, round(width * 9.4))
     kept = any(point["by_seed"] for point in content["points"])
     note = f"mean of {content['seeds']} seeds, 95% interval" + ("; thin lines: single seeds" if kept else "")
-    figure.suptitle("\n".join(lines), fontsize=13, fontweight="bold", x=0.02, ha="left")
+    figure.suptitle("\n".join(lines), fontsize=12, fontweight="bold", x=0.02, ha="left")
     figure.text(0.99, 0.005, note, ha="right", va="bottom", fontsize=8, color="#555555")
 
 

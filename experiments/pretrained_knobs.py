@@ -60,7 +60,7 @@ def main() -> None:
                      show_mean(setting, "train.log_loss")]
                 )  # fmt: skip
             summaries.append(f"**{case}, {knob.replace('_', ' ')}.** {content['summary'][1]}")
-    keep_results(options, "pretrained_knobs", "against the first value", points)
+    keep_results(options, "pretrained_knobs", "value, against the first one", points)
     headings = ["photos" if options.data else "body's map", "knob", "value", "validation AUC", "its change",
                 "training AUC", "training loss"]  # fmt: skip
     runs = f"{trials} training runs, {seconds / 3600:.1f} hours of one process, on {describe_machine()}."

@@ -15,7 +15,7 @@ from tests.helpers.places import ROOT
 
 LESSON = (ROOT / "docs" / "lesson.md").read_text(encoding="utf-8")
 CELLS = nbformat.read(ROOT / "docs" / "notebooks" / "lesson.ipynb", as_version=4).cells
-NOTEBOOK = "\n".join(cell.source for cell in CELLS if cell.cell_type == "markdown")
+NOTEBOOK = "\n\n".join(cell.source for cell in CELLS if cell.cell_type == "markdown")
 CODE = "\n".join(re.sub(r"^\s*%.*", "    pass", cell.source, flags=re.M) for cell in CELLS if cell.cell_type == "code")
 HAND = runpy.run_path(str(ROOT / "docs" / "lesson" / "by_hand.py"))
 STEPS = runpy.run_path(str(ROOT / "scripts" / "lesson.py"))["read_steps"](LESSON)
@@ -45,9 +45,11 @@ def test_the_notebook_has_the_functions_of_the_script():
 
 
 def test_the_notebook_trains_the_network_of_the_page():
-    calls = [node for node in ast.walk(ast.parse(CODE)) if isinstance(node, ast.Call)]
-    (call,) = (call for call in calls if ast.unparse(call.func) == "bearcnn.load_config")
-    settings = eval(ast.unparse(call.args[1]), {"epochs": 15})
+    assigned = {
+        ast.unparse(node.targets[0]): node.value for node in ast.parse(CODE).body if isinstance(node, ast.Assign)
+    }
+    assert ast.unparse(assigned["config"]) == "bearcnn.load_config(None, [*settings, f'train.epochs={epochs}'])"
+    settings = [*ast.literal_eval(assigned["settings"]), "train.epochs=15"]
     assert "scenes, epochs, seeds, workers = 1300, 15, 3, 2" in CODE
     assert load_config(None, settings) == load_config(ROOT / "configs" / "lesson.toml", ["data.path=scenes"])
 

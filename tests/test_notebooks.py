@@ -12,7 +12,7 @@ from tests.helpers.places import ROOT
 pytestmark = pytest.mark.slow
 
 NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
-QUICK = {"lesson": "scenes, epochs, seeds, workers = 40, 1, 2, 1"}
+QUICK = {"lesson": 'scenes, epochs, seeds, workers = 40, 1, 2, 1; photo = "scenes/test/bear/brown/00008.jpg"'}
 """What is run after the cell with the tag `parameters`."""
 
 

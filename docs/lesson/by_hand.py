@@ -66,7 +66,7 @@ def draw_convolution(photo):
     figure, (left, first, second, third, right) = new_row(5, (3, 1.6, 1.6, 1.6, 3))
     show_photo(left, photo, "the photo, and one window")
     frame(left, row, column, 3)
-    show_numbers(first, window, "the window")
+    show_numbers(first, window, "the window", are_pixels=True)
     show_numbers(second, EDGES, "× the kernel")
     show_numbers(third, products, f"= products; sum: {products.sum()}")
     show_map(right, edges, f"the map: {edges.shape[0]} × {edges.shape[1]} sums")
@@ -116,7 +116,7 @@ def draw_matrix_product(photo):
     print(f"the same numbers as the convolution's: {bool((product.reshape(edges.shape) == edges).all())}")
     start = int(edges.argmax()) - 3
     figure, (left, middle, third, right) = new_row(4, (3.4, 0.6, 0.75, 2.2))
-    show_numbers(left, windows[start : start + 7], f"windows as rows: 7 of {len(windows):,}")
+    show_numbers(left, windows[start : start + 7], f"windows as rows: 7 of {len(windows):,}", are_pixels=True)
     show_numbers(middle, EDGES.reshape(9, 1), "× kernel")
     show_numbers(third, product[start : start + 7, None], "= sums")
     show_map(right, product.reshape(edges.shape), f"all sums, in rows of {edges.shape[1]}")
@@ -146,7 +146,7 @@ def new_row(count, widths):
 def show_photo(axes, photo, title):
     """Draw brightness as grey."""
     axes.imshow(photo, cmap="gray", vmin=0, vmax=255)
-    axes.set_title(title, fontsize=10)
+    axes.set_title(title, fontsize=11)
     axes.set(xticks=[], yticks=[])
 
 
@@ -154,17 +154,19 @@ def show_map(axes, numbers, title, top: Any = None):
     """Draw a map: orange above zero, violet below."""
     limit = top or np.abs(numbers).max()
     axes.imshow(numbers, cmap="PuOr_r", vmin=-limit, vmax=limit)
-    axes.set_title(title, fontsize=10)
+    axes.set_title(title, fontsize=11)
     axes.set(xticks=[], yticks=[])
 
 
-def show_numbers(axes, numbers, title):
-    """Draw a grid of whole numbers."""
-    limit = max(np.abs(numbers).max(), 1)
-    axes.imshow(numbers, cmap="PuOr_r", vmin=-1.6 * limit, vmax=1.6 * limit, aspect="equal")
+def show_numbers(axes, numbers, title, are_pixels=False):
+    """Draw a grid of whole numbers, on the grey of a photo or on the colours of a map."""
+    limit = 1.6 * max(np.abs(numbers).max(), 1)
+    low, high, colors = (0, 255, "gray") if are_pixels else (-limit, limit, "PuOr_r")
+    axes.imshow(numbers, cmap=colors, vmin=low, vmax=high)
     for (row, column), number in np.ndenumerate(numbers):
-        axes.text(column, row, f"{number}".replace("-", "−"), ha="center", va="center", fontsize=9)
-    axes.set_title(title, fontsize=10)
+        color = "white" if are_pixels and number < 128 else "black"
+        axes.text(column, row, f"{number}".replace("-", "−"), ha="center", va="center", fontsize=10, color=color)
+    axes.set_title(title, fontsize=11)
     axes.set(xticks=[], yticks=[])
 
 
