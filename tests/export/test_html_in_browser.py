@@ -352,7 +352,7 @@ def test_windows_lie_over_what_the_network_saw(browser, bright_page, tmp_path, r
     page = open_page(browser, file).page
     page.set_input_files("#files", tmp_path / "photo.png")
     page.wait_for_selector("#photos img")
-    assert ("unsure: look at it" in page.text_content(".answer")) == (resize != "crop")  # the middle is black
+    assert ("unsure: look at it" in page.text_content(".answer")) == (resize == "pad")  # the tile is white
     box, over = (page.locator(name).bounding_box() for name in (".photo", ".windows"))
     left, wide = (over["x"] - box["x"]) / box["width"], over["width"] / box["width"]
     top, high = (over["y"] - box["y"]) / box["height"], over["height"] / box["height"]
