@@ -87,8 +87,8 @@ def headline(findings: Sequence[Finding], patience: int) -> str:
     total = sum(len(finding.rates) for finding in findings)
     stopped, later = (count_shown(findings, kept + UNSEEN, True) for kept in ("", LATER))
     return (
-        f"Where training stops at its best epoch, dropout improves the loss on unseen photos in {stopped} of {total} "
-        f"cases; {patience} epochs later in {later}"
+        f"At the best epoch, dropout improves the loss on unseen photos in {stopped} of {total} cases; {patience} "
+        f"epochs later in {later}"
     )
 
 

@@ -195,8 +195,7 @@ class TestDropoutTrial:
         assert worse.shown("train.log_loss", False) == [0.2, 0.5]
         said = findings.headline([better, worse], 8)
         assert said == (
-            "Where training stops at its best epoch, dropout improves the loss on unseen photos in 2 of 4 cases; "
-            "8 epochs later in 0"
+            "At the best epoch, dropout improves the loss on unseen photos in 2 of 4 cases; 8 epochs later in 0"
         )
         words = " ".join(findings.describe([better, worse], 8))
         assert "training loss worse in 4 (50 photos: 0.2 and 0.5; 200 photos: 0.2 and 0.5) and better in 0;" in words
