@@ -59,7 +59,7 @@ SEVERAL = (
 
 def test_commands_on_photos_open_no_socket(tmp_path: Path, photos: Path) -> None:
     commands = [
-        ["data", "synth", tmp_path / "drawn", "--count", 8, "--size", 16],
+        ["data", "synth", tmp_path / "drawn", "--count", 20, "--size", 16],
         ["data", "check", photos, "--html", tmp_path / "check.html"],
         ["data", "look", photos, "--out", tmp_path / "look.html"],
         ["data", "cache"],
