@@ -85,19 +85,18 @@ def show(dataset: Dataset, assessment: Assessment, calibration_error: float, fol
     """Show the assessment in seven lines, and the details that were asked for."""
     positive = dataset.classes[1]
     style, words, _ = judge(assessment.evaluation, assessment.point, positive)
-    show_summary(summarize(assessment, calibration_error, positive, words), style, following)
+    show_summary(summarize(assessment, calibration_error, positive, words), style, following, everything)
     show_details(assessment, f"{dataset.root}, {assessment.split}", dataset.classes, everything)
 
 
 def next_command(named: Path | None, run: Run | None, assessment: Assessment, saved: bool, has_prevalence: bool) -> str:
     """Return the command that follows: one that improves the model, chooses a threshold, keeps it, or uses it."""
-    auc = assessment.evaluation.estimates["roc_auc"]
-    if auc.low is not None and auc.low <= 0.5:
-        return "train longer (--epochs), or see whether more photos would help: bearcnn learning-curve"
     place = f" {shlex.quote(str(named))}" if named is not None else ""
-    rule = assessment.choice.rule
+    rule, auc = assessment.choice.rule, assessment.evaluation.estimates["roc_auc"]
     if run is None or saved or (rule == "model" and not is_default(assessment.choice)):
         return f"bearcnn predict PHOTOS{' --model' if place else ''}{place}"
+    if auc.low is not None and auc.low <= 0.5:  # no threshold helps; its answer may be to train longer
+        return "bearcnn learning-curve"
     if rule == "model":
         return f"bearcnn evaluate{place} --target-recall 0.98{'' if has_prevalence else ' --prevalence 0.02'}"
     return "the same command and --save-threshold, for predict to use this threshold"

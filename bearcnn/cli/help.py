@@ -79,8 +79,7 @@ def list_options(command: Any, ctx: Any) -> dict[str, list[Row]]:
 def label(parameter: Any) -> str:
     """Return what is typed for an argument or option: `PHOTO`, `--dropout RATE`, `--json`."""
     if parameter.param_type_name == "argument":
-        name: str = parameter.metavar or parameter.name.upper()
-        return name + ("..." if parameter.nargs == -1 else "")
+        return f"{parameter.metavar or parameter.name.upper()}{'...' if parameter.nargs == -1 else ''}"
     names = "/".join([*parameter.opts, *parameter.secondary_opts])
     return names if parameter.is_flag or parameter.metavar == "" else f"{names} {parameter.metavar or 'VALUE'}"
 

@@ -109,4 +109,4 @@ def explain_few_photos(evaluation: Evaluation) -> str | None:
     start = f"{evaluation.n} photos ({bears} positive) are few"
     if auc.low is None or auc.high is None:
         return f"{start}: they can't tell a good model from a bad one"
-    return f"{start}: they can't tell an AUC of {auc.low:.2f} from {auc.high:.2f}"
+    return f"{start}: they can't tell an AUC of {decimal(auc.low)} from {decimal(auc.high)}"

@@ -2,11 +2,16 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bearcnn.cli.evaluate import SPLITS
+from bearcnn.cli.evaluate_steps import next_command
 from bearcnn.data import splits
+from bearcnn.evaluation.assessment import Assessment, ThresholdPolicy, assess, choose_threshold
 from bearcnn.evaluation.formats import percent
+from bearcnn.evaluation.predictions import LabelledPrediction
+from bearcnn.runs import Run
 from tests.helpers.commands import bearcnn_command, some_photos
 
 pytestmark = pytest.mark.slow
@@ -30,7 +35,7 @@ def test_evaluate_answers_in_seven_lines_of_80_columns(work):
 def test_evaluate_shows_every_score_with_its_interval_on_demand(work, command):
     lines = command("evaluate", cwd=work).stdout.splitlines()
     shown = command("evaluate", "--all", cwd=work).stdout
-    assert shown.splitlines()[:7] == lines
+    assert shown.splitlines()[:6] == lines[:6]
     for name in ("ROC AUC", "average precision", "Brier score", "recall", "called bear"):
         assert name in shown
     content = json.loads(command("evaluate", "--json", cwd=work).stdout)
@@ -104,7 +109,6 @@ def test_a_threshold_of_few_false_alarms_on_other_photos(work, photos, command):
 def test_the_tables_fit_80_columns(work, command):
     said = command("evaluate", "--prevalence", "0.02", "--all", cwd=work).stdout
     assert all(len(line) <= 80 for line in said.splitlines() if "/" not in line)
-    assert "Next: bearcnn evaluate --target-recall 0.98  (more: --all)" in said or "Next: train longer" in said
     for words in ("false alarms, of other photos", "alerts that are bears", "errors by group of photos"):
         assert words in said
 
@@ -158,3 +162,26 @@ def test_a_threshold_is_not_kept_in_a_damaged_file_which_is_named(work, tmp_path
     assert line.startswith(f"run/{name} is damaged: its bytes are not those that were written; copy it again")
     assert said.stdout == ""
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+def made_up(shift: float, **asked: float) -> Assessment:
+    draw, policy = np.random.default_rng(0), ThresholdPolicy(**asked)
+    odds = draw.normal(0, 1, 80) + shift * np.tile([1, -1], 40)
+    predictions = [
+        LabelledPrediction(str(number), "test", 1 - number % 2, "x", "", float(1 / (1 + np.exp(-each))), False)
+        for number, each in enumerate(odds)
+    ]
+    return assess(predictions, "test", choose_threshold(policy, predictions, 0.5), policy, trained_on=None)
+
+
+def test_the_next_command_improves_the_model_chooses_a_threshold_keeps_it_or_uses_it():
+    run, place = Run(Path("runs/a b")), Path("runs/a b")
+    assert next_command(None, run, made_up(0), False, False) == "bearcnn learning-curve"
+    good, chosen = made_up(2), made_up(2, target_recall=0.9)
+    assert next_command(None, run, good, False, True) == "bearcnn evaluate --target-recall 0.98"
+    assert (
+        next_command(place, run, good, False, False)
+        == "bearcnn evaluate 'runs/a b' --target-recall 0.98 --prevalence 0.02"
+    )
+    assert next_command(None, run, chosen, False, False).startswith("the same command and --save-threshold")
+    assert next_command(place, run, chosen, True, False) == "bearcnn predict PHOTOS --model 'runs/a b'"

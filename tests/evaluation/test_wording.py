@@ -66,7 +66,7 @@ def test_a_perfect_score_on_six_photos_is_no_certainty() -> None:
     low = evaluation.estimates["roc_auc"].low
     assert low is not None
     assert low < 0.8
-    assert str(explain_few_photos(evaluation)).endswith(f"they can't tell an AUC of {low:.2f} from 1.00")
+    assert str(explain_few_photos(evaluation)).endswith(f"they can't tell an AUC of {low:.3f} from 1.000")
 
 
 def test_enough_photos_need_no_remark() -> None:

@@ -16,13 +16,13 @@ MOST_SITES = 12
 """Sites that are shown, the worst first."""
 
 
-def show_summary(sentences: Sequence[str], style: str, following: str) -> None:
+def show_summary(sentences: Sequence[str], style: str, following: str, everything: bool) -> None:
     """Show an assessment in sentences, the first in the color of its verdict, and the command to go on with."""
     first, *others = sentences
     out.print(f"[bold {VERDICT_COLORS[style]}]{plain(first)}[/]", soft_wrap=True)
     for sentence in others:
         out.print(plain(sentence), soft_wrap=True)
-    out.print(f"Next: [bold]{plain(following)}[/]  [dim](more: --all)[/]", soft_wrap=True)
+    out.print(f"Next: [bold]{plain(following)}[/]" + ("" if everything else "  (more: --all)"), soft_wrap=True)
 
 
 def show_details(assessment: Assessment, title: str, classes: Classes, everything: bool) -> None:
