@@ -36,7 +36,7 @@ class Step:
 def read_steps(text: str) -> list[Step]:
     """List the lesson's steps: its headings with indented commands below them."""
     steps = []
-    for part in text.split("\n## ")[1:]:
+    for part in re.sub(r" *\\\n *", " ", text).split("\n## ")[1:]:
         commands = [line.strip() for line in part.splitlines() if re.match(r"    (bearcnn|python) ", line)]
         if commands:
             steps.append(Step(part.splitlines()[0], tuple(commands)))
@@ -53,7 +53,7 @@ def run_step(step: Step, folder: Path) -> float:
     for command in step.commands:
         print(f"$ {command}", file=sys.stderr, flush=True)
         first, *words = shlex.split(command)
-        words = [str(ROOT / word) if (ROOT / word).is_file() else word for word in words]
+        words = [str(ROOT / word) if word.startswith(("docs/", "configs/")) else word for word in words]
         subprocess.run([*PROGRAMS[first], *words], cwd=folder, check=True, stdout=subprocess.DEVNULL, env=environment)
     return time.perf_counter() - start
 

@@ -202,8 +202,7 @@ def extend_plan(before: Plan, asked: Plan) -> Plan:
     if asked.sample is not None and before.sample is None:
         raise SweepError("this sweep runs its whole grid; give no `sample`")
     swept = tuple(
-        replace(old, values=_sorted(_distinct((*old.values, *new.values))))
-        for old, new in zip(before.swept, asked.swept, strict=True)
+        replace(old, values=_merge(old.values, new.values)) for old, new in zip(before.swept, asked.swept, strict=True)
     )
     seeds = max(before.seeds, asked.seeds, key=len)  # both begin with the same seed
     sample = None if before.sample is None else max(before.sample, asked.sample or 0)
@@ -313,6 +312,12 @@ def _distinct(values: Iterable[Any]) -> tuple[Any, ...]:
         if value not in distinct:
             distinct.append(value)
     return tuple(distinct)
+
+
+def _merge(old: tuple[Any, ...], new: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Merge values, in ascending order where they were: elsewhere the first one stays the baseline."""
+    merged = _distinct((*old, *new))
+    return _sorted(merged) if old == _sorted(old) else merged
 
 
 def _sorted(values: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -141,6 +141,12 @@ class TestPlan:
         assert (after.swept[0].values, after.seeds) == ((0, 0.2, 0.4), (0, 1, 2))
         assert extend_plan(before, plan_dropout(config, "head", [0], 5)).seeds == (0, 1, 2, 3, 4)
 
+    def test_a_sweep_that_grows_keeps_its_baseline(self, photos):
+        before = plan_grid(tiny_config(photos), {"model.stride": [2, 1]}, 1)
+        assert extend_plan(before, before) == before
+        after = extend_plan(before, plan_grid(tiny_config(photos), {"model.stride": [1, 2]}, 1))
+        assert after.swept[0].values == (2, 1)
+
     def test_a_sweep_is_not_continued_as_another(self, photos):
         before = plan_dropout(tiny_config(photos), "head", [0, 0.4], 1)
         with pytest.raises(SweepError, match="for other keys start a new one"):
