@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from bearcnn.evaluation.formats import decimal
 from bearcnn.inference.predictor import Predictor, predict_photos
 from bearcnn.inference.windows import Windows, find_windows
 
@@ -24,7 +25,7 @@ class Answered:
     @property
     def words(self) -> str:
         """The answer at a threshold of 0.5."""
-        return f"{'bear' if self.probability >= 0.5 else 'no bear'} {self.probability:.2f}"
+        return f"{'bear' if self.probability >= 0.5 else 'no bear'} {decimal(self.probability)}"
 
 
 def answer_all(run: Path, photos: Path) -> list[Answered]:
