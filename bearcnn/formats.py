@@ -48,5 +48,9 @@ EXPORT_FORMATS: Registry[ExportFormat] = Registry(
             "html", ".html", "a page that answers photos in any browser, offline", "bearcnn.export.html:export_html",
             needs_runtime=True,
         ),
+        ExportFormat(
+            "html-int8", "-int8.html", "the same with the 8-bit network", "bearcnn.export.html:export_html_int8",
+            needs_photos=True, needs_runtime=True, largest_loss=0.003,
+        ),
     ],
 )  # fmt: skip

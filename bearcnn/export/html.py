@@ -24,6 +24,7 @@ from bearcnn.data.regions import Tiles
 from bearcnn.data.scratch import scratch_folder
 from bearcnn.export.base import Exported, ExportSource, run_onnx
 from bearcnn.export.check_pictures import draw_check_pictures
+from bearcnn.export.int8 import to_int8
 from bearcnn.export.web_runtime import WebRuntime, find_runtime
 from bearcnn.inference.overlay import shade
 from bearcnn.inference.predictor import Predictor
@@ -41,6 +42,13 @@ _NETWORK = re.compile(rb'id="network">([^<]*)<')
 def export_html(source: ExportSource) -> Exported:
     """Export the float network in a page; its answers come from the network read back from the page."""
     content = to_html(source.float_onnx, find_runtime(source.runtime))
+    return Exported(content, run_onnx(read_network(content)))
+
+
+def export_html_int8(source: ExportSource) -> Exported:
+    """Export the network quantized in a page, for a large body: a quarter of the float network's size."""
+    model = to_int8(source.float_onnx, source.manifest, source.calibration_pixels())
+    content = to_html(model, find_runtime(source.runtime))
     return Exported(content, run_onnx(read_network(content)))
 
 

@@ -63,11 +63,12 @@ def export(
 
     Args:
         run: a finished run or its folder; None for the newest.
-        target: "onnx", "int8", "pt2", "safetensors", "fastai" or "html", or any other name in `formats.EXPORT_FORMATS`.
+        target: "onnx", "int8", "pt2", "safetensors", "fastai", "html", "html-int8", or any other name in
+            `formats.EXPORT_FORMATS`.
         out: the file to write; <name of the model><suffix of the format> in the current folder unless given.
         dataset: the run's photos, if they are open already.
         allow_loss: write the file even if it ranks the validation photos worse than the format's `largest_loss` allows.
-        runtime: the folder of onnxruntime-web, for "html"; unless given it comes from the cache, or once by npm.
+        runtime: the folder of onnxruntime-web, for a page; unless given it comes from the cache, or once by npm.
 
     Raises:
         BearcnnError: there is no such format; `out` exists already or can't be written; the loss is too large.

@@ -28,7 +28,7 @@ def show_export(report: "ExportReport") -> None:
         )
         if report.speed < 1:
             note("[yellow]on this computer the float file is faster: so small a network gains nothing from 8 bits[/]")
-    if report.format == "html":
+    if report.format.startswith("html"):
         note(
             "open it in any browser, also from a USB stick or a page host: it needs no server and no network, and "
             "checks its answers itself"
