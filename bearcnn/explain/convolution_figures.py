@@ -25,7 +25,7 @@ from bearcnn.explain.canvas import (
 from bearcnn.explain.convolution import ConvolutionStep, MatrixProduct, Strides, cut_piece
 from bearcnn.explain.figures import kernel_colors
 from bearcnn.explain.formulas import shorten, spell_out, written
-from bearcnn.explain.subject import Subject
+from bearcnn.explain.subject import Subject, block_of, split_layer
 from bearcnn.plotting import BLUE, ORANGE
 
 TINTS = ("#B22222", "#2E7D32", BLUE)
@@ -231,7 +231,7 @@ def draw_matrix_product(subject: Subject, product: MatrixProduct, step: Convolut
     text = (
         "Read a row of windows and a column of kernels: multiply number by number and add up\n"
         "to get the number where the row and the column cross. The framed number is that of the\n"
-        "picture “One step of the convolution” (the orange window), before batch norm; the other\n"
+        f"picture “One step of the convolution” (the orange window), before {name_rest(subject)}; the other\n"
         "rows are steps beside it. Orange numbers are above zero, violet ones below."
     )
     write(figure, MARGIN, top - 0.1, text, color=GREY, linespacing=1.5)
@@ -241,6 +241,12 @@ def draw_matrix_product(subject: Subject, product: MatrixProduct, step: Convolut
         here = (down, across) == (step.place.row, step.place.column)
         outline(axes, frame.span(across), frame.span(down), ORANGE if here else BLUE)
     return figure
+
+
+def name_rest(subject: Subject) -> str:
+    """Name what follows the first convolution in its layer."""
+    _, norm, _ = split_layer(block_of(subject.network, 1).convolution)
+    return "ReLU" if norm is None else "batch norm"
 
 
 def describe_product(subject: Subject, product: MatrixProduct) -> str:
@@ -255,7 +261,7 @@ def describe_product(subject: Subject, product: MatrixProduct) -> str:
     return (
         f"Write each window's numbers in one row, and each kernel's in one column. Then every number of every map is a "
         f"row times a column: ({places:,} × {numbers:,}) · ({numbers:,} × {kernels:,}) = {places:,} × {kernels:,} "
-        f"numbers, before batch norm. Here are {len(product.rows)} rows and {len(product.kernels)} columns."
+        f"numbers, before {name_rest(subject)}. Here are {len(product.rows)} rows and {len(product.kernels)} columns."
         f"{rest}{bias}"
     )
 

@@ -105,6 +105,7 @@ def _describe_convolution(lesson: Lesson) -> dict[str, Any]:
         "piece": cut_piece(strides, (step.place.row, step.place.column)),
         "top": float(strides.every.max()) or 1.0,
         "product": product,
+        "rest": convolution_figures.name_rest(subject),
         "product_words": convolution_figures.describe_product(subject, product),
     }
 
