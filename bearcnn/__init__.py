@@ -42,9 +42,24 @@ if TYPE_CHECKING:  # for type checkers and editors; `_API` is what happens
     from bearcnn.training.notebook import build_learner
 
 __all__ = [
-    "BearcnnError", "Config", "Dataset", "Predictor", "Reporter", "Run", "__version__", "build_learner", "evaluate",
-    "explain", "export", "learning_curve", "load_config", "open_run", "resume", "sweep", "train",
-]  # fmt: skip
+    "BearcnnError",
+    "Config",
+    "Dataset",
+    "Predictor",
+    "Reporter",
+    "Run",
+    "__version__",
+    "build_learner",
+    "evaluate",
+    "explain",
+    "export",
+    "learning_curve",
+    "load_config",
+    "open_run",
+    "resume",
+    "sweep",
+    "train",
+]
 
 _API = {
     "BearcnnError": "bearcnn.errors",

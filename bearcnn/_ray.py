@@ -41,9 +41,11 @@ def connect(address: str, option: str, what: str) -> Iterator[Any]:
     try:
         with chdir(Path(__file__).parents[1]):
             ray.init(
-                address=address or "local", include_dashboard=None if address else False,
-                log_to_driver=False, logging_level="ERROR",
-            )  # fmt: skip
+                address=address or "local",
+                include_dashboard=None if address else False,
+                log_to_driver=False,
+                logging_level="ERROR",
+            )
     except (ConnectionError, ValueError, RuntimeError) as error:
         where = f"the Ray cluster at {address}" if address else "a Ray cluster on this computer"
         reason = " ".join(str(error).split())[:200]

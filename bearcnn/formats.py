@@ -33,24 +33,40 @@ EXPORT_FORMATS: Registry[ExportFormat] = Registry(
     [
         ExportFormat("onnx", ".onnx", "runs anywhere", "bearcnn.export.onnx:export_onnx"),
         ExportFormat(
-            "int8", "-int8.onnx", "about a quarter of the size, and faster where the network is large",
-            "bearcnn.export.int8:export_int8", measure_speed=True, needs_photos=True, largest_loss=0.003,
+            "int8",
+            "-int8.onnx",
+            "about a quarter of the size, and faster where the network is large",
+            "bearcnn.export.int8:export_int8",
+            measure_speed=True,
+            needs_photos=True,
+            largest_loss=0.003,
         ),
         ExportFormat("pt2", ".pt2", "torch's own program", "bearcnn.export.pt2:export_pt2"),
         ExportFormat(
             "safetensors", ".safetensors", "the weights alone", "bearcnn.export.safetensors:export_safetensors"
         ),
         ExportFormat(
-            "fastai", ".pkl", "a pickled Learner for load_learner (a pickle: load only your own)",
-            "bearcnn.export.fastai:export_fastai", needs_photos=True,
+            "fastai",
+            ".pkl",
+            "a pickled Learner for load_learner (a pickle: load only your own)",
+            "bearcnn.export.fastai:export_fastai",
+            needs_photos=True,
         ),
         ExportFormat(
-            "html", ".html", "a page that answers photos in any browser, offline", "bearcnn.export.html:export_html",
+            "html",
+            ".html",
+            "a page that answers photos in any browser, offline",
+            "bearcnn.export.html:export_html",
             needs_runtime=True,
         ),
         ExportFormat(
-            "html-int8", "-int8.html", "the same with the 8-bit network", "bearcnn.export.html:export_html_int8",
-            needs_photos=True, needs_runtime=True, largest_loss=0.003,
+            "html-int8",
+            "-int8.html",
+            "the same with the 8-bit network",
+            "bearcnn.export.html:export_html_int8",
+            needs_photos=True,
+            needs_runtime=True,
+            largest_loss=0.003,
         ),
     ],
-)  # fmt: skip
+)

@@ -42,9 +42,13 @@ class StartedReplica:
         environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONPATH": module_path()}
         # In a session of its own: Ctrl-C is for the training process, which ends this one.
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "bearcnn.workers", "bearcnn.training.replica_worker"], env=environment,
-            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
+            [sys.executable, "-P", "-m", "bearcnn.workers", "bearcnn.training.replica_worker"],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
         assert self.process.stdin is not None
         self.process.stdin.write(pickle.dumps((self.listener.address, key)))
         self.process.stdin.flush()

@@ -63,9 +63,12 @@ class WorkerProcess:
     def __init__(self, heard: "SimpleQueue[Heard]", function: Callable[..., None], *arguments: Any) -> None:
         # In a session of its own: Ctrl-C is for this process, which ends that one.
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "bearcnn.workers"], env=os.environ | {"PYTHONPATH": module_path()},
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
-        )  # fmt: skip
+            [sys.executable, "-P", "-m", "bearcnn.workers"],
+            env=os.environ | {"PYTHONPATH": module_path()},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
         assert self.process.stdin is not None and self.process.stdout is not None
         self._stdin, self._stdout, self._heard = self.process.stdin, self.process.stdout, heard
         threading.Thread(target=self._listen, daemon=True).start()

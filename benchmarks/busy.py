@@ -74,13 +74,28 @@ def _sides(folder: Path, options: Namespace) -> dict[str, Callable[[], Sample]]:
         "folds": lambda fresh: train(few, fresh / "run", "--folds", "3"),
         "evaluate": lambda fresh: ["-m", "bearcnn", "evaluate", str(run)],
         "export": lambda fresh: [
-            "-m", "bearcnn", "export", str(run), "--format", "int8", "--out", str(fresh / "int8.onnx"), "--allow-loss",
+            "-m",
+            "bearcnn",
+            "export",
+            str(run),
+            "--format",
+            "int8",
+            "--out",
+            str(fresh / "int8.onnx"),
+            "--allow-loss",
         ],
         "predict": lambda fresh: [
-            "-m", "bearcnn", "predict", str(folder / "photos"), "--model", str(run), "--format", "csv",
+            "-m",
+            "bearcnn",
+            "predict",
+            str(folder / "photos"),
+            "--model",
+            str(run),
+            "--format",
+            "csv",
         ],
         "decode": lambda fresh: ["-c", DECODE, str(folder / "photos"), str(fresh)],
-    }  # fmt: skip
+    }
     chosen = options.only.split(",") if options.only else list(parts)
     sides: dict[str, Callable[[], Sample]] = {}
     for part in chosen:

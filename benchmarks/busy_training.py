@@ -51,8 +51,11 @@ def main() -> None:
 def _measure(size: int, data: Path, folder: Path, options: Namespace) -> Beside:
     epochs = max(4, options.steps * BATCH_SIZE // options.photos)
     settings = (
-        f"data.image_size={size}", "train.sizes=[]", f"train.batch_size={BATCH_SIZE}", f"train.epochs={epochs}",
-    )  # fmt: skip
+        f"data.image_size={size}",
+        "train.sizes=[]",
+        f"train.batch_size={BATCH_SIZE}",
+        f"train.epochs={epochs}",
+    )
     train = partial(_train, data, folder)
     sides = {name: partial(train, [*settings, *more], environment) for name, (more, environment) in SIDES.items()}
     return alternate_beside(sides, options.rounds, options.busy, warm_up=False)

@@ -85,9 +85,13 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=64, help="of all processes")
     options = parser.parse_args()
     settings = [
-        *NETWORK, f"data.image_size={options.size}", "train.sizes=[]", f"train.epochs={options.epochs}",
-        f"train.batch_size={options.batch_size}", "train.replicas=1",
-    ]  # fmt: skip
+        *NETWORK,
+        f"data.image_size={options.size}",
+        "train.sizes=[]",
+        f"train.epochs={options.epochs}",
+        f"train.batch_size={options.batch_size}",
+        "train.replicas=1",
+    ]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         photos = in_own_process(small_photos, folder, options.data)

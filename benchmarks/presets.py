@@ -67,9 +67,16 @@ def read_scores(metrics: dict[str, Any]) -> dict[str, Any]:
     auc = found["estimates"]["roc_auc"]
     weights = sum(layer["parameters"] for layer in metrics["layers"])
     return {
-        **scores, "split": split, "photos": found["n"], "positives": found["positives"], "epochs": metrics["epochs"],
-        "monitor": metrics["monitor"], "weights": weights, "low": auc["low"], "high": auc["high"],
-    }  # fmt: skip
+        **scores,
+        "split": split,
+        "photos": found["n"],
+        "positives": found["positives"],
+        "epochs": metrics["epochs"],
+        "monitor": metrics["monitor"],
+        "weights": weights,
+        "low": auc["low"],
+        "high": auc["high"],
+    }
 
 
 def rate_model(run: Path, split: str, data: Path | None) -> dict[str, Any]:

@@ -229,8 +229,12 @@ def _measure_fastai(options: Namespace) -> None:
         )
     _finish(
         f"fastai's vision_learner, {counts['train']} photos to train on, {counts['valid']} to validate on, "
-        f"{options.seeds} seeds", "fastai", lines, samples, options,
-    )  # fmt: skip
+        f"{options.seeds} seeds",
+        "fastai",
+        lines,
+        samples,
+        options,
+    )
 
 
 def compare_times(side: str, theirs: list[list[list[float]]], ours: list[list[list[float]]]) -> list[str]:

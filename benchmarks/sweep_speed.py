@@ -25,9 +25,15 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
     common = [
-        "--epochs", str(options.epochs), "--set", f"data.image_size={options.image_size}",
-        "--set", "model.widths=[16,32,64]", "--set", "train.batch_size=32",
-    ]  # fmt: skip
+        "--epochs",
+        str(options.epochs),
+        "--set",
+        f"data.image_size={options.image_size}",
+        "--set",
+        "model.widths=[16,32,64]",
+        "--set",
+        "train.batch_size=32",
+    ]
     bearcnn = [sys.executable, "-m", "bearcnn"]
     environment = {name: os.environ[name] for name in ("BEARCNN_CACHE",) if name in os.environ}
     with tempfile.TemporaryDirectory() as name:

@@ -35,16 +35,34 @@ def main() -> None:
             environment = {**os.environ, "PYTHONPATH": str(sides[side]), "COLUMNS": "80"}
             start = time.perf_counter()
             subprocess.run(
-                [sys.executable, "-m", "bearcnn", *map(str, arguments)], cwd=work, env=environment, check=True,
-                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            )  # fmt: skip
+                [sys.executable, "-m", "bearcnn", *map(str, arguments)],
+                cwd=work,
+                env=environment,
+                check=True,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
             return time.perf_counter() - start
 
         def train(side: str, size: int) -> float:
             out = work / f"{side}-{size}"
             shutil.rmtree(out, ignore_errors=True)
-            run(side, "train", "--data", options.data.resolve(), "--image-size", size, "--set", "train.sizes=[]",
-                "--batch-size", 64, "--epochs", 4, "--out", out)  # fmt: skip
+            run(
+                side,
+                "train",
+                "--data",
+                options.data.resolve(),
+                "--image-size",
+                size,
+                "--set",
+                "train.sizes=[]",
+                "--batch-size",
+                64,
+                "--epochs",
+                4,
+                "--out",
+                out,
+            )
             epochs = [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
             return statistics.median(epoch["images_per_second"] for epoch in epochs[1:])
 

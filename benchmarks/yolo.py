@@ -49,9 +49,17 @@ def train_yolo(yolo: Path, photos: Path, *settings: str, epochs: int, size: int,
         environment = {**ENVIRONMENT, "YOLO_CONFIG_DIR": name}  # the user's own settings stay as they are
         time_process([str(yolo), "settings", "sync=False"], **environment)  # no reports to its makers
         asked = {
-            "model": MODEL, "pretrained": False, "data": photos, "epochs": epochs, "imgsz": size, "seed": seed,
-            "device": "cpu", "plots": False, "project": name, "name": "run",
-        }  # fmt: skip
+            "model": MODEL,
+            "pretrained": False,
+            "data": photos,
+            "epochs": epochs,
+            "imgsz": size,
+            "seed": seed,
+            "device": "cpu",
+            "plots": False,
+            "project": name,
+            "name": "run",
+        }
         command = [str(yolo), "classify", "train", *(f"{key}={value}" for key, value in asked.items()), *settings]
         trained = time_process(command, **environment)
         weights, python = Path(name) / "run" / "weights" / "best.pt", str(yolo.with_name("python"))

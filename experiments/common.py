@@ -23,9 +23,17 @@ ROOT = Path(__file__).resolve().parents[1]
 FINDINGS = ROOT / "docs" / "findings.md"
 RESULTS = ROOT / "experiments" / "results"
 NETWORK = (
-    "data.image_size=64", "model.widths=[16,32,64]", "train.lr=5e-3", "train.batch_size=32", "model.dropout=0",
-    "augment.crop=0.9", "augment.rotation=0", "augment.stretch=1", "train.sizes=[]", "train.label_smoothing=0.05",
-)  # fmt: skip
+    "data.image_size=64",
+    "model.widths=[16,32,64]",
+    "train.lr=5e-3",
+    "train.batch_size=32",
+    "model.dropout=0",
+    "augment.crop=0.9",
+    "augment.rotation=0",
+    "augment.stretch=1",
+    "train.sizes=[]",
+    "train.label_smoothing=0.05",
+)
 """A small network on small pictures, for many training runs in minutes; augmented as in configs/demo.toml."""
 
 
@@ -55,8 +63,21 @@ def draw(
     count = max(-(-train * 10 // 6), others * 5)
     pool = folder.parent / f"pool-{scale}-{clutter:g}-{seed}-{-(-count // 20) * 20}"
     if not pool.is_dir():
-        bearcnn("data", "synth", pool, "--count", -(-count // 20) * 20, "--size", 64, "--seed", seed,
-                "--bear-scale", scale, "--clutter", clutter)  # fmt: skip
+        bearcnn(
+            "data",
+            "synth",
+            pool,
+            "--count",
+            -(-count // 20) * 20,
+            "--size",
+            64,
+            "--seed",
+            seed,
+            "--bear-scale",
+            scale,
+            "--clutter",
+            clutter,
+        )
     building = folder.with_name(f".{folder.name}")
     shutil.rmtree(building, ignore_errors=True)
     for split, wanted in (("train", train), ("valid", others), ("test", others)):
@@ -69,8 +90,14 @@ def draw(
     return folder
 
 
-def sweep(directory: Path, options: argparse.Namespace, command: Sequence[object], data: Path, epochs: int,
-          settings: Sequence[str] = NETWORK) -> dict[str, Any]:  # fmt: skip
+def sweep(
+    directory: Path,
+    options: argparse.Namespace,
+    command: Sequence[object],
+    data: Path,
+    epochs: int,
+    settings: Sequence[str] = NETWORK,
+) -> dict[str, Any]:
     """Run or finish one sweep, and return the content of its sweep.json."""
     common = ["--workers", options.workers, "--seeds", options.seeds]
     if (directory / "plan.json").is_file():
@@ -132,10 +159,16 @@ def change_points(content: dict[str, Any], panel: str, series: str, scores: Sequ
             found = _by_seed(content, setting)
             both = sorted(found.keys() & base.keys())
             points.append(
-                {"panel": panel, "series": series, "x": setting["label"], "against": content["settings"][0]["label"],
-                 "score": score, **_ends(setting["against_baseline"][score]["difference"]),
-                 "by_seed": [round(found[seed][split][metric] - base[seed][split][metric], 4) for seed in both]}
-            )  # fmt: skip
+                {
+                    "panel": panel,
+                    "series": series,
+                    "x": setting["label"],
+                    "against": content["settings"][0]["label"],
+                    "score": score,
+                    **_ends(setting["against_baseline"][score]["difference"]),
+                    "by_seed": [round(found[seed][split][metric] - base[seed][split][metric], 4) for seed in both],
+                }
+            )
     return points
 
 

@@ -50,9 +50,14 @@ def draw_changes(plt: Any, content: dict[str, Any], title: str) -> Any:
     panels, scores = _unique(points, "panel"), [score for score in SCORES if score in _unique(points, "score")]
     width = max(6.0, 1.2 + 2.5 * len(panels))
     figure, grid = plt.subplots(
-        len(scores), len(panels), figsize=(width, 1.5 + 2.5 * len(scores)), layout="constrained", sharey="row",
-        sharex="col", squeeze=False,
-    )  # fmt: skip
+        len(scores),
+        len(panels),
+        figsize=(width, 1.5 + 2.5 * len(scores)),
+        layout="constrained",
+        sharey="row",
+        sharex="col",
+        squeeze=False,
+    )
     names = _unique(points, "series")
     for row, score in enumerate(scores):
         for column, panel in enumerate(panels):

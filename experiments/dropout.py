@@ -36,9 +36,17 @@ def main() -> None:
             points += change_points(content, PLACES[place], name, ("valid.roc_auc", "train.log_loss"))
             for setting in content["settings"]:
                 rows.append(
-                    [place, name, setting["label"], mean(setting, "train.log_loss"), change(setting, "train.log_loss"),
-                     mean(setting, "valid.roc_auc"), change(setting, "valid.roc_auc"), mean(setting, "gap.roc_auc")]
-                )  # fmt: skip
+                    [
+                        place,
+                        name,
+                        setting["label"],
+                        mean(setting, "train.log_loss"),
+                        change(setting, "train.log_loss"),
+                        mean(setting, "valid.roc_auc"),
+                        change(setting, "valid.roc_auc"),
+                        mean(setting, "gap.roc_auc"),
+                    ]
+                )
             summaries.append(
                 f"**{place}, {name}.** " + " ".join(content["summary"][1:4]) + " " + content["summary"][-2]
             )

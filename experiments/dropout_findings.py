@@ -161,9 +161,17 @@ def rows(findings: Sequence[Finding]) -> list[list[str]]:
 
 
 HEADINGS = (
-    "setting", "rate", "best epoch (median)", "training loss", "test loss", "test AUC", "training loss, later",
-    "test loss, later", "test AUC, later", "test accuracy",
-)  # fmt: skip
+    "setting",
+    "rate",
+    "best epoch (median)",
+    "training loss",
+    "test loss",
+    "test AUC",
+    "training loss, later",
+    "test loss, later",
+    "test AUC, later",
+    "test accuracy",
+)
 
 
 def read_findings(file: Path) -> tuple[dict[str, Any], list[Finding]]:

@@ -78,9 +78,15 @@ def draw_all(file: Path, title: str, findings: Sequence["Finding"], patience: in
                 for value in finding.differences(kept + UNSEEN, rate).values():
                     axes.plot(value, height, ".", color=GREY, markersize=4)
                 axes.errorbar(
-                    middle, height, xerr=(each.high_simultaneous or middle) - middle, color=COLORS[place], marker="o",
-                    markersize=5, capsize=2, label=None if number or kept else f"rate {rate:g}",
-                )  # fmt: skip
+                    middle,
+                    height,
+                    xerr=(each.high_simultaneous or middle) - middle,
+                    color=COLORS[place],
+                    marker="o",
+                    markersize=5,
+                    capsize=2,
+                    label=None if number or kept else f"rate {rate:g}",
+                )
         axes.axvline(0, color=BLACK, linewidth=0.8)
         axes.set_title(name, fontsize=11)
         axes.invert_xaxis()

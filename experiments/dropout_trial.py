@@ -40,15 +40,29 @@ RATES = (0.0, 0.2, 0.5, 0.8)
 STEPS, BATCH, LONGEST, PATIENCE = 16, 50, 60, 8  # steps in an epoch, photos in a step, epochs, epochs
 POOL, OTHERS = 1200, 400  # drawn scenes: to draw training photos from; for validation, and as many for the test
 NETWORK = (
-    "data.image_size=32", "model.kernel_size=[3,3,1]", "model.dropout=0", "train.schedule=constant", "train.lr=1e-3",
-    f"train.batch_size={BATCH}", "train.monitor=valid_loss", f"train.patience={PATIENCE}", "train.weight_decay=0",
-    "train.label_smoothing=0", "train.balance=none", "train.subclasses=false", "train.precision=float32",
+    "data.image_size=32",
+    "model.kernel_size=[3,3,1]",
+    "model.dropout=0",
+    "train.schedule=constant",
+    "train.lr=1e-3",
+    f"train.batch_size={BATCH}",
+    "train.monitor=valid_loss",
+    f"train.patience={PATIENCE}",
+    "train.weight_decay=0",
+    "train.label_smoothing=0",
+    "train.balance=none",
+    "train.subclasses=false",
+    "train.precision=float32",
     "train.replicas=1",
-)  # fmt: skip
+)
 NO_AUGMENTATION = (
-    "augment.flip=0", "augment.crop=1", "augment.stretch=1", "augment.rotation=0", "augment.brightness=0",
+    "augment.flip=0",
+    "augment.crop=1",
+    "augment.stretch=1",
+    "augment.rotation=0",
+    "augment.brightness=0",
     "augment.contrast=0",
-)  # fmt: skip
+)
 AUGMENTATION = ("augment.crop=0.9", "augment.stretch=1", "augment.rotation=0")
 WIDE, NARROW = "[8,16,256]", "[8,16,32]"
 MEASURES = ("log_loss", "accuracy", "roc_auc")
@@ -76,20 +90,35 @@ class Setup:
         """Build the configuration of its trials, but for rate and seed."""
         epochs = options.epochs or LONGEST
         settings = [
-            *NETWORK, *(AUGMENTATION if self.augmented else NO_AUGMENTATION), f"data.path={data.resolve()}",
-            f"data.photos={self.photos}", f"model.norm={self.norm}", f"model.widths={self.widths}",
-            f"train.epochs={epochs}", f"train.min_steps={epochs * STEPS}",
-        ]  # fmt: skip
+            *NETWORK,
+            *(AUGMENTATION if self.augmented else NO_AUGMENTATION),
+            f"data.path={data.resolve()}",
+            f"data.photos={self.photos}",
+            f"model.norm={self.norm}",
+            f"model.widths={self.widths}",
+            f"train.epochs={epochs}",
+            f"train.min_steps={epochs * STEPS}",
+        ]
         return load_config(options.config, settings)
 
 
 # The most telling ones first: an early stop leaves whole comparisons.
 SETUPS = (
-    Setup(200), Setup(50), Setup(800), Setup(200, "batch"), Setup(200, augmented=True),
-    Setup(200, key="model.conv_dropout"), Setup(200, widths=NARROW), Setup(800, "batch"), Setup(50, "batch"),
-    Setup(800, augmented=True), Setup(50, augmented=True), Setup(200, "batch", augmented=True),
-    Setup(800, "batch", augmented=True), Setup(50, "batch", augmented=True),
-)  # fmt: skip
+    Setup(200),
+    Setup(50),
+    Setup(800),
+    Setup(200, "batch"),
+    Setup(200, augmented=True),
+    Setup(200, key="model.conv_dropout"),
+    Setup(200, widths=NARROW),
+    Setup(800, "batch"),
+    Setup(50, "batch"),
+    Setup(800, augmented=True),
+    Setup(50, augmented=True),
+    Setup(200, "batch", augmented=True),
+    Setup(800, "batch", augmented=True),
+    Setup(50, "batch", augmented=True),
+)
 
 
 class Progress(SweepReporter):
@@ -104,8 +133,9 @@ class Progress(SweepReporter):
         print(
             f"  {self.name}, rate {rate}, seed {record.seed}: best epoch {record.best_epoch} of {record.epochs}, "
             f"validation AUC {best.get('roc_auc', float('nan')):.3f}, {record.seconds:.0f} s {record.reason}",
-            file=sys.stderr, flush=True,
-        )  # fmt: skip
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def main(setups: Sequence[Setup] = SETUPS) -> None:
@@ -115,11 +145,17 @@ def main(setups: Sequence[Setup] = SETUPS) -> None:
     folder = options.data or draw(options.work / f"trial-{POOL}", POOL, OTHERS, clutter=0)
     dataset = hold_out(Dataset.from_config(setups[0].configure(options, folder).data.with_all_photos))
     content = {
-        "seeds": options.seeds, "steps": STEPS, "batch": BATCH, "patience": PATIENCE,
-        "longest": options.epochs or LONGEST, "epochs": options.epochs, "machine": describe_machine(),
+        "seeds": options.seeds,
+        "steps": STEPS,
+        "batch": BATCH,
+        "patience": PATIENCE,
+        "longest": options.epochs or LONGEST,
+        "epochs": options.epochs,
+        "machine": describe_machine(),
         "photos": {split: len(dataset.select(split)) for split in ("train", "valid", "test")},
-        "own_photos": options.data is not None, "planned": [setup.name for setup in setups],
-    }  # fmt: skip
+        "own_photos": options.data is not None,
+        "planned": [setup.name for setup in setups],
+    }
     results = RESULTS if options.out == PAGE else options.out.parent
     file = results / ("photos.json" if options.data else "scenes.json")
     comparisons: list[dict[str, Any]] = []
@@ -164,9 +200,11 @@ def score_trials(folder: SweepFolder, plan: Plan, dataset: Dataset) -> list[dict
         if record.status != "done":
             raise SystemExit(f"{trial.id} in {folder.directory} failed: {record.reason}")
         scores = {
-            "rate": next(iter(trial.settings.values())), "seed": trial.seed, "epochs": record.epochs,
+            "rate": next(iter(trial.settings.values())),
+            "seed": trial.seed,
+            "epochs": record.epochs,
             "best_epoch": record.best_epoch,
-        }  # fmt: skip
+        }
         for split in ("train", "valid", "test"):
             _, labels = limited.arrays(split)
             for kept, place in ((BEST, ""), ("", "last.")):

@@ -56,8 +56,10 @@ def train_draws(
             records[trial.id] = record
             print(
                 f"  {number} of {len(trials)}, {trial.id}: {record.seconds:.1f} s, "
-                f"AUC {record.scores['valid']['roc_auc']:.4f}", file=sys.stderr, flush=True,
-            )  # fmt: skip
+                f"AUC {record.scores['valid']['roc_auc']:.4f}",
+                file=sys.stderr,
+                flush=True,
+            )
     return {trial.id: records[trial.id] for trial in trials}, counts
 
 

@@ -19,11 +19,15 @@ def main() -> None:
     options = arguments(__doc__.splitlines()[0])
     command = ["sweep", "--vary", "model.pooling=max,avg,concat"]
     contents, points, rows, summaries = [], [], [], []
-    cases = [("real photos", "", options.data)] if options.data else [
-        (bear, scene, draw(options.work / f"{bear}-{scene}", TRAIN, OTHERS, scale=scale, clutter=clutter))
-        for scene, clutter in CLUTTERS.items()
-        for bear, scale in SCALES.items()
-    ]  # fmt: skip
+    cases = (
+        [("real photos", "", options.data)]
+        if options.data
+        else [
+            (bear, scene, draw(options.work / f"{bear}-{scene}", TRAIN, OTHERS, scale=scale, clutter=clutter))
+            for scene, clutter in CLUTTERS.items()
+            for bear, scale in SCALES.items()
+        ]
+    )
     for bear, scene, data in cases:
         directory = options.work / f"pooling-{data.name}"
         content = sweep(directory, options, command, data, options.epochs or EPOCHS, () if options.data else NETWORK)
@@ -32,9 +36,16 @@ def main() -> None:
         points += change_points(content, panel, series, ("valid.roc_auc",))
         for setting in content["settings"]:
             rows.append(
-                [bear, scene, setting["label"], mean(setting, "valid.roc_auc"), change(setting, "valid.roc_auc"),
-                 mean(setting, "train.log_loss"), mean(setting, "valid.log_loss")]
-            )  # fmt: skip
+                [
+                    bear,
+                    scene,
+                    setting["label"],
+                    mean(setting, "valid.roc_auc"),
+                    change(setting, "valid.roc_auc"),
+                    mean(setting, "train.log_loss"),
+                    mean(setting, "valid.log_loss"),
+                ]
+            )
         summaries.append(f"**{bear}{f' bear, {scene} scene' if scene else ''}.** {content['summary'][1]}")
     keep_results(options, "pooling", "pooling", points)
     headings = ["bear", "scene", "pooling", "validation AUC", "against max", "training loss", "validation loss"]

@@ -48,21 +48,36 @@ def main() -> None:
             base = load_config(options.config, [*BODY, *settings])
             directory = options.work / f"pretrained_knobs-{case}-{knob}".replace(" ", "-")
             analysis, records = sweep_draws(directory, base, {key: values}, options.seeds, count)
-            content = {**to_json(analysis, {record.id: record for record in records}),
-                       "summary": write_summary(analysis).splitlines()}  # fmt: skip
+            content = {
+                **to_json(analysis, {record.id: record for record in records}),
+                "summary": write_summary(analysis).splitlines(),
+            }
             points += change_points(content, knob.replace("_", " "), _describe(case), ("valid.roc_auc",))
             seconds += sum(record.seconds for record in records)
             trials += len(records)
             for setting in content["settings"]:
                 rows.append(
-                    [case, knob.replace("_", " "), setting["label"], show_mean(setting, "valid.roc_auc"),
-                     show_change(setting, "valid.roc_auc"), show_mean(setting, "train.roc_auc"),
-                     show_mean(setting, "train.log_loss")]
-                )  # fmt: skip
+                    [
+                        case,
+                        knob.replace("_", " "),
+                        setting["label"],
+                        show_mean(setting, "valid.roc_auc"),
+                        show_change(setting, "valid.roc_auc"),
+                        show_mean(setting, "train.roc_auc"),
+                        show_mean(setting, "train.log_loss"),
+                    ]
+                )
             summaries.append(f"**{case}, {knob.replace('_', ' ')}.** {content['summary'][1]}")
     keep_results(options, "pretrained_knobs", "value, against the first one", points)
-    headings = ["photos" if options.data else "body's map", "knob", "value", "validation AUC", "its change",
-                "training AUC", "training loss"]  # fmt: skip
+    headings = [
+        "photos" if options.data else "body's map",
+        "knob",
+        "value",
+        "validation AUC",
+        "its change",
+        "training AUC",
+        "training loss",
+    ]
     runs = f"{trials} training runs, {seconds / 3600:.1f} hours of one process, on {describe_machine()}."
     parts = [runs, table(headings, rows), *summaries]
     publish(options, "pretrained_knobs", parts, "All numbers" if options.data is None else "On real photos")

@@ -82,17 +82,30 @@ def main() -> None:
                 row += ["", "", "", ""]
                 continue
             row += [
-                _spread(found["auc"]), _difference(comparisons[count].get(name)), _range(found["alarms"]),
+                _spread(found["auc"]),
+                _difference(comparisons[count].get(name)),
+                _range(found["alarms"]),
                 f"{statistics.median(found['seconds']):.1f}",
-            ]  # fmt: skip
+            ]
         cost = costs[name]
         rows.append([*row, f"{cost['megabytes']:.1f}", f"{cost['milliseconds']:.1f}"])
         kept[name] = {"settings": VARIANTS[name], "cost": cost, **{str(c or "all"): scores[c].get(name) for c in DRAWS}}
     result = options.work / "pretrained-recipe.json"
     result.write_text(json.dumps({"machine": describe_machine(), "variants": kept}, indent=1))
     few, whole = DRAWS.values()
-    headings = ["changed", f"AUC, {FEW} photos", "difference", "false alarms", "seconds", "AUC, all photos",
-                "difference", "false alarms", "seconds", "MB", "ms"]  # fmt: skip
+    headings = [
+        "changed",
+        f"AUC, {FEW} photos",
+        "difference",
+        "false alarms",
+        "seconds",
+        "AUC, all photos",
+        "difference",
+        "false alarms",
+        "seconds",
+        "MB",
+        "ms",
+    ]
     publish(
         options,
         "pretrained_recipe",

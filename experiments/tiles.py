@@ -95,9 +95,16 @@ def main() -> None:
 
 
 HEADINGS = [
-    "animal's share of the side", "seen as", "AUC", "in one network", "recall at the same false alarms",
-    "in one network", "false alarms then", "false alarms at 0.5", "recall at 0.5",
-]  # fmt: skip
+    "animal's share of the side",
+    "seen as",
+    "AUC",
+    "in one network",
+    "recall at the same false alarms",
+    "in one network",
+    "false alarms then",
+    "false alarms at 0.5",
+    "recall at 0.5",
+]
 
 
 def explain(seeds: int) -> str:
@@ -116,12 +123,16 @@ def summarize(scale: str, name: str, answers: Sequence[Answers]) -> list[str]:
     evaluations = [evaluate(*each.judged) for each in answers]
     same = [each.at_same_false_alarms() for each in answers]
     return [
-        scale, name, _mean([each.estimates["roc_auc"].value for each in evaluations]),
-        str(evaluate(*first.judged).estimates["roc_auc"]), _mean([found / bears for _, found, bears in same]),
-        str(proportion(same[0][1], same[0][2])), percent(float(np.mean([rate for rate, _, _ in same]))),
+        scale,
+        name,
+        _mean([each.estimates["roc_auc"].value for each in evaluations]),
+        str(evaluate(*first.judged).estimates["roc_auc"]),
+        _mean([found / bears for _, found, bears in same]),
+        str(proportion(same[0][1], same[0][2])),
+        percent(float(np.mean([rate for rate, _, _ in same]))),
         percent(float(np.mean([each.estimates["false_positive_rate"].value for each in evaluations]))),
         percent(float(np.mean([each.estimates["recall"].value for each in evaluations]))),
-    ]  # fmt: skip
+    ]
 
 
 def _mean(values: Sequence[float]) -> str:

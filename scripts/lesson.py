@@ -46,9 +46,11 @@ def read_steps(text: str) -> list[Step]:
 def run_step(step: Step, folder: Path) -> float:
     """Run a step's commands and return their seconds."""
     environment = {
-        **os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
-        "BEARCNN_CACHE": str(folder / "cache"), "COLUMNS": "80",
-    }  # fmt: skip
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+        "BEARCNN_CACHE": str(folder / "cache"),
+        "COLUMNS": "80",
+    }
     start = time.perf_counter()
     for command in step.commands:
         print(f"$ {command}", file=sys.stderr, flush=True)

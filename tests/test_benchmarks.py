@@ -40,10 +40,27 @@ def run(name: str, *arguments: object) -> str:
 
 def test_every_benchmark_is_known() -> None:
     assert set(COMMANDS) == {
-        "busy", "busy_training", "cluster_predict", "cold_predict", "distributed", "edge", "folder_predict", "gpu",
-        "html_model", "import_time", "memory", "predict_memory", "presets", "pretrained", "recipe", "sweep_speed",
-        "time_to_quality", "training_speed", "versions", "window_hits",
-    }  # fmt: skip
+        "busy",
+        "busy_training",
+        "cluster_predict",
+        "cold_predict",
+        "distributed",
+        "edge",
+        "folder_predict",
+        "gpu",
+        "html_model",
+        "import_time",
+        "memory",
+        "predict_memory",
+        "presets",
+        "pretrained",
+        "recipe",
+        "sweep_speed",
+        "time_to_quality",
+        "training_speed",
+        "versions",
+        "window_hits",
+    }
 
 
 def test_each_benchmark_explains_itself() -> None:
@@ -316,9 +333,26 @@ def test_a_pretrained_start_from_end_to_end(part: str, photos: Path, tmp_path: P
 @slow
 def test_training_speed_from_end_to_end(photos: Path, tmp_path: Path) -> None:
     said = run(
-        "training_speed", "--data", photos, "--sizes", 16, "--photos", 32, "--batch-size", 8, "--epochs", 2,
-        "--rounds", 1, "--seconds", 0.1, "--workers", 0, "--out", tmp_path,
-    )  # fmt: skip
+        "training_speed",
+        "--data",
+        photos,
+        "--sizes",
+        16,
+        "--photos",
+        32,
+        "--batch-size",
+        8,
+        "--epochs",
+        2,
+        "--rounds",
+        1,
+        "--seconds",
+        0.1,
+        "--workers",
+        0,
+        "--out",
+        tmp_path,
+    )
     assert "as fast as plain fastai" in said
     kept = json.loads((tmp_path / "training_speed-small-16.json").read_text())
     assert set(kept["samples"]) == {"plain fastai", "bearcnn", "ceiling"}

@@ -195,9 +195,10 @@ def test_a_dumped_config_reads_back_the_same(tmp_path_factory, name, lr, epochs,
 
 
 @given(
-    size=st.integers(8, 300), strides=st.lists(st.sampled_from([1, 2]), min_size=1, max_size=10),
+    size=st.integers(8, 300),
+    strides=st.lists(st.sampled_from([1, 2]), min_size=1, max_size=10),
     pool_size=st.integers(2, 5),
-)  # fmt: skip
+)
 def test_map_sizes_halve_or_are_refused(size, strides, pool_size):
     try:
         sizes = map_sizes(size, strides, pool_size)

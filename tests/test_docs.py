@@ -99,8 +99,10 @@ def test_the_site_is_built_without_a_warning_and_asks_no_other_host(tmp_path):
     pytest.importorskip("material", reason="the site's packages are not installed: `make docs` installs them")
     built = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--site-dir", tmp_path / "site"],
-        cwd=ROOT, capture_output=True, text=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
     assert built.returncode == 0, built.stderr
     pages = list((tmp_path / "site").rglob("*.html"))
     assert len(pages) > 15

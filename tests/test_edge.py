@@ -75,9 +75,14 @@ class Edge:
     def run(self, *arguments: object, cwd: Path, code: int = 0) -> "subprocess.CompletedProcess[str]":
         environment: dict[str, Any] = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         process = subprocess.run(
-            [self.bearcnn, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=120, check=False,
+            [self.bearcnn, *map(str, arguments)],
+            cwd=cwd,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
             env={**environment, "COLUMNS": "80"},
-        )  # fmt: skip
+        )
         assert process.returncode == code, process.stdout + process.stderr
         return process
 
@@ -112,8 +117,12 @@ class TestEdge:
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         process = subprocess.Popen(
             [edge.bearcnn, "predict", "--model", "bear.onnx", "--watch", "photos", "--existing", "--format", "jsonl"],
-            cwd=place, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+            cwd=place,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         with process:
             assert process.stdout
             rows = [process.stdout.readline() for _ in range(3)]

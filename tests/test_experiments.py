@@ -104,10 +104,14 @@ def made_up_sweep() -> dict:
     failed = {"settings": {"d": "0"}, "seed": 2, "status": "failed", "scores": {}}
     found, mean = {"mean": 0.035, "low": 0.01, "high": 0.06, "n": 2}, {"mean": 0.65, "low": None, "high": None}
     settings = [
-        {"label": label, "settings": {"d": label}, "means": {"valid.roc_auc": mean},
-         "against_baseline": {"valid.roc_auc": {"difference": found}} if label != "0" else {}}
+        {
+            "label": label,
+            "settings": {"d": label},
+            "means": {"valid.roc_auc": mean},
+            "against_baseline": {"valid.roc_auc": {"difference": found}} if label != "0" else {},
+        }
         for label in ("0", "0.5")
-    ]  # fmt: skip
+    ]
     return {"settings": settings, "trials": [*trials, failed]}
 
 
@@ -176,15 +180,25 @@ class TestDropoutTrial:
     @staticmethod
     def made_up(gain, seeds=5):
         """Trials whose rates make the loss on unseen photos better by `gain`, and the training loss worse."""
-        same = {f"{split}.{name}": 0.5 for split in ("train", "test", "last.train", "last.test")
-                for name in ("log_loss", "accuracy", "roc_auc")}  # fmt: skip
+        same = {
+            f"{split}.{name}": 0.5
+            for split in ("train", "test", "last.train", "last.test")
+            for name in ("log_loss", "accuracy", "roc_auc")
+        }
         return [
-            {"rate": rate, "seed": seed, "epochs": 30, "best_epoch": 10, **same,
-             "train.log_loss": 0.1 + rate * (1 + 0.01 * seed), "valid.log_loss": 0.6 - gain[rate],
-             "test.log_loss": 0.6 + 0.01 * seed - gain[rate] * (1 + 0.01 * seed)}
+            {
+                "rate": rate,
+                "seed": seed,
+                "epochs": 30,
+                "best_epoch": 10,
+                **same,
+                "train.log_loss": 0.1 + rate * (1 + 0.01 * seed),
+                "valid.log_loss": 0.6 - gain[rate],
+                "test.log_loss": 0.6 + 0.01 * seed - gain[rate] * (1 + 0.01 * seed),
+            }
             for seed in range(seeds)
             for rate in gain
-        ]  # fmt: skip
+        ]
 
     def test_what_is_said_is_what_the_numbers_show(self, findings):
         better = findings.Finding.of({"name": "50 photos", "trials": self.made_up({0.0: 0.0, 0.2: 0.01, 0.5: 0.04})})

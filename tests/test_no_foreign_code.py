@@ -78,12 +78,21 @@ def test_nothing_that_could_run_code_is_used_but_for_the_listed_reasons() -> Non
 @pytest.mark.parametrize(
     "text",
     [
-        "import pickle", "from pickle import loads", "eval('1')", "import torch; torch.load(f)", "import yaml",
-        "import torch; torch.load(f, weights_only=False)", "import numpy as np; np.load(f)", "import joblib.externals",
-        "import numpy; numpy.load(f, allow_pickle=True)", "import os; os.system(x)", "from ast import literal_eval",
-        "import subprocess; subprocess.run(x, shell=True)", "from fastai.learner import load_learner",
+        "import pickle",
+        "from pickle import loads",
+        "eval('1')",
+        "import torch; torch.load(f)",
+        "import yaml",
+        "import torch; torch.load(f, weights_only=False)",
+        "import numpy as np; np.load(f)",
+        "import joblib.externals",
+        "import numpy; numpy.load(f, allow_pickle=True)",
+        "import os; os.system(x)",
+        "from ast import literal_eval",
+        "import subprocess; subprocess.run(x, shell=True)",
+        "from fastai.learner import load_learner",
     ],
-)  # fmt: skip
+)
 def test_the_search_finds_each_kind(text: str) -> None:
     assert list(dangers(ast.parse(text)))
 

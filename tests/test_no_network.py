@@ -75,11 +75,16 @@ def test_export_and_sweep_reach_no_other_computer(tmp_path: Path, photos: Path, 
     commands = [
         ["export", trained[0].directory, "--format", "int8", "--allow-loss", "--out", tmp_path / "int8.onnx"],
         ["sweep-dropout", "--data", photos, "--rates=0", "--seeds=1", "--epochs=1", *tiny, "--out", tmp_path / "s"],
-    ]  # fmt: skip
+    ]
     process = run(
-        "-c", SEVERAL, json.dumps(commands, default=str), until="connect", MPLCONFIGDIR=str(tmp_path),
-        HOME=str(tmp_path), USER="bear",
-    )  # fmt: skip
+        "-c",
+        SEVERAL,
+        json.dumps(commands, default=str),
+        until="connect",
+        MPLCONFIGDIR=str(tmp_path),
+        HOME=str(tmp_path),
+        USER="bear",
+    )
     assert process.returncode == 0, process.stderr
     assert (tmp_path / "int8.onnx").exists() and (tmp_path / "s/summary.txt").exists()
 
@@ -87,7 +92,11 @@ def test_export_and_sweep_reach_no_other_computer(tmp_path: Path, photos: Path, 
 def test_a_users_own_setting_stays() -> None:
     code = "import bearcnn, os; print(os.environ['ORT_DISABLE_TELEMETRY'])"
     process = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, "ORT_DISABLE_TELEMETRY": "0"}, cwd=ROOT,
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        [sys.executable, "-c", code],
+        env={**os.environ, "ORT_DISABLE_TELEMETRY": "0"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert process.stdout == "0\n"

@@ -101,9 +101,12 @@ def custom_operator(proto: onnx.ModelProto) -> None:
 
 
 def endless_loop(proto: onnx.ModelProto) -> None:
-    body = helper.make_graph([helper.make_node("Identity", ["more"], ["again"])], "body",
-                             [helper.make_tensor_value_info(name, kind, []) for name, kind in (("n", 7), ("more", 9))],
-                             [helper.make_tensor_value_info("again", 9, [])])  # fmt: skip
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["more"], ["again"])],
+        "body",
+        [helper.make_tensor_value_info(name, kind, []) for name, kind in (("n", 7), ("more", 9))],
+        [helper.make_tensor_value_info("again", 9, [])],
+    )
     proto.graph.node.append(helper.make_node("Loop", ["", "yes"], [], body=body))
 
 

@@ -38,9 +38,13 @@ __all__ = ["web_runtime"]
 pytestmark = pytest.mark.slow  # trains, or starts processes
 
 SETTINGS = [
-    "model.body=efficientnet_lite0", "model.widths=[16]", "data.image_size=64", "train.epochs=4", "train.batch_size=8",
+    "model.body=efficientnet_lite0",
+    "model.widths=[16]",
+    "data.image_size=64",
+    "train.epochs=4",
+    "train.batch_size=8",
     "train.precision=float32",
-]  # fmt: skip
+]
 
 
 @pytest.fixture(scope="module")
@@ -113,8 +117,14 @@ def test_metrics_and_report_name_the_body(finished):
     assert body["share_of_parameters"] == 2_958_848 / sum(row["parameters"] for row in layers)
     assert body["share_of_multiply_adds"] == layers[0]["multiply_adds"] / sum(row["multiply_adds"] for row in layers)
     page = " ".join(run.report_file.read_text(encoding="utf-8").split())
-    for said in ("The pretrained body", "<td>ImageNet</td>", "<td>Apache-2.0</td>", "has seen the photos of ImageNet",
-                 body["sha256"], f"{percent(body['share_of_parameters'])} of the network's"):  # fmt: skip
+    for said in (
+        "The pretrained body",
+        "<td>ImageNet</td>",
+        "<td>Apache-2.0</td>",
+        "has seen the photos of ImageNet",
+        body["sha256"],
+        f"{percent(body['share_of_parameters'])} of the network's",
+    ):
         assert said in page, said
     assert "commercial" not in page
 

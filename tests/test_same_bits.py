@@ -41,9 +41,15 @@ def test_another_process_with_another_cache_beside_a_busy_one_gives_the_same_bit
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
         try:
             bearcnn_command(
-                "train", "--config", run.config_file, "--out", "run", cwd=tmp_path,
-                BEARCNN_CACHE=str(tmp_path / "cache"), PYTHONHASHSEED="7",
-            )  # fmt: skip
+                "train",
+                "--config",
+                run.config_file,
+                "--out",
+                "run",
+                cwd=tmp_path,
+                BEARCNN_CACHE=str(tmp_path / "cache"),
+                PYTHONHASHSEED="7",
+            )
         finally:
             busy.kill()
     other = Run(tmp_path / "run")

@@ -30,10 +30,17 @@ from bearcnn.training.learner import build_learner, build_network, split_by_stag
 from tests.helpers.training import Recorder, StopAfter, assert_same_training, fit_small, float_file_of, train_once
 
 SETTINGS = [
-    "model.body=efficientnet_lite0", "model.widths=[16]", "data.image_size=64", "train.epochs=2", "train.batch_size=8",
-    "train.precision=float32", "train.unfreeze=2", "train.unfreeze_epochs=3",
-    "train.lr=1e-4", "train.monitor=valid_loss",  # it falls in each epoch: the best one is in the second phase
-]  # fmt: skip
+    "model.body=efficientnet_lite0",
+    "model.widths=[16]",
+    "data.image_size=64",
+    "train.epochs=2",
+    "train.batch_size=8",
+    "train.precision=float32",
+    "train.unfreeze=2",
+    "train.unfreeze_epochs=3",
+    "train.lr=1e-4",
+    "train.monitor=valid_loss",  # it falls in each epoch: the best one is in the second phase
+]
 
 
 @pytest.fixture(scope="module")

@@ -54,8 +54,11 @@ def start_drawing(script: Path, folder: Path, count: int, size: int, code: str =
     environment = os.environ | {"PYTHONPATH": str(ROOT), MARK: str(folder)}
     return subprocess.Popen(
         [sys.executable, str(script), str(folder), str(count), str(size)],
-        cwd=script.parent / "stranger", env=environment, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        cwd=script.parent / "stranger",
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
 
 
 def test_no_file_beside_the_photos_is_ever_run_and_no_script_runs_twice(tmp_path: Path) -> None:

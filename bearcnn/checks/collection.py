@@ -151,9 +151,7 @@ def read_collection(config: Config, track: Track = _silent, now: datetime | None
         _collect(photo, row, listing.root, splits.get(photo.path), details[row], cache.digests[row], cache.reasons[row])
         for row, photo in enumerate(found)
     )
-    return Collection(
-        config, listing.root, photos, measures, dataset, problem, track, now or datetime.now()
-    )  # fmt: skip
+    return Collection(config, listing.root, photos, measures, dataset, problem, track, now or datetime.now())
 
 
 def _list(config: Config, track: Track) -> tuple[Listing, str | None]:

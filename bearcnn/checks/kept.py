@@ -44,14 +44,30 @@ def open_measures(paths: Sequence[Path], cache: PixelCache, track: Callable[[str
 def _encode(details: list[FileDetails], measures: Measures) -> bytes:
     rows = [
         [
-            hashed.tobytes().hex(), low, dim, bright, detailed, grey, each.format, each.width, each.height,
-            each.metadata.taken.isoformat() if each.metadata.taken else None, each.metadata.camera, each.metadata.unset,
+            hashed.tobytes().hex(),
+            low,
+            dim,
+            bright,
+            detailed,
+            grey,
+            each.format,
+            each.width,
+            each.height,
+            each.metadata.taken.isoformat() if each.metadata.taken else None,
+            each.metadata.camera,
+            each.metadata.unset,
         ]
         for each, hashed, low, dim, bright, detailed, grey in zip(
-            details, measures.hashes, measures.low.tolist(), measures.dim.tolist(), measures.bright.tolist(),
-            measures.detailed.tolist(), measures.grey.tolist(), strict=True,
+            details,
+            measures.hashes,
+            measures.low.tolist(),
+            measures.dim.tolist(),
+            measures.bright.tolist(),
+            measures.detailed.tolist(),
+            measures.grey.tolist(),
+            strict=True,
         )
-    ]  # fmt: skip
+    ]
     return seal_record({"version": _VERSION, "rows": rows})
 
 

@@ -10,9 +10,18 @@ from bearcnn.cli.options import AsJson, choice
 from bearcnn.errors import BearcnnError
 
 PARTS = (
-    "all", "photo", "edge", "kernels", "convolution", "stride", "matrix-product", "features", "pooling", "windows",
+    "all",
+    "photo",
+    "edge",
+    "kernels",
+    "convolution",
+    "stride",
+    "matrix-product",
+    "features",
+    "pooling",
+    "windows",
     "dropout",
-)  # fmt: skip
+)
 """`all` and the names of `explain.explain.SECTIONS`, which loads torch."""
 PAGES = (".html", ".htm")
 

@@ -63,10 +63,18 @@ class Dataset(LoadedPhotos):
             DataError: the folder can't be used.
         """
         return load_listing(
-            cls, list_folders(Path(root), positive), positive, image_size=image_size, resize=resize,
-            shares={"test": test_share, "valid": valid_share}, split_seed=split_seed, group=group,
-            max_megapixels=max_megapixels, cache_root=cache_root, on_progress=on_progress,
-        )  # fmt: skip
+            cls,
+            list_folders(Path(root), positive),
+            positive,
+            image_size=image_size,
+            resize=resize,
+            shares={"test": test_share, "valid": valid_share},
+            split_seed=split_seed,
+            group=group,
+            max_megapixels=max_megapixels,
+            cache_root=cache_root,
+            on_progress=on_progress,
+        )
 
     @classmethod
     def from_csv(
@@ -144,9 +152,15 @@ class Dataset(LoadedPhotos):
         # The built-in scenes are in this computer's cache, wherever they were during training.
         root = None if config.path else list_source(config.path, config.positive, on_listing).root
         return load_record(
-            cls, record, image_size=config.image_size, resize=config.resize, max_megapixels=config.max_megapixels,
-            root=root, regions=config, on_progress=on_progress,
-        )  # fmt: skip
+            cls,
+            record,
+            image_size=config.image_size,
+            resize=config.resize,
+            max_megapixels=config.max_megapixels,
+            root=root,
+            regions=config,
+            on_progress=on_progress,
+        )
 
     @classmethod
     def for_evaluation(
@@ -302,7 +316,15 @@ class Dataset(LoadedPhotos):
             DataError: the photos can't be used.
         """
         return load_listing(
-            cls, listing, config.positive, image_size=config.image_size, resize=config.resize,
-            shares={"test": config.test_share, "valid": config.valid_share}, split_seed=config.split_seed,
-            group=config.group, max_megapixels=config.max_megapixels, regions=config, on_progress=on_progress,
-        )  # fmt: skip
+            cls,
+            listing,
+            config.positive,
+            image_size=config.image_size,
+            resize=config.resize,
+            shares={"test": config.test_share, "valid": config.valid_share},
+            split_seed=config.split_seed,
+            group=config.group,
+            max_megapixels=config.max_megapixels,
+            regions=config,
+            on_progress=on_progress,
+        )

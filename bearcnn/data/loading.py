@@ -89,8 +89,9 @@ def load_listing(
     classes = (f"not_{positive[0]}", positive[0])
     unread = tuple(photo for photo in listing.skipped if photo.unread)
     photos: list[LabelledPhoto | SkippedPhoto] = [
-        *listing.labelled, *(photo for photo in listing.skipped if not photo.unread),
-    ]  # fmt: skip
+        *listing.labelled,
+        *(photo for photo in listing.skipped if not photo.unread),
+    ]
     photos.sort(key=lambda photo: photo.path.parts)
     paths = [photo.path for photo in photos]
     reasons = {row: photo.reason for row, photo in enumerate(photos) if isinstance(photo, SkippedPhoto)}
@@ -121,9 +122,14 @@ def load_listing(
 
     seen = _find_regions(root, regions)
     cache = build_cache(
-        paths, image_size, resize, crops=_crops(seen, paths), max_megapixels=max_megapixels, root=cache_root,
+        paths,
+        image_size,
+        resize,
+        crops=_crops(seen, paths),
+        max_megapixels=max_megapixels,
+        root=cache_root,
         on_progress=on_progress,
-    )  # fmt: skip
+    )
     reasons |= {row: reason for row, reason in enumerate(cache.reasons) if reason is not None}
     examples = [
         replace(example, digest=cache.digests[example.row]) for example in examples if example.row not in reasons
@@ -143,9 +149,16 @@ def load_listing(
     skipped = [*(SkippedPhoto(paths[row], reason) for row, reason in reasons.items()), *unread]
     skipped.sort(key=lambda photo: photo.path.parts)
     dataset = cls(
-        root, tuple(positive), classes, tuple(examples), tuple(skipped), "", cache.pixels, seen,
+        root,
+        tuple(positive),
+        classes,
+        tuple(examples),
+        tuple(skipped),
+        "",
+        cache.pixels,
+        seen,
         grouping=None if listing.independent else grouping,
-    )  # fmt: skip
+    )
     return replace(dataset, fingerprint=_take_fingerprint(dataset))
 
 
@@ -177,18 +190,30 @@ def load_record(
     # Not the detector's file, which may have changed or moved since.
     seen = _find_regions(kept.root, regions, kept.boxes)
     cache = build_cache(
-        paths, image_size, resize, crops=_crops(seen, paths), max_megapixels=max_megapixels, root=cache_root,
+        paths,
+        image_size,
+        resize,
+        crops=_crops(seen, paths),
+        max_megapixels=max_megapixels,
+        root=cache_root,
         on_progress=on_progress,
-    )  # fmt: skip
+    )
     rows = {path: row for row, path in enumerate(paths)}
     examples = tuple(replace(each, row=rows[each.path]) for each in kept.examples if each.split in splits)
     changed = [example.path for example in examples if cache.digests[example.row] != example.digest]
     if changed:
         raise _changed(kept.root, changed, "has changed since training")
     return cls(
-        kept.root, kept.positive, kept.classes, examples, kept.skipped, kept.fingerprint, cache.pixels, seen,
+        kept.root,
+        kept.positive,
+        kept.classes,
+        examples,
+        kept.skipped,
+        kept.fingerprint,
+        cache.pixels,
+        seen,
         grouping=kept.grouping,
-    )  # fmt: skip
+    )
 
 
 def _find_regions(

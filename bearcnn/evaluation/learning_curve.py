@@ -96,8 +96,12 @@ class LearningCurve:
 
     def to_json(self) -> dict[str, Any]:
         """Return a dictionary that `json.dumps` takes."""
-        return {**asdict(self), "answer": answer(self), "recall_at_false_alarms": FALSE_ALARMS,
-                "false_alarms_at_recall": RECALL}  # fmt: skip
+        return {
+            **asdict(self),
+            "answer": answer(self),
+            "recall_at_false_alarms": FALSE_ALARMS,
+            "false_alarms_at_recall": RECALL,
+        }
 
 
 def measure_curve(

@@ -140,9 +140,16 @@ def evaluate(
             low, high = wilson_interval(float(value) * positives, positives, confidence)
         estimates[name] = estimate(value, low, high)
     return Evaluation(
-        ranking.n, int(positive.sum()), threshold, estimates, cells, resamples, confidence, seed,
+        ranking.n,
+        int(positive.sum()),
+        threshold,
+        estimates,
+        cells,
+        resamples,
+        confidence,
+        seed,
         None if groups is None else int(groups.max(initial=-1)) + 1,
-    )  # fmt: skip
+    )
 
 
 def proportions(

@@ -22,8 +22,11 @@ EXPLAIN_FOLDS = (
 """The difference between the networks of cross-validation and the model, in one sentence."""
 
 PHOTOS = {
-    "train": "training photos", FOLDS: "cross-validated photos", "valid": "validation photos", "test": "test photos",
-}  # fmt: skip
+    "train": "training photos",
+    FOLDS: "cross-validated photos",
+    "valid": "validation photos",
+    "test": "test photos",
+}
 """The words for the photos of a split."""
 
 _LOSSES = {"valid_loss": "validation loss", "train_loss": "training loss"}

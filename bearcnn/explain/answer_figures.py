@@ -41,19 +41,28 @@ def draw_windows(subject: Subject, found: WindowScores, at: tuple[float, float] 
     scale = -(-720 // len(subject.pixels))
     large = np.repeat(np.repeat(subject.pixels, scale, 0), scale, 1)
     axes = show_picture(
-        figure, MARGIN + 2.7, top, 4.4, np.asarray(overlay.draw_windows(large, found.scores, found.windows)),
+        figure,
+        MARGIN + 2.7,
+        top,
+        4.4,
+        np.asarray(overlay.draw_windows(large, found.scores, found.windows)),
         "each window's score: a darker orange is a higher score",
-    )  # fmt: skip
+    )
     if rows <= 8:
         edges = found.windows.edges() * large.shape[0] - 0.5
         middles = (edges[1:] + edges[:-1]) / 2
         for row in range(rows):
             for column in range(columns):
                 axes.text(
-                    middles[column], middles[row], f"{found.scores[row, column]:.2f}", size=11 if rows <= 5 else 8,
-                    ha="center", va="center", color="black",
+                    middles[column],
+                    middles[row],
+                    f"{found.scores[row, column]:.2f}",
+                    size=11 if rows <= 5 else 8,
+                    ha="center",
+                    va="center",
+                    color="black",
                     bbox=PLATE,
-                )  # fmt: skip
+                )
     left = MARGIN + 7.6
     write(figure, left, top - 0.23, "from the windows to one answer", size=10.5)
     write(

@@ -102,9 +102,15 @@ def show_picture(figure: Figure, left: float, top: float, side: float, image: ND
 
 
 def show_map(
-    figure: Figure, left: float, top: float, side: float, values: NDArray[Any], title: str = "",
-    colors: str = MAP_COLORS, limits: tuple[float, float] | None = None,
-) -> Axes:  # fmt: skip
+    figure: Figure,
+    left: float,
+    top: float,
+    side: float,
+    values: NDArray[Any],
+    title: str = "",
+    colors: str = MAP_COLORS,
+    limits: tuple[float, float] | None = None,
+) -> Axes:
     """Draw a map (rows, columns) in a square, by colour; `limits` are the values of the darkest and the brightest."""
     axes = new_axes(figure, left, top, side, side)
     low, high = limits or (None, None)
@@ -114,9 +120,15 @@ def show_map(
 
 
 def show_numbers(
-    figure: Figure, left: float, top: float, side: float, values: NDArray[np.float32], limit: float, written: bool,
+    figure: Figure,
+    left: float,
+    top: float,
+    side: float,
+    values: NDArray[np.float32],
+    limit: float,
+    written: bool,
     colors: str = SIGNED_COLORS,
-) -> Axes:  # fmt: skip
+) -> Axes:
     """Draw a matrix as coloured cells, with its numbers in them if `written`."""
     axes = new_axes(figure, left, top, side, side)
     signed = colors == SIGNED_COLORS

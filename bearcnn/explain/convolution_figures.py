@@ -164,13 +164,17 @@ def draw_strides(subject: Subject, strides: Strides, place: tuple[int, int]) -> 
     sizes = [f"{len(each)} × {len(each)}" for each in (strides.every, strides.other)]
     axes = show_map(figure, MARGIN, top, 2.6, strides.every, f"stride 1: {sizes[0]}", limits=limits)
     outline(axes, piece.columns, piece.rows, ORANGE)
-    axes = show_map(figure, MARGIN + 2.85, top, 2.6, piece.every, "the framed piece; dots: places of stride 2",
-                    limits=limits)  # fmt: skip
+    axes = show_map(
+        figure, MARGIN + 2.85, top, 2.6, piece.every, "the framed piece; dots: places of stride 2", limits=limits
+    )
     down, across = piece.every.shape
     axes.plot(
-        *np.array([(x, y) for y in range(0, down, 2) for x in range(0, across, 2)]).T, "o", color=ORANGE,
-        markeredgecolor="white", markersize=6,
-    )  # fmt: skip
+        *np.array([(x, y) for y in range(0, down, 2) for x in range(0, across, 2)]).T,
+        "o",
+        color=ORANGE,
+        markeredgecolor="white",
+        markersize=6,
+    )
     show_map(figure, MARGIN + 5.7, top, 2.6, piece.other, "the dotted places alone", limits=limits)
     axes = show_map(figure, MARGIN + 8.6, top, 2.6, strides.other, f"stride 2: {sizes[1]}", limits=limits)
     left, above = piece.columns[0] // 2, piece.rows[0] // 2
@@ -214,8 +218,15 @@ def draw_matrix_product(subject: Subject, product: MatrixProduct, step: Convolut
     axes = _show_matrix(figure, right, base, cell * kernels, line * places, product.product, None)
     write(figure, right, base - 0.3, "their product: numbers of the maps", size=9.5)
     for (row, column), value in np.ndenumerate(product.product):
-        axes.text(column, row, plain(value), size=8, ha="center", va="center",
-                  bbox={"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 0.6})  # fmt: skip
+        axes.text(
+            column,
+            row,
+            plain(value),
+            size=8,
+            ha="center",
+            va="center",
+            bbox={"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 0.6},
+        )
     row, column = product.step
     outline(axes, (column, column + 1), (row, row + 1), ORANGE)
     for column, kernel in enumerate(product.kernels):

@@ -73,9 +73,13 @@ SECTIONS: dict[str, Callable[[Lesson], Figure]] = {
 
 
 def explain(
-    run: Model, photo: Path | str, what: str = "all", *, kernel: int | None = None,
+    run: Model,
+    photo: Path | str,
+    what: str = "all",
+    *,
+    kernel: int | None = None,
     at: tuple[float, float] | None = None,
-) -> Image.Image:  # fmt: skip
+) -> Image.Image:
     """Draw a trained network at work on a photo: an RGB picture, section below section.
 
     Args:

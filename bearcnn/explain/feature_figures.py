@@ -130,10 +130,11 @@ def draw_pooling(subject: Subject, head: HeadParts, chosen: int, pooled: PooledM
 def describe_pooling(subject: Subject, head: HeadParts, chosen: int) -> str:
     """Return in words the pooling that this network does."""
     model = subject.model
-    taken = {"max": "its largest number", "avg": "the average of its numbers",
-             "concat": "its largest number and the average of all"}.get(
-        model.pooling, f"the {POOLING_MODES[model.pooling].words} of its numbers"
-    )  # fmt: skip
+    taken = {
+        "max": "its largest number",
+        "avg": "the average of its numbers",
+        "concat": "its largest number and the average of all",
+    }.get(model.pooling, f"the {POOLING_MODES[model.pooling].words} of its numbers")
     strides = set(model.strides)
     if strides == {2}:
         before = "no pooling windows between its blocks: its convolutions skip every other place instead (stride 2)"

@@ -92,8 +92,9 @@ def draw_edge(subject: Subject, edge: Edge, at: bool) -> Figure:
     axes = show_map(figure, MARGIN, top, 2.6, edge.brightness, "the photo's brightness", "gray", (0, 1))
     outline(axes, (edge.column, edge.column + 3), (edge.row, edge.row + 3), ORANGE)
     limit = max(float(np.abs(edge.map).max()), 1e-9)
-    axes = show_map(figure, MARGIN + 8.6, top, 2.6, edge.map, f"its map, {places} × {places}", SIGNED_COLORS,
-                    (-limit, limit))  # fmt: skip
+    axes = show_map(
+        figure, MARGIN + 8.6, top, 2.6, edge.map, f"its map, {places} × {places}", SIGNED_COLORS, (-limit, limit)
+    )
     outline(axes, (edge.column, edge.column + 1), (edge.row, edge.row + 1), ORANGE)
     for number, (name, values, largest) in enumerate(
         (("the framed window", edge.window, 1.0), ("the kernel", EDGE, 1.0), ("products", edge.window * EDGE, 1.0))

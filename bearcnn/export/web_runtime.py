@@ -134,9 +134,15 @@ def _fetch() -> dict[str, bytes]:
         with scratch_folder(root, "onnxruntime-web") as folder:
             command = [npm, "pack", PACKAGE, "--pack-destination", ".", "--ignore-scripts", "--fetch-retries=1"]
             done = subprocess.run(  # noqa: S603 - the words of the command are constants
-                command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
-                timeout=_TIMEOUT, check=False,
-            )  # fmt: skip
+                command,
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=_TIMEOUT,
+                check=False,
+            )
             if done.returncode or not (folder / ARCHIVE).is_file():
                 raise MissingPackageError(
                     f"npm can't get {PACKAGE} ({_reason(done.stderr)}): try again with a network, {by_hand}"

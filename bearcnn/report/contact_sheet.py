@@ -79,10 +79,14 @@ def write_check(result: CheckResult, out: Path, per_check: int, on_progress: OnP
             )
         )
     page = template("check.html").render(
-        result=result, collection=result.collection, summary=summarize(result.collection), sections=sections,
-        today=datetime.now().date().isoformat(), positive=result.collection.classes[1],
+        result=result,
+        collection=result.collection,
+        summary=summarize(result.collection),
+        sections=sections,
+        today=datetime.now().date().isoformat(),
+        positive=result.collection.classes[1],
         windows=any(card.windows for section in sections for card in section.cards),
-    )  # fmt: skip
+    )
     _write(page, out)
 
 
@@ -103,9 +107,12 @@ def write_look(
         for group, sample in groups
     ]
     page = template("look.html").render(
-        collection=collection, summary=summarize(collection), sections=sections, seed=seed,
+        collection=collection,
+        summary=summarize(collection),
+        sections=sections,
+        seed=seed,
         today=datetime.now().date().isoformat(),
-    )  # fmt: skip
+    )
     _write(page, out)
 
 

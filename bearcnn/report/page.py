@@ -84,9 +84,14 @@ def gather(run: Run, thumbnails: bool = True) -> ReportData:
     else:
         choice = choose_threshold(policy, validation, manifest.threshold)
     assessment = assess(
-        judged, judged[0].split, choice, policy, trained_on=judged[0].split, monitor=metrics.get("monitor", ""),
+        judged,
+        judged[0].split,
+        choice,
+        policy,
+        trained_on=judged[0].split,
+        monitor=metrics.get("monitor", ""),
         body=manifest.body,
-    )  # fmt: skip
+    )
     surest = surest_answers(judged, choice.threshold)
     drawn = make_thumbnails([*assessment.mistakes, *surest], Path(record["root"]), run.onnx_file) if thumbnails else []
     return ReportData(

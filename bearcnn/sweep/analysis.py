@@ -168,10 +168,18 @@ def to_csv(records: Mapping[str, Record]) -> str:
     for record in records.values():
         scores = {f"{of}_{name}": value for of, values in record.scores.items() for name, value in values.items()}
         rows.append(
-            {"trial": record.id, **record.settings, "seed": record.seed, "status": record.status,
-             "reason": record.reason, "seconds": round(record.seconds, 3), "epochs": record.epochs,
-             "best_epoch": record.best_epoch, **scores}
-        )  # fmt: skip
+            {
+                "trial": record.id,
+                **record.settings,
+                "seed": record.seed,
+                "status": record.status,
+                "reason": record.reason,
+                "seconds": round(record.seconds, 3),
+                "epochs": record.epochs,
+                "best_epoch": record.best_epoch,
+                **scores,
+            }
+        )
     columns = list(dict.fromkeys(name for row in rows for name in row))
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, columns, lineterminator="\n")

@@ -68,6 +68,15 @@ def _draw(axes: Any, photos: list[int], values: list[Estimate], color: str, mark
         for ends in ([(value, value.low) for value in values], [(value, value.high) for value in values])
     ]
     axes.errorbar(
-        photos, middle, reach, color=color, marker=marker, markersize=6, capsize=3,
-        linestyle="" if label else "-", linewidth=1.2, elinewidth=1.2, label=label or None,
-    )  # fmt: skip
+        photos,
+        middle,
+        reach,
+        color=color,
+        marker=marker,
+        markersize=6,
+        capsize=3,
+        linestyle="" if label else "-",
+        linewidth=1.2,
+        elinewidth=1.2,
+        label=label or None,
+    )

@@ -156,9 +156,14 @@ def write_curve(folder: SweepFolder, plan: Plan, dataset: Dataset) -> LearningCu
         labels, predictions, {size: float(np.mean(found)) for size, found in training.items() if found}
     )
     content = {
-        "format": 1, "key": KEY, "seeds": list(plan.seeds), "epochs": plan.config.train.epochs,
-        "min_steps": plan.config.train.min_steps, "failed": len(failed), **curve.to_json(),
-    }  # fmt: skip
+        "format": 1,
+        "key": KEY,
+        "seeds": list(plan.seeds),
+        "epochs": plan.config.train.epochs,
+        "min_steps": plan.config.train.min_steps,
+        "failed": len(failed),
+        **curve.to_json(),
+    }
     picture = load("bearcnn.sweep.curve_plot:draw_curve")(curve)  # by name: matplotlib loads only now
     for name, data in (
         ("summary.json", json.dumps(content, indent=1).encode()),

@@ -60,9 +60,16 @@ def draw_sweep(title: str, xlabel: str, settings: Sequence[Setting]) -> dict[str
 
 
 def _draw_points(
-    axes: Any, places: list[float], settings: Sequence[Setting], name: str, color: str, marker: str, label: str,
-    side: int, joined: bool,
-) -> None:  # fmt: skip
+    axes: Any,
+    places: list[float],
+    settings: Sequence[Setting],
+    name: str,
+    color: str,
+    marker: str,
+    label: str,
+    side: int,
+    joined: bool,
+) -> None:
     """Draw means with intervals, a little to one side, and the single training runs behind them."""
     step = min((right - left for left, right in pairwise(sorted(places))), default=1.0) or 1.0
     at = [place + 0.08 * side * step for place in places]
@@ -74,6 +81,15 @@ def _draw_points(
     reach = [0.0 if mean.high is None or mean.mean is None else mean.high - mean.mean for mean in means]
     style = "-" if joined else ""
     axes.errorbar(
-        at, middle, reach if any(reach) else None, color=color, marker=marker, markersize=6, capsize=3,
-        linestyle=style, linewidth=1.4, elinewidth=1.2, label=label,
-    )  # fmt: skip
+        at,
+        middle,
+        reach if any(reach) else None,
+        color=color,
+        marker=marker,
+        markersize=6,
+        capsize=3,
+        linestyle=style,
+        linewidth=1.4,
+        elinewidth=1.2,
+        label=label,
+    )

@@ -105,10 +105,15 @@ def sign_flip_test(differences: ArrayLike) -> float | None:
     # Rounded: sums that differ only by rounding count as equal.
     return float(
         scipy.stats.permutation_test(
-            (numbers / np.abs(numbers).max(),), lambda signed, axis: np.abs(signed.sum(axis)).round(12),
-            permutation_type="samples", alternative="greater", n_resamples=SIGN_FLIPS, batch=10_000, rng=0,
+            (numbers / np.abs(numbers).max(),),
+            lambda signed, axis: np.abs(signed.sum(axis)).round(12),
+            permutation_type="samples",
+            alternative="greater",
+            n_resamples=SIGN_FLIPS,
+            batch=10_000,
+            rng=0,
         ).pvalue
-    )  # fmt: skip
+    )
 
 
 def smallest_p_value(n: int) -> float:

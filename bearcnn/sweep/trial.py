@@ -204,15 +204,30 @@ def _score(labels: NDArray[np.int64], probabilities: NDArray[np.float32]) -> Sco
 
 
 def _record(
-    trial: Trial, dataset: Dataset, seconds: float, epochs: int, best_epoch: int, scores: dict[str, Scores],
+    trial: Trial,
+    dataset: Dataset,
+    seconds: float,
+    epochs: int,
+    best_epoch: int,
+    scores: dict[str, Scores],
     reason: str = "",
-) -> Record:  # fmt: skip
+) -> Record:
     return Record(
-        id=trial.id, settings=trial.settings, seed=trial.seed, status="failed" if reason else "done", reason=reason,
-        config=digest_config(trial.config), data=dataset.fingerprint, seconds=seconds, epochs=epochs,
-        best_epoch=best_epoch, scores=scores, threads=torch.get_num_threads(), host=socket.gethostname(),
+        id=trial.id,
+        settings=trial.settings,
+        seed=trial.seed,
+        status="failed" if reason else "done",
+        reason=reason,
+        config=digest_config(trial.config),
+        data=dataset.fingerprint,
+        seconds=seconds,
+        epochs=epochs,
+        best_epoch=best_epoch,
+        scores=scores,
+        threads=torch.get_num_threads(),
+        host=socket.gethostname(),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
-    )  # fmt: skip
+    )
 
 
 class _Stopwatch(Callback):

@@ -82,10 +82,21 @@ class TrialResult:
 def failed_result(trial: Trial, fingerprint: str, reason: str) -> TrialResult:
     """Make the result of a trial that could not run, or whose process ended."""
     record = Record(
-        id=trial.id, settings=trial.settings, seed=trial.seed, status="failed", reason=reason,
-        config=digest_config(trial.config), data=fingerprint, seconds=0.0, epochs=0, best_epoch=0, scores={},
-        threads=0, host="", finished=datetime.now(UTC).isoformat(timespec="seconds"),
-    )  # fmt: skip
+        id=trial.id,
+        settings=trial.settings,
+        seed=trial.seed,
+        status="failed",
+        reason=reason,
+        config=digest_config(trial.config),
+        data=fingerprint,
+        seconds=0.0,
+        epochs=0,
+        best_epoch=0,
+        scores={},
+        threads=0,
+        host="",
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
     return TrialResult(record, "", {}, reason + "\n")
 
 

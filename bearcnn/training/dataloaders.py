@@ -195,9 +195,14 @@ class PixelLoader(DataLoader):
         return photos
 
     def _maps(
-        self, data: PixelDataset, maps: Maps, chosen: NDArray[np.int64], number: int, places: NDArray[np.int64],
+        self,
+        data: PixelDataset,
+        maps: Maps,
+        chosen: NDArray[np.int64],
+        number: int,
+        places: NDArray[np.int64],
         count: int,
-    ) -> Maps:  # fmt: skip
+    ) -> Maps:
         views = np.zeros(count, np.int64)
         if self.trains:
             assert self.augment is not None
@@ -239,11 +244,17 @@ def build_dataloaders(config: Config, dataset: Dataset, device: torch.device, ma
     steps = -(-config.train.min_steps // config.train.epochs)  # of an epoch, at least
     return DataLoaders(
         PixelLoader(
-            train, batch_size, shuffle=True, drop_last=True, device=device, augment=config.augment,
-            sampling=config.train.balance == "sampling", seed=config.train.seed,
+            train,
+            batch_size,
+            shuffle=True,
+            drop_last=True,
+            device=device,
+            augment=config.augment,
+            sampling=config.train.balance == "sampling",
+            seed=config.train.seed,
             repeats=max(1, -(-steps // (len(train) // batch_size))),
         ),
         # Without gradients twice as many fit into memory, and larger batches are a little faster.
         PixelLoader(valid, max(1, min(2 * config.train.batch_size, len(valid))), device=device, seed=config.train.seed),
         device=device,
-    )  # fmt: skip
+    )

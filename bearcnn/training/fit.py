@@ -102,9 +102,7 @@ def _fit(
     replicas: Callable[[], Slices] = partial(Distributed, world, config.train.seed)
     if world.size == 1:
         replicas = partial(Replicas, config, pool=pool, on_lost=reporter.warn)
-    learner = build_learner(
-        config, dataset, model=model, cbs=cbs, on_maps=reporter.preparing, replicas=replicas()
-    )  # fmt: skip
+    learner = build_learner(config, dataset, model=model, cbs=cbs, on_maps=reporter.preparing, replicas=replicas())
     if learner.model.body is not None and (warning := warn_of_licence(learner.model.body.about["licence"])):
         reporter.warn(warning)
     world.check_batches(learner.dls.train.bs)
@@ -225,9 +223,13 @@ def _fit_phase(
                 rates = stage_rates(settings.unfreeze_lr, state.unfrozen)
                 # Trained weights need less of a warm-up: fastai's numbers in `fine_tune`.
                 learner.fit_one_cycle(
-                    settings.unfreeze_epochs, rates, div=5.0, pct_start=0.3, cbs=callbacks,
+                    settings.unfreeze_epochs,
+                    rates,
+                    div=5.0,
+                    pct_start=0.3,
+                    cbs=callbacks,
                     start_epoch=state.phase_epochs,
-                )  # fmt: skip
+                )
             else:
                 fit = learner.fit if settings.schedule == "constant" else learner.fit_one_cycle
                 fit(settings.epochs, cbs=callbacks, start_epoch=state.epochs)

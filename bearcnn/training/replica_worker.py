@@ -43,9 +43,15 @@ class _Worker:
             compute_in(torch.bfloat16, self.model, "cpu")
         pixels = task.pixels.open()
         self.train = PixelLoader(
-            replace(task.train, pixels=pixels), task.batch_size, shuffle=True, drop_last=True, augment=task.augment,
-            sampling=task.sampling, seed=task.seed, repeats=task.repeats,
-        )  # fmt: skip
+            replace(task.train, pixels=pixels),
+            task.batch_size,
+            shuffle=True,
+            drop_last=True,
+            augment=task.augment,
+            sampling=task.sampling,
+            seed=task.seed,
+            repeats=task.repeats,
+        )
         self.valid = PixelLoader(replace(task.valid, pixels=pixels), task.valid_batch_size, seed=task.seed)
         self.batches: Any = iter(())
 

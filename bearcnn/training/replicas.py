@@ -255,14 +255,24 @@ class Replicas(Slices):
         train, valid = self.dls.train, self.dls.valid
         body = self.model.body
         task = Task(
-            model=self.config.model, output_classes=self.model.output_classes,
-            unfrozen=0 if body is None else body.unfrozen, loss_weights=tuple(self.loss_func.weights.tolist()),
-            label_smoothing=self.loss_func.smoothing, bfloat16=hasattr(self.learn, "b_float16_blocks"),
-            seed=self.config.train.seed, slices=self.slices, memory=self._files[0].place,
-            pixels=Pixels.of(train.dataset.pixels, self._share), train=_without_pixels(train.dataset),
-            valid=_without_pixels(valid.dataset), batch_size=train.bs, valid_batch_size=valid.bs,
-            augment=train.augment, sampling=train.sampling, repeats=train.repeats,
-        )  # fmt: skip
+            model=self.config.model,
+            output_classes=self.model.output_classes,
+            unfrozen=0 if body is None else body.unfrozen,
+            loss_weights=tuple(self.loss_func.weights.tolist()),
+            label_smoothing=self.loss_func.smoothing,
+            bfloat16=hasattr(self.learn, "b_float16_blocks"),
+            seed=self.config.train.seed,
+            slices=self.slices,
+            memory=self._files[0].place,
+            pixels=Pixels.of(train.dataset.pixels, self._share),
+            train=_without_pixels(train.dataset),
+            valid=_without_pixels(valid.dataset),
+            batch_size=train.bs,
+            valid_batch_size=valid.bs,
+            augment=train.augment,
+            sampling=train.sampling,
+            repeats=train.repeats,
+        )
         for replica in self._pool.processes[: self._wanted]:
             replica.prepare(task)
 

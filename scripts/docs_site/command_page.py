@@ -4,13 +4,12 @@ import inspect
 import re
 from collections.abc import Iterator
 from html import escape
-from itertools import groupby
 from typing import Any
 
-from rich.text import Text
 from typer.main import get_command
 
 from bearcnn.cli.app import app
+from bearcnn.cli.help import list_options
 
 INTRODUCTION = """\
 # Commands
@@ -39,60 +38,23 @@ def all_commands() -> Iterator[tuple[str, Any]]:
 
 def render_command(name: str, command: Any) -> str:
     """Render one command as Markdown."""
-    text, _, examples = _split_examples(plain(inspect.cleandoc(command.help or "")))
-    arguments = [each for each in command.params if each.param_type_name == "argument"]
-    options = [each for each in command.params if each.param_type_name == "option" and not each.hidden]
-    usage = " ".join([name, "[OPTIONS]", *(each.metavar or each.name.upper() for each in arguments)])
+    text, _, examples = _split_examples(inspect.cleandoc(command.help or ""))
+    context = command.make_context(name, [], resilient_parsing=True)
     anchor = name.removeprefix("bearcnn ").replace(" ", "-")
+    usage = " ".join(command.get_usage(context).split()).removeprefix("Usage: ")
     lines = [f"## {name} {{ #{anchor} }}", "", f"`{usage}`", "", text, ""]
     if examples.strip():
         lines += ["```sh", *(line.strip() for line in examples.splitlines() if line.strip()), "```", ""]
-    lines += _render_list("", arguments)
-    panels = groupby(sorted(options, key=_panel), key=_panel)
-    for panel, members in panels:
-        lines += _render_list(panel, list(members))
+    for heading, rows in list_options(command, context).items():
+        lines += [f"**{heading}**", "", '<dl class="options">']
+        lines += [f"<dt><code>{escape(typed)}</code></dt><dd>{_to_html(words)}</dd>" for typed, words in rows]
+        lines += ["</dl>", ""]
     return "\n".join(lines)
-
-
-def plain(text: str) -> str:
-    """Take the styles of rich out of a text."""
-    return Text.from_markup(text).plain
 
 
 def _split_examples(text: str) -> tuple[str, str, str]:
     found = _EXAMPLES.search(text)
     return (text[: found.start()].strip(), found[0], text[found.end() :]) if found else (text.strip(), "", "")
-
-
-def _panel(option: Any) -> str:
-    return getattr(option, "rich_help_panel", None) or ""
-
-
-def _render_list(title: str, parameters: list[Any]) -> list[str]:
-    if not parameters:
-        return []
-    lines = [f"**{title}**", ""] if title else []
-    lines += ['<dl class="options">']
-    for each in parameters:
-        words = f"{plain(each.help or '')} {_describe_value(each)}"
-        lines += [f"<dt>{_spell(each)}</dt><dd>{_to_html(words)}</dd>"]
-    return [*lines, "</dl>", ""]
-
-
-def _spell(parameter: Any) -> str:
-    if parameter.param_type_name == "argument":
-        return f"<code>{escape(parameter.metavar or parameter.name.upper())}</code>"
-    value = "" if parameter.is_flag else f" {parameter.metavar or 'VALUE'}"
-    return ", ".join(f"<code>{escape(name)}{escape(value)}</code>" for name in parameter.opts)
-
-
-def _describe_value(parameter: Any) -> str:
-    """Say what values the help's own text doesn't name: the limits, and a default that is a value."""
-    low, high, default = parameter.min, parameter.max, parameter.default
-    limits = " ".join(filter(None, (f"from {low:,}" if low is not None else "", f"to {high:,}" if high else "")))
-    shown = f"default `{default}`" if isinstance(default, str | int | float) and default not in (False, "") else ""
-    facts = ", ".join(filter(None, (limits, shown)))
-    return f"{facts[:1].upper()}{facts[1:]}." if facts else ""
 
 
 def _to_html(text: str) -> str:

@@ -1,11 +1,10 @@
 """The page of the configuration: every key with its default, its limits and its meaning, from the pydantic models."""
 
 import json
-from typing import Any, Literal, get_args, get_origin
-
-from pydantic.fields import FieldInfo
+from typing import Any
 
 from bearcnn.config import Config
+from bearcnn.config.limits import describe_limits
 from bearcnn.config.sections import Section
 
 INTRODUCTION = """\
@@ -29,7 +28,9 @@ def render_configuration() -> str:
         assert issubclass(kind, Section)
         lines += [f"## {section} {{ #{section} }}", "", (kind.__doc__ or "").strip(), ""]
         for key, field in kind.model_fields.items():
-            facts = ", ".join(filter(None, (f"default `{show_value(field.default)}`", describe_limits(field))))
+            facts = ", ".join(
+                filter(None, (f"default `{show_value(field.default)}`", describe_limits(f"{section}.{key}")))
+            )
             lines += [f"### {section}.{key} {{ #{section}.{key} }}", "", f"<p class='facts' markdown>{facts}</p>", ""]
             lines += [" ".join((field.description or "").split()), ""]
     return "\n".join(lines)
@@ -38,16 +39,3 @@ def render_configuration() -> str:
 def show_value(value: Any) -> str:
     """Show a value as TOML does."""
     return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
-
-
-def describe_limits(field: FieldInfo) -> str:
-    """Describe the values that a key takes, as far as its type tells: choices, or the lowest and the highest number."""
-    if get_origin(field.annotation) is Literal:
-        return "one of " + ", ".join(f"`{show_value(choice)}`" for choice in get_args(field.annotation))
-    low = high = ""
-    for limit in field.metadata:
-        for name, words in (("ge", "from {}"), ("gt", "more than {}")):
-            low = words.format(f"{getattr(limit, name):g}") if getattr(limit, name, None) is not None else low
-        for name, words in (("le", "to {}"), ("lt", "to less than {}")):
-            high = words.format(f"{getattr(limit, name):,g}") if getattr(limit, name, None) is not None else high
-    return " ".join(filter(None, (low, high)))

@@ -79,8 +79,15 @@ def messy(tmp_path_factory) -> Path:
     draw(202, True).resize((40, 40)).save(root / "train/bear/tiny.png")
     draw(203, False).save(root / "train/fox/webp.jpg", "WEBP")
     draw(204, True).save(root / "outside.png")
-    for index, time in enumerate(("0000:00:00 00:00:00", "2027:01:02 03:04:05", "1970:01:01 05:00:00",
-                                  "2015:01:01 00:07:00", "2024:05:06 07:08:09")):  # fmt: skip
+    for index, time in enumerate(
+        (
+            "0000:00:00 00:00:00",
+            "2027:01:02 03:04:05",
+            "1970:01:01 05:00:00",
+            "2015:01:01 00:07:00",
+            "2024:05:06 07:08:09",
+        )
+    ):
         photo = root / "train/bear" / f"time{index}.jpg"
         draw(300 + index, True).save(photo)
         save_with_time(photo, time)

@@ -45,8 +45,9 @@ def test_enough_bears_prove_the_target(collection):
 
 def test_both_classes_are_few_here(collection):
     assert [finding.reason for finding in find_imbalance(collection)] == [
-        "not_bear: 12 of 24 photos (50%)", "bear: 12 of 24 photos (50%)",
-    ]  # fmt: skip
+        "not_bear: 12 of 24 photos (50%)",
+        "bear: 12 of 24 photos (50%)",
+    ]
 
 
 def test_a_rare_class_is_few_however_many_photos_it_has(collection):
@@ -67,8 +68,9 @@ def test_a_property_of_one_class_alone_gives_it_away(collection):
     ]
     sites = tuple(replace(photo, site="north" if photo.label else "south") for photo in collection.photos)
     assert [finding.reason for finding in find_giveaways(replace(collection, photos=sites))] == [
-        "taken at site north: 100% of bear, 0% of not_bear", "taken at site south: 0% of bear, 100% of not_bear",
-    ]  # fmt: skip
+        "taken at site north: 100% of bear, 0% of not_bear",
+        "taken at site south: 0% of bear, 100% of not_bear",
+    ]
 
 
 def test_a_site_in_two_splits_is_named_with_its_numbers(collection):

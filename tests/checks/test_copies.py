@@ -51,7 +51,10 @@ def test_each_copy_is_named_at_most_once_among_exact_and_once_among_near_copies(
     for finders in ((find_copies_of_other_label, find_copies_across_splits, find_copies), NEAR):
         named = [finding.photo.row for finder in finders for finding in finder(collection) if finding.photo]
         assert len(named) == len(set(named))
-    exact = [finding for finder in (find_copies_of_other_label, find_copies_across_splits, find_copies)
-             for finding in finder(collection)]  # fmt: skip
+    exact = [
+        finding
+        for finder in (find_copies_of_other_label, find_copies_across_splits, find_copies)
+        for finding in finder(collection)
+    ]
     assert all(each.photo and each.related and each.photo.digest == each.related.digest for each in exact)
     assert all(each.photo != each.related for each in exact)

@@ -35,9 +35,21 @@ def test_what_is_damaged_or_old_is_measured_again(tmp_path, collect, monkeypatch
     whole = json.loads(file.read_bytes())
     short = {**whole, "rows": whole["rows"][:-1]}
     bad_hash = {**whole, "rows": [["zz", *row[1:]] for row in whole["rows"]]}
-    for content in (b"", b"{}", b"[]", file.read_bytes()[:-9], *(json.dumps(each).encode() for each in (
-        {**whole, "version": 0}, short, bad_hash, {**whole, "rows": [row[:-1] for row in whole["rows"]]},
-    ))):  # fmt: skip
+    for content in (
+        b"",
+        b"{}",
+        b"[]",
+        file.read_bytes()[:-9],
+        *(
+            json.dumps(each).encode()
+            for each in (
+                {**whole, "version": 0},
+                short,
+                bad_hash,
+                {**whole, "rows": [row[:-1] for row in whole["rows"]]},
+            )
+        ),
+    ):
         file.write_bytes(content)
         assert equal(collect(tmp_path / "photos"), first)
         assert json.loads(file.read_bytes()) == whole

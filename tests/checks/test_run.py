@@ -31,11 +31,13 @@ def test_every_planted_fault_is_found_and_nothing_else(result):
     assert found(result, "copies-across-splits") == [("train/bear/002.png", "valid/bear/copy.png")]
     assert found(result, "copies") == [("train/bear/twice.png", "train/bear/004.png")]
     assert found(result, "copies-of-other-label") == [
-        ("train/bear/008.png", "train/fox/contradiction.png"), ("train/fox/contradiction.png", "train/bear/008.png"),
-    ]  # fmt: skip
+        ("train/bear/008.png", "train/fox/contradiction.png"),
+        ("train/fox/contradiction.png", "train/bear/008.png"),
+    ]
     assert found(result, "near-copies-of-other-label") == [
-        ("train/bear/010.png", "train/fox/smaller.jpg"), ("train/fox/smaller.jpg", "train/bear/010.png"),
-    ]  # fmt: skip
+        ("train/bear/010.png", "train/fox/smaller.jpg"),
+        ("train/fox/smaller.jpg", "train/bear/010.png"),
+    ]
     assert found(result, "near-copies-across-splits") == [("train/bear/014.png", "valid/bear/smaller.jpg")]
     assert found(result, "near-copies") == [("train/fox/again.jpg", "train/fox/005.png")]
     assert names("blank") == {"train/bear/black.png", "train/bear/blank.png"}
@@ -65,9 +67,13 @@ def test_json_has_every_finding_with_its_label(result):
     assert len(content["findings"]) == sum(len(each.findings) for each in result.found)
     twin = next(each for each in content["findings"] if each["check"] == "copies-of-other-label")
     assert twin == {
-        "check": "copies-of-other-label", "severity": "error", "path": "train/bear/008.png",
-        "reason": "labelled bear, the other not_bear", "related": "train/fox/contradiction.png", "label": "bear",
-    }  # fmt: skip
+        "check": "copies-of-other-label",
+        "severity": "error",
+        "path": "train/bear/008.png",
+        "reason": "labelled bear, the other not_bear",
+        "related": "train/fox/contradiction.png",
+        "label": "bear",
+    }
     assert content["summary"]["counts"]["train"]["bear"] > 0
     assert content["summary"]["first"] == "1970-01-01T05:00:00"
 
@@ -129,10 +135,13 @@ def test_an_unknown_check_is_refused_with_the_nearest(messy, collect):
 def test_a_check_from_outside_is_a_function_and_a_row(messy, collect):
     CHECKS.register(
         Check(
-            "png", "note", "PNG files", "",
+            "png",
+            "note",
+            "PNG files",
+            "",
             lambda collection: (Finding("PNG", each) for each in collection.photos if each.path.suffix == ".png"),
         )
-    )  # fmt: skip
+    )
     try:
         result = run_checks(collect(messy), ["png"])
     finally:

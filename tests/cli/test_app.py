@@ -13,11 +13,26 @@ from tests.helpers.commands import bearcnn_command, some_photos
 from tests.helpers.places import ROOT
 
 COMMANDS = [
-    [], ["train"], ["predict"], ["evaluate"], ["report"], ["export"], ["explain"], ["learning-curve"],
-    ["sweep-dropout"], ["sweep"],
-    ["data"], ["data", "check"], ["data", "look"], ["data", "synth"], ["data", "fetch"],
-    ["data", "cache"], ["config"], ["config", "show"], ["config", "check"],
-]  # fmt: skip
+    [],
+    ["train"],
+    ["predict"],
+    ["evaluate"],
+    ["report"],
+    ["export"],
+    ["explain"],
+    ["learning-curve"],
+    ["sweep-dropout"],
+    ["sweep"],
+    ["data"],
+    ["data", "check"],
+    ["data", "look"],
+    ["data", "synth"],
+    ["data", "fetch"],
+    ["data", "cache"],
+    ["config"],
+    ["config", "show"],
+    ["config", "check"],
+]
 HEAVY = {"torch", "torchvision", "fastai", "fastcore", "matplotlib", "pandas", "sklearn", "scipy", "onnx", "onnxscript"}
 
 

@@ -23,10 +23,17 @@ def test_evaluate_answers_in_seven_lines_of_80_columns(work):
     assert max(map(len, lines)) <= 80
     for line, begins in zip(
         lines,
-        ("Can't tell yet. It finds ", "False alarms on ", "In use, of 1,000 photos per day, 50% with a bear: ",
-         "Weakest kinds: ", "AUC ", "On 12 test photos at threshold 0.5, the default.", "Next: bearcnn "),
+        (
+            "Can't tell yet. It finds ",
+            "False alarms on ",
+            "In use, of 1,000 photos per day, 50% with a bear: ",
+            "Weakest kinds: ",
+            "AUC ",
+            "On 12 test photos at threshold 0.5, the default.",
+            "Next: bearcnn ",
+        ),
         strict=True,
-    ):  # fmt: skip
+    ):
         assert line.startswith(begins)
     calibration = json.loads((work / "run" / "metrics.json").read_text())["calibration"]["after"]["calibration_error"]
     assert lines[4].endswith(f"calibration error {percent(calibration)}.")
@@ -66,9 +73,18 @@ def test_evaluate_can_require_a_score(work, command):
 def test_a_threshold_is_chosen_on_validation_judged_on_test_and_kept_for_predict(work, photos, tmp_path, command):
     shutil.copytree(work / "run", tmp_path / "run")
     process = command(
-        "evaluate", "run", "--target-recall", "0.9", "--prevalence", "0.02", "--photos-per-day", "400",
-        "--save-threshold", "--all", cwd=tmp_path,
-    )  # fmt: skip
+        "evaluate",
+        "run",
+        "--target-recall",
+        "0.9",
+        "--prevalence",
+        "0.02",
+        "--photos-per-day",
+        "400",
+        "--save-threshold",
+        "--all",
+        cwd=tmp_path,
+    )
     for said in (
         "chosen on 12 validation photos",
         "Of 400 photos per day, if 2% have a bear",
@@ -83,9 +99,10 @@ def test_a_threshold_is_chosen_on_validation_judged_on_test_and_kept_for_predict
     assert "; 29 test bears, all found, would show it" in process.stderr
     content = json.loads(command("evaluate", "run", "--json", cwd=tmp_path).stdout)
     valid = [
-        json.loads(line) for line in (tmp_path / "run" / "predictions.jsonl").read_text().splitlines()
+        json.loads(line)
+        for line in (tmp_path / "run" / "predictions.jsonl").read_text().splitlines()
         if json.loads(line)["split"] == "valid"
-    ]  # fmt: skip
+    ]
     found = [row["probability"] >= content["threshold"] for row in valid if row["label"]]
     assert sum(found) / len(found) >= 0.9
     files = some_photos(photos)
@@ -99,9 +116,18 @@ def test_a_threshold_is_chosen_on_validation_judged_on_test_and_kept_for_predict
 
 def test_a_threshold_of_few_false_alarms_on_other_photos(work, photos, command):
     process = command(
-        "evaluate", "--data", photos / "train", "--max-false-alarms-per-day", "5", "--photos-per-day", "100",
-        "--prevalence", "0", "--json", cwd=work,
-    )  # fmt: skip
+        "evaluate",
+        "--data",
+        photos / "train",
+        "--max-false-alarms-per-day",
+        "5",
+        "--photos-per-day",
+        "100",
+        "--prevalence",
+        "0",
+        "--json",
+        cwd=work,
+    )
     choice = json.loads(process.stdout)["choice"]
     assert choice["rule"] == "max_false_alarms_per_day" and choice["reached"] <= 5
 

@@ -33,9 +33,22 @@ def test_a_run_on_a_csv_file_has_the_data_set_of_the_folders_and_evaluates(photo
     monkeypatch.chdir(tmp_path)
     table = write_csv(tmp_path / "labels.csv", photos, ("File", "Species", "Kind", "split"))
     command(
-        "train", "--data", "labels.csv", *NAMED, "--image-size", 16, "--epochs", 1, "--set", "model.widths=[4]",
-        "--batch-size", 8, "--out", "run", cwd=tmp_path,
-    )  # fmt: skip
+        "train",
+        "--data",
+        "labels.csv",
+        *NAMED,
+        "--image-size",
+        16,
+        "--epochs",
+        1,
+        "--set",
+        "model.widths=[4]",
+        "--batch-size",
+        8,
+        "--out",
+        "run",
+        cwd=tmp_path,
+    )
     run = Run(tmp_path / "run")
     assert run.config().data.path == str(table)
     assert run.dataset_record() == Dataset.from_folder(photos, image_size=16).to_json()
@@ -76,8 +89,11 @@ def test_columns_are_a_spelling_of_set(tmp_path):
     columns = ["label=Art des Tiers", "filepath=RelativePath", "filepath=File", "site=2024"]
     options = ConfigOptions(column=columns, overrides=["data.columns.label=x", "data.columns.sequence=s"])
     assert options.load().data.columns == {
-        "label": ("Art des Tiers",), "filepath": ("RelativePath", "File"), "site": ("2024",), "sequence": ("s",),
-    }  # fmt: skip
+        "label": ("Art des Tiers",),
+        "filepath": ("RelativePath", "File"),
+        "site": ("2024",),
+        "sequence": ("s",),
+    }
     for text in ("label", "=x", "label="):
         with pytest.raises(BearcnnError, match=r"expected ROLE=NAME, such as label=Species"):
             parse_columns([text])

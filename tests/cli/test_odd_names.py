@@ -41,8 +41,9 @@ class TestPredict:
             rows = json.loads(said) if style == "json" else list(map(json.loads, said.splitlines()))
             errors = {row["path"]: row["error"] for row in rows}
             assert errors == {
-                **{str(path): None for path in good}, **{str(path): REASONS[path.name] for path in bad},
-            }  # fmt: skip
+                **{str(path): None for path in good},
+                **{str(path): REASONS[path.name] for path in bad},
+            }
             assert len(rows) == len(errors)
         assert not Path("ran").exists()
 
@@ -56,8 +57,10 @@ class TestPredict:
         good, bad = odd
         process = subprocess.run(
             [sys.executable, "-m", "bearcnn", "predict", "-", "--json", "--model", "model.onnx"],
-            input=b"".join(os.fsencode(path) + b"\0" for path in (*good, *bad)), capture_output=True, check=False,
-        )  # fmt: skip
+            input=b"".join(os.fsencode(path) + b"\0" for path in (*good, *bad)),
+            capture_output=True,
+            check=False,
+        )
         assert process.returncode == 1, process.stderr
         rows = json.loads(process.stdout)
         assert [row["path"] for row in rows] == [str(path) for path in (*good, *bad)]
@@ -129,16 +132,24 @@ class TestPlaces:
     @pytest.mark.parametrize(
         "arguments",
         [
-            ["train", "--data", "LONG"], ["train", "--data", "x", "--out", "LONG"], ["train", "--resume", "LONG"],
-            ["predict", "a.png", "--model", "LONG"], ["predict", "a.png", "--model", "model.onnx", "--out", "LONG.csv"],
+            ["train", "--data", "LONG"],
+            ["train", "--data", "x", "--out", "LONG"],
+            ["train", "--resume", "LONG"],
+            ["predict", "a.png", "--model", "LONG"],
+            ["predict", "a.png", "--model", "model.onnx", "--out", "LONG.csv"],
             ["predict", "a.png", "--model", "model.onnx", "--heatmaps", "LONG"],
             ["predict", "a.png", "--model", "model.onnx", "--sort-into", "LONG"],
-            ["evaluate", "LONG"], ["report", "LONG"], ["export", "LONG"],
-            ["data", "check", "LONG"], ["data", "look", "LONG"], ["data", "synth", "LONG", "--count", "20"],
-            ["config", "check", "LONG"], ["train", "--config", "LONG"],
+            ["evaluate", "LONG"],
+            ["report", "LONG"],
+            ["export", "LONG"],
+            ["data", "check", "LONG"],
+            ["data", "look", "LONG"],
+            ["data", "synth", "LONG", "--count", "20"],
+            ["config", "check", "LONG"],
+            ["train", "--config", "LONG"],
         ],
         ids=lambda words: " ".join(words),
-    )  # fmt: skip
+    )
     def test_a_name_that_is_too_long_is_one_line(self, arguments, command, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         write_model(tmp_path / "model.onnx")
@@ -194,17 +205,30 @@ class TestStreams:
 @pytest.mark.parametrize(
     ("arguments", "what"),
     [
-        (["train", "--data", ""], "--data"), (["train", "--data="], "--data"), (["train", "--out", ""], "--out"),
-        (["train", "--resume", ""], "--resume"), (["predict", ""], "an argument"), (["predict", "a.png", ""], "an arg"),
-        (["predict", "a.png", "--model", ""], "--model"), (["predict", "a.png", "--model="], "--model"),
-        (["predict", "a.png", "--heatmaps", ""], "--heatmaps"), (["predict", "--watch", ""], "--watch"),
-        (["predict", "--", ""], "an argument"), (["evaluate", ""], "an argument"), (["report", ""], "an argument"),
-        (["export", ""], "an argument"), (["explain", ""], "an argument"), (["data", "check", ""], "an argument"),
-        (["data", "look", ""], "an argument"), (["data", "synth", ""], "an argument"), (["config", "check", ""], "an "),
-        (["train", "--config", ""], "--config"), (["sweep", "--vary", "model.pooling=max", "--data", ""], "--data"),
+        (["train", "--data", ""], "--data"),
+        (["train", "--data="], "--data"),
+        (["train", "--out", ""], "--out"),
+        (["train", "--resume", ""], "--resume"),
+        (["predict", ""], "an argument"),
+        (["predict", "a.png", ""], "an arg"),
+        (["predict", "a.png", "--model", ""], "--model"),
+        (["predict", "a.png", "--model="], "--model"),
+        (["predict", "a.png", "--heatmaps", ""], "--heatmaps"),
+        (["predict", "--watch", ""], "--watch"),
+        (["predict", "--", ""], "an argument"),
+        (["evaluate", ""], "an argument"),
+        (["report", ""], "an argument"),
+        (["export", ""], "an argument"),
+        (["explain", ""], "an argument"),
+        (["data", "check", ""], "an argument"),
+        (["data", "look", ""], "an argument"),
+        (["data", "synth", ""], "an argument"),
+        (["config", "check", ""], "an "),
+        (["train", "--config", ""], "--config"),
+        (["sweep", "--vary", "model.pooling=max", "--data", ""], "--data"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
-)  # fmt: skip
+)
 def test_the_value_of_an_unset_variable_is_refused(arguments, what, command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     said = command(*arguments, code=1)

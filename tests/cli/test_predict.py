@@ -70,8 +70,12 @@ class TestPredict:
         with Path("/dev/full").open("w") as full:
             process = subprocess.run(
                 [sys.executable, "-m", "bearcnn", "predict", str(photos / "test")],
-                cwd=work, stdout=full, stderr=subprocess.PIPE, text=True, check=False,
-            )  # fmt: skip
+                cwd=work,
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+            )
         assert process.returncode == 1
         assert "error: can't write the output: the disk is full" in process.stderr
         assert "Traceback" not in process.stderr

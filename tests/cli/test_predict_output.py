@@ -219,9 +219,11 @@ class TestSort:
         assert "4 photos copied into card/sorted" in said.stderr
         found = sorted(path.relative_to(place / "card/sorted").as_posix() for path in place.rglob("sorted/*/*/*.png"))
         assert found == [
-            "bright/cam1/IMG_20240501_120000.png", "dark/cam2/IMG_20240501_120000.png",
-            "unsure/cam1/IMG_20240501_120010.png", "unsure/cam2/IMG_20240501_130000.png",
-        ]  # fmt: skip
+            "bright/cam1/IMG_20240501_120000.png",
+            "dark/cam2/IMG_20240501_120000.png",
+            "unsure/cam1/IMG_20240501_120010.png",
+            "unsure/cam2/IMG_20240501_130000.png",
+        ]
         again = predict("--unsure", "--sort-into", "card/sorted")
         assert "0 photos copied into card/sorted, 4 were there already" in again.stderr
         assert "was sorted otherwise (thresholds)" in predict("--sort-into", "card/sorted", code=1).stderr
@@ -237,9 +239,21 @@ class TestCamtrapDP:
 
     def test_a_package_follows_the_standard_and_can_be_answered_again(self, predict, command, place):
         said = predict(
-            "--format", "camtrap-dp", "--out", "package", "--coordinates", "-46.05,14.51", "--timezone",
-            "Europe/Ljubljana", "--scientific-name", "Ursus arctos", "--unsure", "0.3,0.8", "--bursts", "60s",
-        )  # fmt: skip
+            "--format",
+            "camtrap-dp",
+            "--out",
+            "package",
+            "--coordinates",
+            "-46.05,14.51",
+            "--timezone",
+            "Europe/Ljubljana",
+            "--scientific-name",
+            "Ursus arctos",
+            "--unsure",
+            "0.3,0.8",
+            "--bursts",
+            "60s",
+        )
         assert f"paths in media.csv begin in {place}/card" in said.stderr
         check_package(place / "package")
         rows = read_rows(place / "package", "observations")
@@ -266,8 +280,12 @@ def start_on_stdin(place: Path) -> "subprocess.Popen[str]":
     """Start a prediction that answers each photo as its path comes."""
     return subprocess.Popen(
         [sys.executable, "-m", "bearcnn", "predict", "-", "--model", "model.onnx", "--out", "bears.csv", "--unsure"],
-        cwd=place, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "COLUMNS": "80"},
-    )  # fmt: skip
+        cwd=place,
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "COLUMNS": "80"},
+    )
 
 
 def feed(process: "subprocess.Popen[str]", journal: Path, photos: list[str]) -> int:

@@ -178,8 +178,10 @@ class TestCommandLine:
         assert "tiles" not in said.stderr
         assert command(*asked, "--tiles", 2).stdout == said.stdout
         whole = json.loads(command(*asked, "--tiles", 0).stdout)
-        assert all(one["probability"] <= other["probability"] + 1e-6
-                   for one, other in zip(whole, json.loads(said.stdout), strict=True))  # fmt: skip
+        assert all(
+            one["probability"] <= other["probability"] + 1e-6
+            for one, other in zip(whole, json.loads(said.stdout), strict=True)
+        )
 
     def test_what_is_not_detected_can_be_negative(self, command, cropped, photos, tmp_path):
         nothing = write_detections(

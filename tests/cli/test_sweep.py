@@ -99,9 +99,20 @@ class TestSweepCommands:
 
     def test_sweep_dropout_shows_plan_trials_table_and_summary_in_80_columns(self, command, photos, tmp_path):
         process = command(
-            "sweep-dropout", "--data", photos, "--rates", "0,0.3", "--seeds", 2, "--epochs", 1, *TINY, "--out", "s",
+            "sweep-dropout",
+            "--data",
+            photos,
+            "--rates",
+            "0,0.3",
+            "--seeds",
+            2,
+            "--epochs",
+            1,
+            *TINY,
+            "--out",
+            "s",
             cwd=tmp_path,
-        )  # fmt: skip
+        )
         for words in ("2 settings x 2 seeds", "4/4", "writes into s", "about"):
             assert words in process.stderr
         # Of 12 validation photos chance gets as many right.
@@ -118,9 +129,20 @@ class TestSweepCommands:
         folder = tmp_path / "photos"
         shutil.copytree(photos, folder, ignore=shutil.ignore_patterns("test"))
         process = command(
-            "sweep", "--vary", "model.pooling=max,avg", "--data", folder, "--seeds", 1, "--epochs", 1, *TINY,
-            "--out", "s", cwd=tmp_path,
-        )  # fmt: skip
+            "sweep",
+            "--vary",
+            "model.pooling=max,avg",
+            "--data",
+            folder,
+            "--seeds",
+            1,
+            "--epochs",
+            1,
+            *TINY,
+            "--out",
+            "s",
+            cwd=tmp_path,
+        )
         assert "There is no test split" in process.stdout
         assert "With one seed no difference can be told from chance" in " ".join(process.stdout.split())
 
@@ -129,9 +151,23 @@ class TestSweepCommands:
     ):
         # With this decay every step multiplies the weights by -9 until they are infinite.
         process = command(
-            "sweep", "--vary", "train.weight_decay=0.01,1.0", "--set", "train.lr=10", "--seeds", 1, "--epochs", 30,
-            *TINY, "--data", photos, "--out", "s", cwd=tmp_path, code=1,
-        )  # fmt: skip
+            "sweep",
+            "--vary",
+            "train.weight_decay=0.01,1.0",
+            "--set",
+            "train.lr=10",
+            "--seeds",
+            1,
+            "--epochs",
+            30,
+            *TINY,
+            "--data",
+            photos,
+            "--out",
+            "s",
+            cwd=tmp_path,
+            code=1,
+        )
         assert "weight-decay-1_seed-0: failed: the loss became infinite" in " ".join(process.stderr.split())
         assert "failed trials: 1" in process.stderr
         assert "Run them again with: bearcnn sweep --resume s" in " ".join(process.stderr.split())
@@ -142,11 +178,31 @@ class TestSweepCommands:
 
     def test_killed_at_a_random_moment_nothing_is_lost_and_nothing_runs_twice(self, command, photos, tmp_path):
         process = subprocess.Popen(
-            [sys.executable, "-m", "bearcnn", "sweep-dropout", "--workers", "2", "--data", str(photos), "--rates",
-             "0,0.6", "--seeds", "2", "--epochs", "4", *TINY, "--out", "s"],
-            cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            env={**os.environ, "OMP_NUM_THREADS": "1"}, start_new_session=True,
-        )  # fmt: skip
+            [
+                sys.executable,
+                "-m",
+                "bearcnn",
+                "sweep-dropout",
+                "--workers",
+                "2",
+                "--data",
+                str(photos),
+                "--rates",
+                "0,0.6",
+                "--seeds",
+                "2",
+                "--epochs",
+                "4",
+                *TINY,
+                "--out",
+                "s",
+            ],
+            cwd=tmp_path,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            start_new_session=True,
+        )
         log = tmp_path / "s" / "trial_log.jsonl"
         deadline = time.monotonic() + 120
         while not finished(log) and process.poll() is None and time.monotonic() < deadline:

@@ -32,9 +32,23 @@ class TestTrain:
 
     def test_a_training_shows_the_network_the_epochs_and_what_to_do_next(self, photos, tmp_path, command):
         process = command(
-            "train", "--data", photos, "--image-size", 32, "--epochs", 2, "--batch-size", 8, "--pooling", "max",
-            "--kernel-size", "5,3", "--set", "model.widths=[8, 16]", cwd=tmp_path,
-        )  # fmt: skip
+            "train",
+            "--data",
+            photos,
+            "--image-size",
+            32,
+            "--epochs",
+            2,
+            "--batch-size",
+            8,
+            "--pooling",
+            "max",
+            "--kernel-size",
+            "5,3",
+            "--set",
+            "model.widths=[8, 16]",
+            cwd=tmp_path,
+        )
         assert "convolution 5 x 5, stride 2" in process.stderr
         assert "max of the whole map" in process.stderr
         assert "cross-validation scores more of so few photos: add --folds 5" in process.stderr
@@ -61,19 +75,51 @@ class TestTrain:
 
     def test_json_gives_one_document_on_stdout(self, photos, tmp_path, command):
         process = command(
-            "train", "--data", photos, "--json", "--out", "r", "--image-size", 32, "--epochs", 1,
-            "--set", "model.widths=[8]", "--batch-size", 8, cwd=tmp_path,
-        )  # fmt: skip
+            "train",
+            "--data",
+            photos,
+            "--json",
+            "--out",
+            "r",
+            "--image-size",
+            32,
+            "--epochs",
+            1,
+            "--set",
+            "model.widths=[8]",
+            "--batch-size",
+            8,
+            cwd=tmp_path,
+        )
         content = json.loads(process.stdout)
         assert content["run"] == "r"
         assert set(content["evaluations"]) == {"valid", "test"}
 
     def test_ctrl_c_leaves_a_model_and_says_how_to_go_on(self, photos, tmp_path):
         process = subprocess.Popen(
-            [sys.executable, "-m", "bearcnn", "train", "--data", str(photos), "--out", "r", "--image-size", "32",
-             "--epochs", "5000", "--set", "model.widths=[8]", "--batch-size", "8"],
-            cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
+            [
+                sys.executable,
+                "-m",
+                "bearcnn",
+                "train",
+                "--data",
+                str(photos),
+                "--out",
+                "r",
+                "--image-size",
+                "32",
+                "--epochs",
+                "5000",
+                "--set",
+                "model.widths=[8]",
+                "--batch-size",
+                "8",
+            ],
+            cwd=tmp_path,
+            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         deadline = time.monotonic() + 120
         while not (tmp_path / "r" / "history.jsonl").exists() and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -119,10 +165,31 @@ class TestTrain:
 
     def test_a_termination_in_a_fold_says_how_to_go_on_as_ctrl_c_does(self, photos, tmp_path):
         process = subprocess.Popen(
-            [sys.executable, "-m", "bearcnn", "train", "--data", str(photos), "--out", "r", "--image-size", "32",
-             "--epochs", "5000", "--set", "model.widths=[8]", "--batch-size", "8", "--folds", "2"],
-            cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
+            [
+                sys.executable,
+                "-m",
+                "bearcnn",
+                "train",
+                "--data",
+                str(photos),
+                "--out",
+                "r",
+                "--image-size",
+                "32",
+                "--epochs",
+                "5000",
+                "--set",
+                "model.widths=[8]",
+                "--batch-size",
+                "8",
+                "--folds",
+                "2",
+            ],
+            cwd=tmp_path,
+            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         deadline = time.monotonic() + 120
         while not (tmp_path / "r" / "folds" / "1" / "history.jsonl").exists() and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -140,9 +207,19 @@ class TestTrain:
 
     def test_lr_find_suggests_a_rate_and_draws_why(self, photos, tmp_path, command):
         process = command(
-            "train", "--lr-find", "--json", "--data", photos, "--image-size", 32, "--set", "model.widths=[8, 16]",
-            "--batch-size", 8, cwd=tmp_path,
-        )  # fmt: skip
+            "train",
+            "--lr-find",
+            "--json",
+            "--data",
+            photos,
+            "--image-size",
+            32,
+            "--set",
+            "model.widths=[8, 16]",
+            "--batch-size",
+            8,
+            cwd=tmp_path,
+        )
         found = json.loads(process.stdout)
         assert 1e-6 < found["suggestion"] < 3
         with Image.open(tmp_path / found["plot"]) as plot:
@@ -187,8 +264,13 @@ def test_the_options_win_over_set_and_the_data_folder_becomes_absolute(tmp_path,
     assert (config.train.epochs, config.train.lr, config.train.seed) == (4, 1e-4, 7)
     assert config.model.kernel_size == (5, 3)
     assert options.set_keys == [
-        "train.epochs", "train.lr", "model.widths", "data.path", "model.kernel_size", "train.epochs",
-    ]  # fmt: skip
+        "train.epochs",
+        "train.lr",
+        "model.widths",
+        "data.path",
+        "model.kernel_size",
+        "train.epochs",
+    ]
 
 
 @pytest.mark.slow
@@ -198,9 +280,23 @@ def test_a_split_by_site_is_told_from_the_first_line_to_the_report(tmp_path, com
         path.parent.mkdir(parents=True, exist_ok=True)
         draw_scene(0, index, size=48, is_bear=index // 12 % 2 == 1).image.save(path, quality=90)
     ended = command(
-        "train", "--data", "photos", "--set", "data.group=1", "--image-size", 32, "--epochs", 1, "--out", "run",
-        "--set", "model.widths=[8]", "--batch-size", 8, cwd=tmp_path,
-    )  # fmt: skip
+        "train",
+        "--data",
+        "photos",
+        "--set",
+        "data.group=1",
+        "--image-size",
+        32,
+        "--epochs",
+        1,
+        "--out",
+        "run",
+        "--set",
+        "model.widths=[8]",
+        "--batch-size",
+        8,
+        cwd=tmp_path,
+    )
     assert "split by data.group = 1: 12 groups, " in ended.stderr
     run = Run(tmp_path / "run")
     grouping = run.metrics()["grouping"]

@@ -36,11 +36,25 @@ class Watch:
         self.card.mkdir(exist_ok=True)
         model = write_model(tmp_path / "model.onnx", classes=("nothing", "bear"))
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "bearcnn", "predict", "--watch", "card", "--model", str(model), "--format", style,
-             *map(str, arguments)],
-            cwd=tmp_path, env={**os.environ, "COLUMNS": "80", "PYTHONPATH": str(ROOT)}, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
+            [
+                sys.executable,
+                "-m",
+                "bearcnn",
+                "predict",
+                "--watch",
+                "card",
+                "--model",
+                str(model),
+                "--format",
+                style,
+                *map(str, arguments),
+            ],
+            cwd=tmp_path,
+            env={**os.environ, "COLUMNS": "80", "PYTHONPATH": str(ROOT)},
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
         self.frame = 0
         self.said: list[str] = []
         self.rows: Queue[str] = Queue()

@@ -254,8 +254,10 @@ def test_sites_of_the_source_give_way_to_data_group_and_none_switches_all_off() 
 @given(
     st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=3, max_size=12),
     st.lists(st.tuples(st.integers(0, 119), st.integers(0, 119)), max_size=4),
-    st.booleans(), st.integers(0, 2), st.randoms(use_true_random=False),
-)  # fmt: skip
+    st.booleans(),
+    st.integers(0, 2),
+    st.randoms(use_true_random=False),
+)
 def test_nothing_that_hangs_together_is_on_two_sides(
     groups: list[tuple[int, int]], pairs: list[tuple[int, int]], sited: bool, seed: int, order: Any
 ) -> None:

@@ -46,9 +46,14 @@ def test_without_its_details_a_progressive_jpeg_has_the_same_pixels_at_an_eighth
     width: int, height: int, quality: int, subsampling: str, mode: str, restarts: int
 ) -> None:
     data = write_jpeg(
-        width, height, progressive=True, quality=quality, subsampling=subsampling, mode=mode,
+        width,
+        height,
+        progressive=True,
+        quality=quality,
+        subsampling=subsampling,
+        mode=mode,
         restart_marker_blocks=restarts,
-    )  # fmt: skip
+    )
     coarse = drop_details(data)
     assert len(coarse) < len(data)
     np.testing.assert_array_equal(decode_eighth(coarse), decode_eighth(data))

@@ -319,11 +319,15 @@ def test_of_a_jpeg_the_pixels_that_are_decoded_count_but_of_a_progressive_one_al
 @pytest.mark.parametrize(
     "data",
     [
-        bombs.webp(16383, 12000), bombs.png(1, 1), bombs.float_tiff(1, 1), bombs.progressive_jpeg(14000, 14000, 3),
-        bombs.large_jpeg(14000, 14000), bombs.large_jpeg(14000, 15000),
+        bombs.webp(16383, 12000),
+        bombs.png(1, 1),
+        bombs.float_tiff(1, 1),
+        bombs.progressive_jpeg(14000, 14000, 3),
+        bombs.large_jpeg(14000, 14000),
+        bombs.large_jpeg(14000, 15000),
     ],
     ids=["webp", "png", "tiff", "progressive jpeg", "whole jpeg", "jpeg of 210 megapixels"],
-)  # fmt: skip
+)
 def test_bombs_are_refused_by_their_heads(data: bytes) -> None:
     if data.startswith(b"\x89PNG"):
         data = data.replace(struct.pack(">II", 1, 1), struct.pack(">II", 1, 199_999_999), 1)
@@ -562,8 +566,10 @@ def test_a_folder_below_that_can_not_be_listed_comes_out_itself(tmp_path: Path) 
     (tmp_path / "locked").chmod(0)
     try:
         assert list(find_photos(tmp_path)) == [
-            tmp_path / "a" / "photo.jpg", tmp_path / "locked", tmp_path / "z" / "photo.jpg",
-        ]  # fmt: skip
+            tmp_path / "a" / "photo.jpg",
+            tmp_path / "locked",
+            tmp_path / "z" / "photo.jpg",
+        ]
     finally:
         (tmp_path / "locked").chmod(0o755)
 

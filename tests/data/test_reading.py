@@ -154,8 +154,13 @@ def test_a_photo_that_changes_all_the_time_is_a_picture_or_a_reason(restless: Pa
         read_metadata(restless)
     assert seen & {"picture", "file not found", "empty file"}
     assert seen <= {
-        "picture", "file not found", "empty file", "not a picture", "file is truncated", "file is damaged",
-    }  # fmt: skip
+        "picture",
+        "file not found",
+        "empty file",
+        "not a picture",
+        "file is truncated",
+        "file is damaged",
+    }
 
 
 def test_an_opened_photo_is_a_plain_file(photo: Path) -> None:

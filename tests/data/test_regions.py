@@ -39,9 +39,11 @@ def boxes(draw):
 
 def contains(outer, inner, slack=1e-9):
     return (
-        outer[0] <= inner[0] + slack and outer[1] <= inner[1] + slack
-        and outer[2] >= inner[2] - slack and outer[3] >= inner[3] - slack
-    )  # fmt: skip
+        outer[0] <= inner[0] + slack
+        and outer[1] <= inner[1] + slack
+        and outer[2] >= inner[2] - slack
+        and outer[3] >= inner[3] - slack
+    )
 
 
 # Tiles

@@ -17,8 +17,10 @@ def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path) 
         assert mine.is_dir() and another.is_dir()  # of living ones
         assert not left.exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        ".set-00000000deadbeef", ".set-mine", ".sets-0123456789abcdef"
-    ]  # fmt: skip
+        ".set-00000000deadbeef",
+        ".set-mine",
+        ".sets-0123456789abcdef",
+    ]
 
 
 def test_it_goes_with_an_error_too(tmp_path: Path) -> None:

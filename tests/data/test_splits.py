@@ -174,8 +174,9 @@ class TestDrawTraining:
 
     @given(
         st.lists(st.tuples(st.integers(0, 1), st.sampled_from(["train", "valid", "test"])), min_size=4, max_size=60),
-        st.integers(2, 40), st.integers(0, 5),
-    )  # fmt: skip
+        st.integers(2, 40),
+        st.integers(0, 5),
+    )
     def test_a_smaller_draw_is_a_part_of_a_larger_one(self, photos, count, seed):
         photos = [(0, "train"), (1, "train"), *photos]
         examples = [

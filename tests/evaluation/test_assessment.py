@@ -47,8 +47,10 @@ def test_groups_count_misses_of_bears_and_false_alarms_of_others() -> None:
     assert [row.name for row in group_errors(photos, 0.5)] == ["brown", "boar", "deer"]
     night = [*photos, replace(photos[0], grey=True)]
     assert [(r.name, r.label, r.photos) for r in group_errors(night, 0.5)][3:] == [
-        ("in colour", 1, 2), ("grey (infrared?)", 1, 1), ("in colour", 0, 2),
-    ]  # fmt: skip
+        ("in colour", 1, 2),
+        ("grey (infrared?)", 1, 1),
+        ("in colour", 0, 2),
+    ]
 
 
 def test_the_worst_mistakes_are_those_farthest_from_the_threshold_half_of_each_kind() -> None:

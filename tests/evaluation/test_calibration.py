@@ -71,8 +71,11 @@ def test_cross_fitting_never_shows_a_photo_to_its_own_temperature() -> None:
     calibrated = cross_fit(labels, logits)
     for photo in range(30):
         temperature = logits[photo] / log_odds(calibrated[photo : photo + 1])[0]
-        members = [other for other in range(30) if logits[other] / log_odds(calibrated[other : other + 1])[0]
-                   == pytest.approx(temperature, rel=1e-9)]  # fmt: skip
+        members = [
+            other
+            for other in range(30)
+            if logits[other] / log_odds(calibrated[other : other + 1])[0] == pytest.approx(temperature, rel=1e-9)
+        ]
         held = np.isin(np.arange(30), members)
         assert temperature == pytest.approx(fit_temperature(labels[~held], logits[~held]), rel=1e-6)
 

@@ -36,8 +36,9 @@ def test_no_other_law_is_closer(errors):
     ours = float(((laws.errors(SIZES)[0] - errors) ** 2).sum())
     found = least_squares(
         lambda law: law[0] + law[1] * (SIZES / 90) ** -law[2] - errors,
-        x0=[0.1, 0.1, 0.5], bounds=([0, 0, 0.05], [np.inf, np.inf, 2]),
-    )  # fmt: skip
+        x0=[0.1, 0.1, 0.5],
+        bounds=([0, 0, 0.05], [np.inf, np.inf, 2]),
+    )
     assert ours <= 2 * found.cost + 1e-3 * (1 + 2 * found.cost)
 
 

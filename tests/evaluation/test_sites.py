@@ -74,9 +74,14 @@ def test_an_assessment_has_sites_notes_and_wider_intervals_and_none_of_it_withou
     assert found.point.recall == found.evaluation.estimates["recall"]
     content = json.loads(json.dumps(found.to_json(), allow_nan=False))
     assert content["sites"][0] == {
-        "site": "s11", "seen": False, "photos": 20, "bears": 12, "missed": 4, "false_alarms": 0,
+        "site": "s11",
+        "seen": False,
+        "photos": 20,
+        "bears": 12,
+        "missed": 4,
+        "false_alarms": 0,
         "rate": content["sites"][0]["rate"],
-    }  # fmt: skip
+    }
     assert content["clusters"] == 12 and "clusters" not in lone.to_json()
 
 

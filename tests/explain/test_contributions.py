@@ -106,7 +106,7 @@ class TestChoice:
             (row, column)
             for row, column in np.ndindex(found.maps.shape[1:])
             if all(0 <= each * stride - padding <= size - (2 * padding + 1) for each in (row, column))
-        ] or list(np.ndindex(found.maps.shape[1:]))  # fmt: skip
+        ] or list(np.ndindex(found.maps.shape[1:]))
         best = max(subject.direction * found.parts[place.kernel][each] for each in inside)
         if best > 0:
             assert (place.row, place.column) in inside

@@ -26,11 +26,17 @@ def test_the_sums_are_those_of_each_map_alone(lesson):
         image = network.blocks[0](network.normalize(lesson.subject.batch()))
         maps = layer(image)[0]
         alone = [
-            float(F.conv2d(image[:, each : each + 1], convolution.weight[:, each : each + 1], None,
-                           convolution.stride, convolution.padding)[0, found.step.place.kernel,
-                                                                    found.step.place.row, found.step.place.column])
+            float(
+                F.conv2d(
+                    image[:, each : each + 1],
+                    convolution.weight[:, each : each + 1],
+                    None,
+                    convolution.stride,
+                    convolution.padding,
+                )[0, found.step.place.kernel, found.step.place.row, found.step.place.column]
+            )
             for each in range(image.shape[1])
-        ]  # fmt: skip
+        ]
     place = found.step.place
     assert found.step.value == pytest.approx(float(maps[place.kernel, place.row, place.column]))
     assert list(found.step.inputs) == sorted(sorted(range(len(alone)), key=lambda each: -abs(alone[each]))[:5])

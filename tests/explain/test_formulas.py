@@ -74,8 +74,10 @@ def test_every_formula_of_a_step_adds_up_to_the_number_in_the_map(kind, which):
     for formula in formulas:
         assert_adds_up(formula)
     # Each line goes on with the result of the one before.
-    assert all(f"({left.rpartition(' = ')[2]}" in right or f", {left.rpartition(' = ')[2]})" in right
-               for left, right in pairwise(formulas))  # fmt: skip
+    assert all(
+        f"({left.rpartition(' = ')[2]}" in right or f", {left.rpartition(' = ')[2]})" in right
+        for left, right in pairwise(formulas)
+    )
     scale = max(abs(step.sums)) + abs(step.bias)
     if step.norm is not None:
         scale = abs(step.norm.scale / step.norm.deviation) * scale + abs(step.norm.shift)

@@ -35,8 +35,13 @@ def test_it_is_one_small_file_that_loads_nothing(name):
     assert len(text) < 1_500_000
     headings = re.findall(r"<h2 id=\"(\w+)\">(\d)\. ", text)
     assert headings == [
-        ("photo", "1"), ("kernels", "2"), ("convolution", "3"), ("features", "4"), ("answer", "5"), ("dropout", "6")
-    ]  # fmt: skip
+        ("photo", "1"),
+        ("kernels", "2"),
+        ("convolution", "3"),
+        ("features", "4"),
+        ("answer", "5"),
+        ("dropout", "6"),
+    ]
     said = read(text)
     assert lesson.subject.describe() in said
     formulas = [*spell_out(lesson.step), *spell_out(lesson.following), *spell_out_part(lesson.head, lesson.feature)[0]]
@@ -57,8 +62,9 @@ def test_the_products_numbers_are_in_the_table():
 def test_the_answer_is_spelled_out():
     lesson = make_lesson("max", output_classes=(0, 1), temperature=1.0)
     said = read(render(lesson))
-    for _, formula in spell_out_answer(lesson.head, sorted(np.argsort(-np.abs(lesson.head.by_map))[:4],
-                                                           key=lambda each: -lesson.head.by_map[each])):  # fmt: skip
+    for _, formula in spell_out_answer(
+        lesson.head, sorted(np.argsort(-np.abs(lesson.head.by_map))[:4], key=lambda each: -lesson.head.by_map[each])
+    ):
         assert formula in said
 
 

@@ -52,9 +52,11 @@ def test_every_number_that_it_computes_is_the_layers(browser, pages, lessons, na
     page = Opened(browser, pages[name], 1280, "light").page
     lesson = lessons[name]
     with torch.no_grad():
-        maps = lesson.subject.network.blocks[0].convolution(
-            lesson.subject.network.normalize(lesson.subject.batch())
-        )[0].numpy()  # fmt: skip
+        maps = (
+            lesson.subject.network.blocks[0]
+            .convolution(lesson.subject.network.normalize(lesson.subject.batch()))[0]
+            .numpy()
+        )
     count = maps.shape[-1]
     places = [(row, column) for row in range(0, count, 3) for column in range(0, count, 5)] + [(count - 1, count - 1)]
     computed = page.evaluate(

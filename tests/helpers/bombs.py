@@ -39,10 +39,16 @@ def erased_jpeg(megabytes: int) -> bytes:
 def webp(width: int, height: int) -> bytes:
     """A WebP of one colour with alpha, in 38 bytes: lossless, with codes of no bits."""
     bits = [
-        (0x2F, 8), (width - 1, 14), (height - 1, 14), (1, 1), (0, 3),  # signature, size, alpha, version
-        (0, 1), (0, 1), (0, 1),  # no transform, no colour cache, one group of codes
+        (0x2F, 8),
+        (width - 1, 14),
+        (height - 1, 14),
+        (1, 1),
+        (0, 3),  # signature, size, alpha, version
+        (0, 1),
+        (0, 1),
+        (0, 1),  # no transform, no colour cache, one group of codes
         *[(1, 1), (0, 1), (0, 1), (0, 1)] * 5,  # five codes of one symbol
-    ]  # fmt: skip
+    ]
     number, place = 0, 0
     for value, length in bits:
         number |= value << place
@@ -75,9 +81,17 @@ def float_tiff(width: int, height: int) -> bytes:
     """A TIFF of floats, all zero, in one deflated strip."""
     body = b"".join(deflated_zeros(4 * width * height))
     tags = {
-        256: (4, width), 257: (4, height), 258: (3, 32), 259: (3, 8), 262: (3, 1), 273: (4, 0), 277: (3, 1),
-        278: (4, height), 279: (4, len(body)), 339: (3, 3),
-    }  # fmt: skip
+        256: (4, width),
+        257: (4, height),
+        258: (3, 32),
+        259: (3, 8),
+        262: (3, 1),
+        273: (4, 0),
+        277: (3, 1),
+        278: (4, height),
+        279: (4, len(body)),
+        339: (3, 3),
+    }
     tags[273] = (4, 8 + 2 + 12 * len(tags) + 4)
     entries = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, (kind, value) in tags.items())
     return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + body

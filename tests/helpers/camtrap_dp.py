@@ -28,9 +28,14 @@ REQUIRED = {
     "deployments": {"deploymentID", "latitude", "longitude", "deploymentStart", "deploymentEnd"},
     "media": {"mediaID", "deploymentID", "timestamp", "filePath", "filePublic", "fileMediatype"},
     "observations": {
-        "observationID", "deploymentID", "eventStart", "eventEnd", "observationLevel", "observationType",
+        "observationID",
+        "deploymentID",
+        "eventStart",
+        "eventEnd",
+        "observationLevel",
+        "observationType",
     },
-}  # fmt: skip
+}
 TIMES = {"deploymentStart", "deploymentEnd", "timestamp", "eventStart", "eventEnd", "classificationTimestamp"}
 ENUMS = {
     "observationLevel": ["media", "event"],
@@ -40,15 +45,20 @@ KEYS = {"deployments": "deploymentID", "media": "mediaID", "observations": "obse
 PROFILE = "https://raw.githubusercontent.com/tdwg/camtrap-dp/1.0.2/camtrap-dp-profile.json"
 FILLED: dict[str, dict[str, Any]] = {
     "deployments": {
-        "latitude": 46.5, "longitude": 11.3, "deploymentStart": "2024-05-01T00:00:00+02:00",
+        "latitude": 46.5,
+        "longitude": 11.3,
+        "deploymentStart": "2024-05-01T00:00:00+02:00",
         "deploymentEnd": "2024-06-01T00:00:00+02:00",
     },
     "media": {"deploymentID": "d1", "filePublic": "true", "fileMediatype": "image/png"},
     "observations": {
-        "deploymentID": "d1", "eventStart": "2024-05-01T00:00:00Z", "eventEnd": "2024-05-01T00:00:00Z",
-        "observationLevel": "media", "observationType": "animal",
+        "deploymentID": "d1",
+        "eventStart": "2024-05-01T00:00:00Z",
+        "eventEnd": "2024-05-01T00:00:00Z",
+        "observationLevel": "media",
+        "observationType": "animal",
     },
-}  # fmt: skip
+}
 """What a row has unless it says otherwise."""
 
 

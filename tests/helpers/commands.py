@@ -11,9 +11,14 @@ def bearcnn_command(*arguments: object, cwd: Path | None = None, stdin: str = ""
     """The real command line in a process of its own."""
     process = subprocess.run(
         [sys.executable, "-m", "bearcnn", *map(str, arguments)],
-        cwd=cwd, input=stdin, capture_output=True, text=True, timeout=240, check=False,
+        cwd=cwd,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
         env={**os.environ, "COLUMNS": "80", **environment},
-    )  # fmt: skip
+    )
     assert process.returncode == code, f"{process.returncode}\n{process.stdout}\n{process.stderr}"
     return process
 

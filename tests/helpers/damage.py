@@ -8,8 +8,23 @@ from typing import Any
 DEEP = "[" * 100_000
 DIGITS = "9" * 5_000
 VALUES = (
-    None, True, -1, 0, 1e308, "", "x", [], [1], {}, {"x": 1}, "../../x", "/etc/hostname", "a\0b", "\udcff", "x" * 400,
-)  # fmt: skip
+    None,
+    True,
+    -1,
+    0,
+    1e308,
+    "",
+    "x",
+    [],
+    [1],
+    {},
+    {"x": 1},
+    "../../x",
+    "/etc/hostname",
+    "a\0b",
+    "\udcff",
+    "x" * 400,
+)
 """What takes the place of a value: other types, other numbers, paths that lead elsewhere."""
 
 

@@ -7,9 +7,31 @@ from collections.abc import Iterator
 from typing import Any
 
 EVIL: list[Any] = [
-    None, True, 0, -1, 2**31, 10**30, 1e308, -0.5, float("nan"), float("inf"), "", "x" * 10_000, "\ud800", "[/red]",
-    "\x1b[2J", "a\nb", "../../etc/passwd", "/etc/passwd", "=1+2", [], {}, [[]], ["bear"] * 1000, {"": None},
-]  # fmt: skip
+    None,
+    True,
+    0,
+    -1,
+    2**31,
+    10**30,
+    1e308,
+    -0.5,
+    float("nan"),
+    float("inf"),
+    "",
+    "x" * 10_000,
+    "\ud800",
+    "[/red]",
+    "\x1b[2J",
+    "a\nb",
+    "../../etc/passwd",
+    "/etc/passwd",
+    "=1+2",
+    [],
+    {},
+    [[]],
+    ["bear"] * 1000,
+    {"": None},
+]
 """Values that no writer means."""
 
 

@@ -27,9 +27,14 @@ class Job:
         self.cache = place / "cache"
         self.temporary.mkdir(parents=True)
         self.environment = {
-            **os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(self.temporary), "BEARCNN_CACHE": str(self.cache),
-            MARK: str(place), "COLUMNS": "80", **environment,
-        }  # fmt: skip
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "TMPDIR": str(self.temporary),
+            "BEARCNN_CACHE": str(self.cache),
+            MARK: str(place),
+            "COLUMNS": "80",
+            **environment,
+        }
         self.counts: Counter[str] = Counter()
 
     def arguments(self) -> list[object]:
@@ -56,9 +61,14 @@ class Job:
     def start(self) -> "subprocess.Popen[bytes]":
         with (self.place / "said").open("wb") as said:
             return subprocess.Popen(
-                [sys.executable, *self.command, *map(str, self.arguments())], cwd=self.place, env=self.environment,
-                stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True,
-            )  # fmt: skip
+                [sys.executable, *self.command, *map(str, self.arguments())],
+                cwd=self.place,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                start_new_session=True,
+            )
 
     def said(self) -> str:
         return (self.place / "said").read_text(errors="replace")

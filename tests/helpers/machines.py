@@ -16,9 +16,13 @@ LINE = "error: "
 
 
 def run_limited(
-    *arguments: object, cwd: Path, limits: dict[int, int] | None = None, stdout: Path | None = None,
-    without: tuple[str, ...] = (), **environment: str,
-) -> "subprocess.CompletedProcess[str]":  # fmt: skip
+    *arguments: object,
+    cwd: Path,
+    limits: dict[int, int] | None = None,
+    stdout: Path | None = None,
+    without: tuple[str, ...] = (),
+    **environment: str,
+) -> "subprocess.CompletedProcess[str]":
     """Run a command under limits, in an environment without some variables."""
     variables = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80", **environment}
 
@@ -29,10 +33,17 @@ def run_limited(
     target = stdout.open("w") if stdout else subprocess.PIPE
     try:
         return subprocess.run(
-            [sys.executable, "-m", "bearcnn", *map(str, arguments)], cwd=cwd, stdin=subprocess.DEVNULL, stdout=target,
-            stderr=subprocess.PIPE, text=True, timeout=600, check=False, preexec_fn=limit,
+            [sys.executable, "-m", "bearcnn", *map(str, arguments)],
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=target,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=600,
+            check=False,
+            preexec_fn=limit,
             env={name: value for name, value in variables.items() if name not in without},
-        )  # fmt: skip
+        )
     finally:
         if stdout:
             target.close()

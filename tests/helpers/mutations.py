@@ -176,10 +176,19 @@ def splice(rng: Generator, data: bytearray) -> None:
 MUTATIONS: dict[str, Callable[[Generator, bytearray], None]] = {
     function.__name__: function
     for function in (
-        flip_bits, flip_in_head, cut, zero_tail, zero_cluster, erase_cluster, lie_in_head, take_out, put_in, repeat,
+        flip_bits,
+        flip_in_head,
+        cut,
+        zero_tail,
+        zero_cluster,
+        erase_cluster,
+        lie_in_head,
+        take_out,
+        put_in,
+        repeat,
         splice,
     )
-}  # fmt: skip
+}
 
 
 def mutate(file_format: str, number: int, seed: int) -> tuple[str, bytes, bytes]:

@@ -42,9 +42,14 @@ def run(
     inherited = {name: value for name, value in os.environ.items() if name not in ("ORT_DISABLE_TELEMETRY", "CI")}
     return subprocess.run(
         [sys.executable, "-c", _FORBID, until, *map(str, arguments)],
-        env={**inherited, **environment}, cwd=ROOT, stdin=stdin, capture_output=True, text=True, timeout=240,
+        env={**inherited, **environment},
+        cwd=ROOT,
+        stdin=stdin,
+        capture_output=True,
+        text=True,
+        timeout=240,
         check=False,
-    )  # fmt: skip
+    )
 
 
 def skip_without_filter() -> None:

@@ -8,13 +8,41 @@ import numpy as np
 from PIL import Image
 
 NAMES = [
-    b"new\nline.png", b"carriage\rreturn.png", b"tab\t.png", b"\x1b[2J\x1b[31mred.png", b"\xff\xfe Latin \xe4.png",
-    b"-leading.png", b"--model.png", b" spaces  .png", b"[red]x[/blue].png", b"[/].png", b"'quotes\".png",
-    b"<script>alert(1)<script>.png", b"&amp;.png", b"%s%n%d.png", b"star*.png", b"what?[a-z].png", b"a,b;c.png",
-    b"back\\slash.png", b"$(touch ran).png", b";touch ran.png", b"=1+1.png", "bär \u202e gnp.png".encode(),
-    "\u0065\u0301.png".encode(), "\u00e9.png".encode(), b"x" * 251 + b".png", "ä".encode() * 125 + b"x.png", b"NUL.png",
-    b"{}.png", b"a.png.png", b"~.png", b"~root.png", b"#.png", b"\x01\x02.png", b"\x7f.png",
-]  # fmt: skip
+    b"new\nline.png",
+    b"carriage\rreturn.png",
+    b"tab\t.png",
+    b"\x1b[2J\x1b[31mred.png",
+    b"\xff\xfe Latin \xe4.png",
+    b"-leading.png",
+    b"--model.png",
+    b" spaces  .png",
+    b"[red]x[/blue].png",
+    b"[/].png",
+    b"'quotes\".png",
+    b"<script>alert(1)<script>.png",
+    b"&amp;.png",
+    b"%s%n%d.png",
+    b"star*.png",
+    b"what?[a-z].png",
+    b"a,b;c.png",
+    b"back\\slash.png",
+    b"$(touch ran).png",
+    b";touch ran.png",
+    b"=1+1.png",
+    "bär \u202e gnp.png".encode(),
+    "\u0065\u0301.png".encode(),
+    "\u00e9.png".encode(),
+    b"x" * 251 + b".png",
+    "ä".encode() * 125 + b"x.png",
+    b"NUL.png",
+    b"{}.png",
+    b"a.png.png",
+    b"~.png",
+    b"~root.png",
+    b"#.png",
+    b"\x01\x02.png",
+    b"\x7f.png",
+]
 """Of photos that are fine."""
 
 REASONS = {

@@ -65,9 +65,14 @@ def run_trials(file_format: str, seed: int, first: int, last: int, folder: Path)
             wall, used = time.perf_counter(), time.process_time()
             pixels, reason = try_picture(path)
             row = {
-                "number": number, "name": name, "reason": reason, "cpu": time.process_time() - used,
-                "wall": time.perf_counter() - wall, "peak": peak_megabytes(), "more": peak_megabytes() - before,
-            }  # fmt: skip
+                "number": number,
+                "name": name,
+                "reason": reason,
+                "cpu": time.process_time() - used,
+                "wall": time.perf_counter() - wall,
+                "peak": peak_megabytes(),
+                "more": peak_megabytes() - before,
+            }
             if pixels is not None:
                 row["changed"] = _share_changed(pixels, whole, folder)
             yield row

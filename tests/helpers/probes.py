@@ -71,9 +71,12 @@ def onnx_probe(file: Path, photos: list[Path], folder: Path) -> Probe:
 def manifest_probe(photos: list[Path], folder: Path) -> Probe:
     """A manifest with other values, as a stranger may write it: with a right digest, and as before there were any."""
     fields = make_manifest(
-        config={"data": {"tiles": 2}, "model": {"widths": [8, 16], "kernel_size": 3}}, metrics={"test": {"auc": 0.5}},
-        body={"name": "efficientnet_lite0", "licence": "Apache-2.0"}, unsure=(0.2, 0.8), data={"counts": {"train": 1}},
-    ).model_dump(mode="json")  # fmt: skip
+        config={"data": {"tiles": 2}, "model": {"widths": [8, 16], "kernel_size": 3}},
+        metrics={"test": {"auc": 0.5}},
+        body={"name": "efficientnet_lite0", "licence": "Apache-2.0"},
+        unsure=(0.2, 0.8),
+        data={"counts": {"train": 1}},
+    ).model_dump(mode="json")
     whole, file = stamp_as_before(brightness_model(), make_manifest()), folder / "manifest.onnx"
     text = make_manifest().model_dump_json(exclude={"digest"}).encode()
     assert text in whole

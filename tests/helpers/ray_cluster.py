@@ -52,9 +52,13 @@ def two_nodes(folder: Path) -> Iterator[TwoNodes]:
     (folder / "sitecustomize.py").write_text(_HOOK)
     path = os.pathsep.join([str(folder), str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
     with subprocess.Popen(
-        [sys.executable, "-c", SCRIPT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-        text=True, env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
-    ) as process:  # fmt: skip
+        [sys.executable, "-c", SCRIPT],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+    ) as process:
         assert process.stdin and process.stdout
         try:
             yield TwoNodes(process.stdout.readline().strip(), process)

@@ -64,9 +64,21 @@ def analyse_made_up(plan, auc, loss=lambda rate, seed: 0.5, failed=(), photos=PH
         }
         lost = trial.id in failed
         records[trial.id] = Record(
-            trial.id, trial.settings, trial.seed, "failed" if lost else "done", "too hot" if lost else "",
-            digest_config(trial.config), "photos", 1.0, 2, 1, {} if lost else scores, 1, "host", "now",
-        )  # fmt: skip
+            trial.id,
+            trial.settings,
+            trial.seed,
+            "failed" if lost else "done",
+            "too hot" if lost else "",
+            digest_config(trial.config),
+            "photos",
+            1.0,
+            2,
+            1,
+            {} if lost else scores,
+            1,
+            "host",
+            "now",
+        )
     return analyse(plan, records, make_trials(plan, list_points(plan)), photos), records
 
 

@@ -20,9 +20,14 @@ atexit.register(lambda: print("UNPICKLED", *sorted(found)))
 def unpickled(code: str, *arguments: object, **environment: str) -> set[str]:
     """The classes that unpicklers looked for while this code ran, in a process of its own."""
     process = subprocess.run(
-        [sys.executable, "-c", _WATCH + code, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True,
-        timeout=240, check=False, env={**os.environ, **environment},
-    )  # fmt: skip
+        [sys.executable, "-c", _WATCH + code, *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+        env={**os.environ, **environment},
+    )
     assert process.returncode == 0, process.stderr
     (line,) = [line for line in process.stdout.splitlines() if line.startswith("UNPICKLED")]
     return set(line.split()[1:])

@@ -14,9 +14,20 @@ pytestmark = pytest.mark.slow  # starts processes
 
 WRITE = "import sys, os; open(sys.argv[1], 'ab').write(os.fsencode('\\0'.join(sys.argv[2:])) + b'\\1')"
 NAMES = [
-    "plain.jpg", "with space.jpg", "quote's \"double\".jpg", "$(rm -rf x) `id` ; & | > y.jpg", "-rf.jpg", "--help.jpg",
-    "new\nline.jpg", "{}.jpg", "*.jpg", "[red].jpg", "\\back.jpg", os.fsdecode(b"latin\xe4.jpg"), "%s$HOME~.jpg",
-]  # fmt: skip
+    "plain.jpg",
+    "with space.jpg",
+    'quote\'s "double".jpg',
+    "$(rm -rf x) `id` ; & | > y.jpg",
+    "-rf.jpg",
+    "--help.jpg",
+    "new\nline.jpg",
+    "{}.jpg",
+    "*.jpg",
+    "[red].jpg",
+    "\\back.jpg",
+    os.fsdecode(b"latin\xe4.jpg"),
+    "%s$HOME~.jpg",
+]
 
 
 class Commands:
@@ -59,8 +70,14 @@ def test_without_a_place_the_photo_is_the_last_word():
 
 def test_a_command_is_split_as_by_a_shell_but_nothing_else():
     assert split_command("siren --text 'a bear!' \"$HOME\" $(rm) | tee") == [
-        "siren", "--text", "a bear!", "$HOME", "$(rm)", "|", "tee",
-    ]  # fmt: skip
+        "siren",
+        "--text",
+        "a bear!",
+        "$HOME",
+        "$(rm)",
+        "|",
+        "tee",
+    ]
 
 
 @pytest.mark.parametrize(("command", "reason"), [("", "empty"), ("  ", "empty"), ("siren 'x", "no closing quotation")])
@@ -144,8 +161,13 @@ def test_it_gets_the_environment_and_writes_to_stderr_alone(tmp_path):
     )
     shown = "import os, sys; print(os.environ['BEARCNN_LABEL'], os.environ['PATH'] != '', repr(sys.stdin.read()))"
     process = subprocess.run(
-        [sys.executable, "-c", code, *python(shown)], cwd=Path(commands.__file__).parents[2],
-        stdin=subprocess.PIPE, capture_output=True, text=True, timeout=60, check=True,
-    )  # fmt: skip
+        [sys.executable, "-c", code, *python(shown)],
+        cwd=Path(commands.__file__).parents[2],
+        stdin=subprocess.PIPE,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
     assert process.stdout == "data\n"
     assert process.stderr == "bear True ''\n"

@@ -11,9 +11,17 @@ from tests.helpers.pages import Page
 
 MANIFEST = make_manifest(classes=("not_bear", "bear"), threshold=0.3, name="<night>")
 ODD = [
-    "a b.jpg", "<script>alert(1)</script>.jpg", '"quote\'.jpg', "a#b?c%20.jpg", "&amp;.jpg", "new\nline.jpg",
-    os.fsdecode(b"latin\xe4.jpg"), "Bär 🐻.jpg", "javascript:x.jpg", "{{ x }}.jpg",
-]  # fmt: skip
+    "a b.jpg",
+    "<script>alert(1)</script>.jpg",
+    "\"quote'.jpg",
+    "a#b?c%20.jpg",
+    "&amp;.jpg",
+    "new\nline.jpg",
+    os.fsdecode(b"latin\xe4.jpg"),
+    "Bär 🐻.jpg",
+    "javascript:x.jpg",
+    "{{ x }}.jpg",
+]
 
 
 def render(entries) -> str:

@@ -100,8 +100,13 @@ def test_photos_of_one_name_in_several_folders_stay_apart(tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     paths = [photo(Path(name)) for name in ("a/x.jpg", "b/x.jpg", "b/x.png", "b/x.JPG")]
     assert drawn(tmp_path, [*paths, tmp_path / "a" / "x.jpg", Path("b/../a/x.jpg")]) == [
-        "a/x-2.jpg", "a/x.jpg", "b/a/x.jpg", "b/x.JPG", "b/x.jpg", "b/x.png.jpg",
-    ]  # fmt: skip
+        "a/x-2.jpg",
+        "a/x.jpg",
+        "b/a/x.jpg",
+        "b/x.JPG",
+        "b/x.jpg",
+        "b/x.png.jpg",
+    ]
 
 
 def test_the_folders_are_those_below_the_photos_common_folder(tmp_path, monkeypatch):

@@ -54,9 +54,11 @@ def test_the_body_of_a_model_of_bearcnn(model, stage):
     if stage == -1:
         assert torch.equal(body(photos_of()), network.body(photos_of()))
     assert body.about == {
-        "name": "efficientnet_lite0", "licence": "Apache-2.0", "file": "model.safetensors",
+        "name": "efficientnet_lite0",
+        "licence": "Apache-2.0",
+        "file": "model.safetensors",
         "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
-    }  # fmt: skip
+    }
     assert not body.fine_tuned  # since this file
     body.unfreeze(1)
 
@@ -120,9 +122,24 @@ def test_a_run_with_it_needs_the_file_to_go_on_and_its_model_does_not(model, pho
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(
         app,
-        ["train", "--data", str(photos), "--body", file.name, "--out", "run", "--set", "data.image_size=64",
-         "--set", "model.widths=[8]", "--epochs", "1", "--batch-size", "8"],
-    )  # fmt: skip
+        [
+            "train",
+            "--data",
+            str(photos),
+            "--body",
+            file.name,
+            "--out",
+            "run",
+            "--set",
+            "data.image_size=64",
+            "--set",
+            "model.widths=[8]",
+            "--epochs",
+            "1",
+            "--batch-size",
+            "8",
+        ],
+    )
     assert result.exit_code == 0, result.output
     run = open_run("run")
     assert run.config().model.body == str(file)

@@ -196,8 +196,11 @@ def test_the_table_counts_every_parameter_and_multiply_add():
     convolutions = [row for row in rows if row.layer.startswith("convolution")]
     # Places of the map x channels out x (channels in x kernel x kernel): by hand.
     assert [row.multiply_adds for row in convolutions] == [
-        16 * 16 * 4 * 3 * 25, 16 * 16 * 4 * 4 * 25, 8 * 8 * 6 * 8 * 9, 8 * 8 * 6 * 6 * 9,
-    ]  # fmt: skip
+        16 * 16 * 4 * 3 * 25,
+        16 * 16 * 4 * 4 * 25,
+        8 * 8 * 6 * 8 * 9,
+        8 * 8 * 6 * 6 * 9,
+    ]
     assert rows[-1].name == "head"
     assert rows[-1].multiply_adds == 24 * 2
     assert [row.output_shape for row in rows if "pooling" in row.layer] == [(8, 8, 8), (12, 4, 4)]

@@ -103,10 +103,19 @@ def test_the_whole_way_without_a_network(weights, photos, tmp_path, monkeypatch,
     monkeypatch.chdir(tmp_path)
     config = load_config(
         None,
-        [f"model.body=timm:{NAME}", "model.widths=[8]", "data.image_size=64", "train.epochs=2", "train.batch_size=8",
-         "train.precision=float32", f"train.unfreeze={unfreeze}", "train.unfreeze_epochs=1", "train.unfreeze_lr=1e-4",
-         f"data.path={photos}"],
-    )  # fmt: skip
+        [
+            f"model.body=timm:{NAME}",
+            "model.widths=[8]",
+            "data.image_size=64",
+            "train.epochs=2",
+            "train.batch_size=8",
+            "train.precision=float32",
+            f"train.unfreeze={unfreeze}",
+            "train.unfreeze_epochs=1",
+            "train.unfreeze_lr=1e-4",
+            f"data.path={photos}",
+        ],
+    )
     run, dataset, watcher = train_small(config, tmp_path / "run")
     assert [record.unfrozen for record in watcher.records] == [0, 0, 1][: 2 + unfreeze]
     example = dataset.select("valid")[0]

@@ -30,9 +30,14 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here")
 
 QUIET = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 CONTRAST = """() => {
   const light = text => { const [r, g, b] = text.match(/[\\d.]+/g).slice(0, 3).map(Number).map(v => v / 255)
@@ -205,9 +210,12 @@ def test_photos_of_1000_have_the_intervals_of_the_operating_point(browser, rich)
         if frequency is not None:
             page.fill("#frequency", str(frequency))
         point = operating_point(
-            labels, chances, tool.thresholds[place], clusters=as_clusters(data.predictions),
+            labels,
+            chances,
+            tool.thresholds[place],
+            clusters=as_clusters(data.predictions),
             prevalence=None if frequency is None else frequency / 1000,
-        )  # fmt: skip
+        )
         look = point.photos_to_look_at
         assert page.text_content("#look") == of_thousand(1000 * look.value)
         expected = f"{of_thousand(1000 * max(0, look.low))} to {of_thousand(1000 * min(1, look.high))}"

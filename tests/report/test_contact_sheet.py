@@ -71,8 +71,15 @@ def test_a_look_shows_a_sample_of_each_group_with_its_number(collection, tmp_pat
     text = (tmp_path / "look.html").read_text()
     Page(text)
     headings = re.findall(r"<h2>(.*?)</h2>", text)
-    assert headings == ["train: bear", "train: not_bear", "valid: bear", "valid: not_bear", "test: bear",
-                        "test: not_bear", "not used: bear"]  # fmt: skip
+    assert headings == [
+        "train: bear",
+        "train: not_bear",
+        "valid: bear",
+        "valid: not_bear",
+        "test: bear",
+        "test: not_bear",
+        "not used: bear",
+    ]
     for shown, of in re.findall(r'class="soft">(\d+) of (\d+)<', text):
         assert int(shown) == min(2, int(of))
     write_look(collection, tmp_path / "again.html", 2, 0)
@@ -92,6 +99,8 @@ def test_pictures_keep_their_shape_and_the_order_of_the_photos(tmp_path):
         Image.new("RGB", shape).save(tmp_path / f"{number}.png")
     drawn = draw_pictures([tmp_path / f"{number}.png" for number in (0, 1, 2, 3)])
     assert [(each.width, each.height) for each in drawn[:3]] == [
-        (SHEET_HEIGHT // 2, SHEET_HEIGHT), (2 * SHEET_HEIGHT, SHEET_HEIGHT // 2), (50, 40),
-    ]  # fmt: skip
+        (SHEET_HEIGHT // 2, SHEET_HEIGHT),
+        (2 * SHEET_HEIGHT, SHEET_HEIGHT // 2),
+        (50, 40),
+    ]
     assert drawn[3].uri == ""

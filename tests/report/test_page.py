@@ -43,9 +43,20 @@ def test_every_picture_and_chart_says_what_it_shows(page: str) -> None:
 
 @pytest.mark.parametrize(
     "heading",
-    ["Move the threshold", "Training", "Scores", "Calibration", "Worst mistakes", "Surest right answers",
-     "By group of photos", "The network, layer by layer", "The photos", "How to repeat it", "The configuration"],
-)  # fmt: skip
+    [
+        "Move the threshold",
+        "Training",
+        "Scores",
+        "Calibration",
+        "Worst mistakes",
+        "Surest right answers",
+        "By group of photos",
+        "The network, layer by layer",
+        "The photos",
+        "How to repeat it",
+        "The configuration",
+    ],
+)
 def test_every_part_is_there(page: str, heading: str) -> None:
     assert heading in page
 

@@ -11,13 +11,17 @@ from bearcnn.runs.reading import CHECKSUM, PathBelow, read_object, with_checksum
 from tests.helpers.damage import damage
 
 RECORD = {
-    "format": 1, "root": "/photos", "positive": ["bear"], "classes": ["not_bear", "bear"], "fingerprint": "f",
+    "format": 1,
+    "root": "/photos",
+    "positive": ["bear"],
+    "classes": ["not_bear", "bear"],
+    "fingerprint": "f",
     "examples": [
         {"path": "bear/a.jpg", "label": 1, "subclass": "brown", "split": "train", "digest": "d", "site": "north"},
         {"path": "wolf/\udcff.jpg", "label": 0, "subclass": "wolf", "split": "test", "digest": "e"},
     ],
     "skipped": [{"path": "bear/b.jpg", "reason": "empty file"}],
-}  # fmt: skip
+}
 MOVABLE = ("root",)
 
 

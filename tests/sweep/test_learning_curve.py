@@ -37,9 +37,15 @@ def curve(config, dataset, tmp_path_factory):
 class TestPlan:
     @pytest.mark.parametrize(
         ("photos", "sizes"),
-        [(1929, (16, 32, 64, 128, 256, 512, 1024, 1929)), (64, (16, 32, 64)), (130, (16, 32, 64, 130)),
-         (20, (2, 4, 8, 20)), (6, (2, 4, 6)), (2, (2,))],
-    )  # fmt: skip
+        [
+            (1929, (16, 32, 64, 128, 256, 512, 1024, 1929)),
+            (64, (16, 32, 64)),
+            (130, (16, 32, 64, 130)),
+            (20, (2, 4, 8, 20)),
+            (6, (2, 4, 6)),
+            (2, (2,)),
+        ],
+    )
     def test_sizes_double_up_to_all(self, photos, sizes):
         assert default_sizes(photos) == sizes
 

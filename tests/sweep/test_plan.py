@@ -37,9 +37,13 @@ class TestPlan:
 
     @pytest.mark.parametrize(
         ("where", "keys"),
-        [("head", {"dropout"}), ("conv", {"conv_dropout"}), ("input", {"input_dropout"}),
-         ("all", {"dropout", "conv_dropout", "input_dropout"})],
-    )  # fmt: skip
+        [
+            ("head", {"dropout"}),
+            ("conv", {"conv_dropout"}),
+            ("input", {"input_dropout"}),
+            ("all", {"dropout", "conv_dropout", "input_dropout"}),
+        ],
+    )
     def test_rate_0_is_no_dropout_at_all(self, photos, where, keys):
         config = tiny_config(photos, "model.dropout=0.3", "model.conv_dropout=0.2", "model.input_dropout=0.1")
         plan = plan_dropout(config, where, [0, 0.5], 1)

@@ -94,8 +94,10 @@ class TestSweep:
         folder, _, _, _, _ = swept
         for name in folder.records():
             assert {file.name for file in folder.trial_folder(name).iterdir()} == {
-                "config.toml", "history.jsonl", "predictions.npz",
-            }  # fmt: skip
+                "config.toml",
+                "history.jsonl",
+                "predictions.npz",
+            }
 
     def test_what_is_written_agrees_with_the_trial_log(self, swept):
         folder, _, _, _, analysis = swept
@@ -318,8 +320,9 @@ class TestOldSweeps:
         old.check_photos(dataset.fingerprint)
         before = old.log_file.read_bytes()
         reporter = RecordingReporter()
-        analysis = run_sweep(old, extend_plan(plan, plan_grid(plan.config, {"model.pooling": ["concat"]}, 2)), dataset,
-                             reporter=reporter)  # fmt: skip
+        analysis = run_sweep(
+            old, extend_plan(plan, plan_grid(plan.config, {"model.pooling": ["concat"]}, 2)), dataset, reporter=reporter
+        )
         assert reporter.started == ["pooling-concat_seed-0", "pooling-concat_seed-1"]
         assert [setting.point.label for setting in analysis.settings] == ["max", "avg", "concat"]
         assert old.log_file.name == "ledger.jsonl"

@@ -53,8 +53,10 @@ class TestMeanInterval:
 class TestSignFlips:
     @given(st.lists(numbers, min_size=1, max_size=8))
     def test_is_the_share_of_all_choices_of_signs(self, differences):
-        sums = [abs(sum(s * d for s, d in zip(signs, differences, strict=True)))
-                for signs in itertools.product((-1, 1), repeat=len(differences))]  # fmt: skip
+        sums = [
+            abs(sum(s * d for s, d in zip(signs, differences, strict=True)))
+            for signs in itertools.product((-1, 1), repeat=len(differences))
+        ]
         brute = np.mean([each >= abs(sum(differences)) - 1e-9 for each in sums])
         assert sign_flip_test(differences) == pytest.approx(brute)
 

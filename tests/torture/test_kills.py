@@ -82,9 +82,19 @@ class Train(Job):
         super().__init__(place, **environment)
         self.folder = place / "r"
         self.first = [
-            "train", "--data", photos, "--image-size", 48, "--set", "model.widths=[8,16]", "--batch-size", 16,
-            *options, "--out", "r",
-        ]  # fmt: skip
+            "train",
+            "--data",
+            photos,
+            "--image-size",
+            48,
+            "--set",
+            "model.widths=[8,16]",
+            "--batch-size",
+            16,
+            *options,
+            "--out",
+            "r",
+        ]
 
     def arguments(self) -> list[object]:
         if self.is_finished():
@@ -181,9 +191,26 @@ class Sweep(Job):
         super().__init__(place)
         self.folder, self.workers, self.log = place / "s", workers, b""
         self.first = [
-            "sweep-dropout", "--data", photos, "--rates", "0,0.5", "--seeds", 2, "--epochs", 4, "--image-size", 32,
-            "--set", "model.widths=[4,8]", "--batch-size", 16, "--workers", workers, "--out", "s",
-        ]  # fmt: skip
+            "sweep-dropout",
+            "--data",
+            photos,
+            "--rates",
+            "0,0.5",
+            "--seeds",
+            2,
+            "--epochs",
+            4,
+            "--image-size",
+            32,
+            "--set",
+            "model.widths=[4,8]",
+            "--batch-size",
+            16,
+            "--workers",
+            workers,
+            "--out",
+            "s",
+        ]
 
     def arguments(self) -> list[object]:
         if (self.folder / "plan.json").exists():

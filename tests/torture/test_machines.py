@@ -92,7 +92,7 @@ def test_a_full_disk_under_each_other_command(scenes, trained, tmp_path, figures
         "sweep": ("64k", [*SWEEP, "--data", scenes, "--seeds", 1, "--out", "DISK/s"]),
         "data synth": ("64k", ["data", "synth", "DISK/drawn", "--count", 400]),
         "data look": ("64k", ["data", "look", scenes, "--out", "DISK/look.html"]),
-    }  # fmt: skip
+    }
     for name, (size, arguments) in commands.items():
         with small_disk(tmp_path / name.replace(" ", ""), size) as disk:
             words = [str(word).replace("DISK", str(disk)) for word in arguments]
@@ -136,13 +136,19 @@ def test_what_can_only_be_read(scenes, trained, tmp_path, figures) -> None:
         assert weights(tmp_path / "b") == weights(tmp_path / "a")
         assert (tmp_path / "b/report.html").is_file()
         refused = [
-            [*train, "--image-size", 48, "--out", tmp_path / "c"], train, [*train, "--out", "x"],
-            [*SWEEP, "--data", "photos"], ["export", "r", *INT8], ["report", "r"],
-            ["predict", "photos", "--model", "r", "--out", "bears.csv"], ["data", "synth", "x"],
+            [*train, "--image-size", 48, "--out", tmp_path / "c"],
+            train,
+            [*train, "--out", "x"],
+            [*SWEEP, "--data", "photos"],
+            ["export", "r", *INT8],
+            ["report", "r"],
+            ["predict", "photos", "--model", "r", "--out", "bears.csv"],
+            ["data", "synth", "x"],
             ["explain", next((disk / "photos").rglob("*.jpg")), "--model", "r"],
             ["evaluate", "r", "--data", "photos", "--target-recall", "0.9", "--save-threshold"],
-            ["data", "check", "photos", "--html", "x.html"], ["data", "look", "photos", "--out", "y.html"],
-        ]  # fmt: skip
+            ["data", "check", "photos", "--html", "x.html"],
+            ["data", "look", "photos", "--out", "y.html"],
+        ]
         for words in refused:
             assert_one_line(run(*words))
         assert not (tmp_path / "c").exists()
@@ -187,7 +193,7 @@ def test_with_64_open_files(scenes, trained, tmp_path, figures) -> None:
         ["explain", next(scenes.rglob("*.jpg")), "--model", "r"],
         [*SWEEP, "--data", scenes, "--seeds", 2, "--workers", 2, "--out", "s"],
         ["data", "synth", "x", "--count", 200, "--size", 32],
-    ]  # fmt: skip
+    ]
     for words in commands:
         works(
             run_limited(*words, cwd=tmp_path, limits=limits, BEARCNN_CACHE=str(tmp_path / "cache"), OMP_NUM_THREADS="2")
@@ -231,8 +237,13 @@ def test_clocks_that_are_wrong(scenes, trained, tmp_path, figures) -> None:
         os.utime(path, (times[2], times[2]))
     works(run_limited("train", "--data", folder, *TINY, *out, "r2", cwd=tmp_path))
     assert weights(tmp_path / "r2") == weights(trained / "r")
-    for words in (["evaluate", "r"], ["predict", folder, "--model", "r", "--out", "b.csv"], ["data", "cache"],
-                  ["predict", folder, "--model", "r", "--only-new", "b.csv"], ["data", "check", folder]):  # fmt: skip
+    for words in (
+        ["evaluate", "r"],
+        ["predict", folder, "--model", "r", "--out", "b.csv"],
+        ["data", "cache"],
+        ["predict", folder, "--model", "r", "--only-new", "b.csv"],
+        ["data", "check", folder],
+    ):
         works(run_limited(*words, cwd=tmp_path))
     figures("times of files in 1970, 2038 and 2100", "the same weights")
 
@@ -242,9 +253,13 @@ def test_clocks_that_are_wrong(scenes, trained, tmp_path, figures) -> None:
 
 def start(*arguments: object, cwd: Path, **environment: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-m", "bearcnn", *map(str, arguments)], cwd=cwd, env={**os.environ, **environment},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        [sys.executable, "-m", "bearcnn", *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def finish(*processes: "subprocess.Popen[str]") -> list[tuple[int, str]]:
@@ -273,7 +288,7 @@ def test_two_in_one_folder(scenes, trained, tmp_path, figures, command: str) -> 
         "sweep-dropout": [*SWEEP, "--data", scenes, "--seeds", 1, "--out", "s"],
         "predict": ["predict", scenes, "--model", trained / "r", "--out", "bears.csv"],
         "synth": ["data", "synth", "x", "--count", 200, "--size", 32],
-    }  # fmt: skip
+    }
     refused = 0
     for turn in range(5):
         place = tmp_path / str(turn)

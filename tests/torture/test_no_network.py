@@ -55,7 +55,7 @@ def test_no_command_reaches_another_computer(
         ["evaluate", run_folder],
         ["report", run_folder],
         ["explain", photo, "--model", run_folder, "--out", tmp_path / "explained.png"],
-    ]  # fmt: skip
+    ]
     for command in commands:
         process = run(
             "-m", "bearcnn", *command, until="connect", MPLCONFIGDIR=str(tmp_path), HOME=str(tmp_path), USER="bear"

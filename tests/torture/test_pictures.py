@@ -66,9 +66,12 @@ def run_process(file_format: str, first: int, last: int, tally: Tally) -> int:
     """Try these pictures in a process of its own; returns the number from which to go on."""
     with subprocess.Popen(
         [sys.executable, "-m", "tests.helpers.picture_trials", file_format, str(SEED), str(first), str(last)],
-        cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1"}, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    ) as process:  # fmt: skip
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1"},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
         lines: Queue[str] = Queue()
         said: list[str] = []
         readers = [
@@ -174,8 +177,13 @@ def test_a_bomb_takes_little_time_and_memory(name: str, tmp_path: Path, figures:
     path.write_bytes({**REFUSED, **ALLOWED}[name]())
     found = subprocess.run(
         [sys.executable, "-m", "tests.helpers.picture_trials", str(path)],
-        cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
     assert found.returncode == 0, found.stderr
     took = json.loads(found.stdout)
     figures(

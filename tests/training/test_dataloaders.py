@@ -167,9 +167,13 @@ def test_brightness_and_contrast_stay_within_their_bounds():
 
 @settings(deadline=None, max_examples=30)
 @given(
-    flip=st.floats(0, 1), crop=st.floats(0.05, 1), stretch=st.floats(1, 3), rotation=st.floats(0, 180),
-    brightness=st.floats(0, 0.99), contrast=st.floats(0, 0.99),
-)  # fmt: skip
+    flip=st.floats(0, 1),
+    crop=st.floats(0.05, 1),
+    stretch=st.floats(1, 3),
+    rotation=st.floats(0, 180),
+    brightness=st.floats(0, 0.99),
+    contrast=st.floats(0, 0.99),
+)
 def test_augmented_pixels_are_always_pixels(flip, crop, stretch, rotation, brightness, contrast):
     config = AugmentConfig(
         flip=flip, crop=crop, stretch=stretch, rotation=rotation, brightness=brightness, contrast=contrast

@@ -54,10 +54,23 @@ def two_ranks(photos, dataset, tmp_path_factory) -> Path:
     """What two ranks of one training run wrote, started by torchrun."""
     folder = tmp_path_factory.mktemp("two")
     process = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m",
-         "tests.helpers.ranks", str(photos), str(folder)],
-        capture_output=True, text=True, timeout=PATIENCE, check=False,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            "--nproc-per-node",
+            "2",
+            "-m",
+            "tests.helpers.ranks",
+            str(photos),
+            str(folder),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
     assert process.returncode == 0, process.stderr
     return folder
 
@@ -98,9 +111,13 @@ def test_the_gradient_is_that_of_the_whole_batch_without_batch_norm(two_ranks, p
 
 def start(*arguments: object, folder: Path) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-m", "bearcnn", "train", *map(str, arguments)], cwd=folder, stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE, text=True, env={**os.environ, "COLUMNS": "200"},
-    )  # fmt: skip
+        [sys.executable, "-m", "bearcnn", "train", *map(str, arguments)],
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "COLUMNS": "200"},
+    )
 
 
 def wait_for_epochs(process: "subprocess.Popen[str]", run: Run, count: int) -> None:
@@ -112,12 +129,25 @@ def wait_for_epochs(process: "subprocess.Popen[str]", run: Run, count: int) -> N
 
 def test_ctrl_c_ends_two_devices_with_a_model_and_a_killed_one_ends_the_other_and_one_device_continues(
     photos, dataset, tmp_path
-):  # fmt: skip
+):
     run = Run(tmp_path / "r")
     process = start(
-        "--devices", 2, "--data", photos, "--out", "r", "--image-size", 32, "--epochs", 90_000, "--batch-size", 8,
-        "--set", "model.widths=[8]", folder=tmp_path,
-    )  # fmt: skip
+        "--devices",
+        2,
+        "--data",
+        photos,
+        "--out",
+        "r",
+        "--image-size",
+        32,
+        "--epochs",
+        90_000,
+        "--batch-size",
+        8,
+        "--set",
+        "model.widths=[8]",
+        folder=tmp_path,
+    )
     wait_for_epochs(process, run, 1)
     process.send_signal(signal.SIGINT)
     out, said = process.communicate(timeout=PATIENCE)

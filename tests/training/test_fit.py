@@ -40,9 +40,16 @@ def test_a_run_leaves_everything_that_it_promises(trained):
     run, dataset, watcher = trained
     names = {path.name for path in run.directory.iterdir()}
     assert names == {
-        "config.toml", "dataset.json", "history.jsonl", "metrics.json", "predictions.jsonl", "report.html",
-        "model.onnx", "model.safetensors", "checkpoints",
-    }  # fmt: skip
+        "config.toml",
+        "dataset.json",
+        "history.jsonl",
+        "metrics.json",
+        "predictions.jsonl",
+        "report.html",
+        "model.onnx",
+        "model.safetensors",
+        "checkpoints",
+    }
     assert [record.epoch for record in watcher.records] == [1, 2]
     assert run.history() == watcher.records
     assert watcher.batches[-1] == (len(dataset.select("train")) // 8,) * 2

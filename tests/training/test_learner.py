@@ -191,8 +191,10 @@ def test_export_and_load_learner_give_the_same_answers_elsewhere(fitted, photos,
     )
     process = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code, tmp_path / "bear.pkl", photo],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert process.returncode == 0, process.stderr
     assert [float(word) for word in process.stdout.split()] == pytest.approx(expected.tolist(), abs=1e-6)
 

@@ -84,8 +84,10 @@ def same_training(run, records, alone) -> None:
             assert torch.equal(left.get_tensor(name), right.get_tensor(name)), name
     for got, expected in zip(records, alone[1], strict=True):
         assert (got.train_loss, got.valid_loss, got.roc_auc) == (
-            expected.train_loss, expected.valid_loss, expected.roc_auc,
-        )  # fmt: skip
+            expected.train_loss,
+            expected.valid_loss,
+            expected.roc_auc,
+        )
 
 
 @pytest.fixture(scope="module")
@@ -110,9 +112,7 @@ def fit_with_replica(photos, dataset, folder, monkeypatch, watch, pool=None):
     return run, reporter
 
 
-def test_a_replica_joins_and_changes_no_bit_beside_a_busy_program(
-    photos, dataset, alone, tmp_path, monkeypatch, pool
-):  # fmt: skip
+def test_a_replica_joins_and_changes_no_bit_beside_a_busy_program(photos, dataset, alone, tmp_path, monkeypatch, pool):
     early, _ = fit_with_replica(photos, dataset, tmp_path / "early", monkeypatch, Watch(waits=False), pool)
     same_training(early, early.history(), alone)  # it ended before the replica was ready, which is now for the next
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
@@ -139,7 +139,7 @@ def one_core():
 @pytest.mark.parametrize("cores", [2, 1])
 def test_ctrl_c_and_resume_come_to_the_same_bits_on_fewer_cores_too(
     photos, dataset, alone, tmp_path, monkeypatch, pool, request, cores
-):  # fmt: skip
+):
     run = create_run(tmp_path / "run", small_config(photos, *IN_TWO))
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     fit(run, dataset, reporter=StopAfter(1), pool=pool)

@@ -41,16 +41,22 @@ SOURCES: Registry[Source] = Registry(
     [
         Source("scenes", "empty for the built-in drawn scenes", lambda path: not path, f"{_HERE}.scenes:list_scenes"),
         Source(
-            "csv", "a CSV file", _ends_with(".csv", ".tsv"), f"{_HERE}.csv_table:list_csv", takes_columns=True,
+            "csv",
+            "a CSV file",
+            _ends_with(".csv", ".tsv"),
+            f"{_HERE}.csv_table:list_csv",
+            takes_columns=True,
         ),
         Source(
-            "camtrap_dp", "a Camtrap DP package", lambda path: is_camtrap_dp(Path(path)),
+            "camtrap_dp",
+            "a Camtrap DP package",
+            lambda path: is_camtrap_dp(Path(path)),
             f"{_HERE}.camtrap_dp:list_camtrap_dp",
         ),
         Source("coco", "a COCO Camera Traps file (.json)", _ends_with(".json"), f"{_HERE}.coco:list_coco"),
         Source("folders", "a folder of class folders", lambda path: True, f"{_HERE}.folders:list_folders"),
     ],
-)  # fmt: skip
+)
 """The first source that recognizes a path lists it; the last one takes every path, and says what is wrong with it."""
 
 

@@ -81,8 +81,16 @@ def _hull(x0: float, y0: float, r0: float, x1: float, y1: float, r1: float) -> l
     ux, uy = (x1 - x0) / length, (y1 - y0) / length
     ax, ay = along * ux - across * uy, along * uy + across * ux
     bx, by = along * ux + across * uy, along * uy - across * ux
-    return [x0 + r0 * ax, y0 + r0 * ay, x1 + r1 * ax, y1 + r1 * ay,
-            x1 + r1 * bx, y1 + r1 * by, x0 + r0 * bx, y0 + r0 * by]  # fmt: skip
+    return [
+        x0 + r0 * ax,
+        y0 + r0 * ay,
+        x1 + r1 * ax,
+        y1 + r1 * ay,
+        x1 + r1 * bx,
+        y1 + r1 * by,
+        x0 + r0 * bx,
+        y0 + r0 * by,
+    ]
 
 
 def press_stamp(

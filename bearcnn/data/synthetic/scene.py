@@ -53,9 +53,14 @@ class Scene:
 
 
 def draw_scene(
-    seed: int, index: int, *, size: int = DEFAULT_SIZE, is_bear: bool, bear_scale: Scale = DEFAULT_SCALE,
+    seed: int,
+    index: int,
+    *,
+    size: int = DEFAULT_SIZE,
+    is_bear: bool,
+    bear_scale: Scale = DEFAULT_SCALE,
     clutter: float = DEFAULT_CLUTTER,
-) -> Scene:  # fmt: skip
+) -> Scene:
     """Draw picture number `index` of the set of `seed`, `size` pixels a side; equal arguments give equal pixels.
 
     `bear_scale` is the longer side of the animal, bear or not, as a share of the picture's side, or a range of it;
@@ -115,8 +120,12 @@ def draw_scene(
         press_stamp(canvas, animal, (left, top), coat, paint)
         edges = animal.numbers.getbbox()
         assert edges is not None
-        box = ((left + edges[0]) // SUPERSAMPLING, (top + edges[1]) // SUPERSAMPLING,
-               -(-(left + edges[2]) // SUPERSAMPLING), -(-(top + edges[3]) // SUPERSAMPLING))  # fmt: skip
+        box = (
+            (left + edges[0]) // SUPERSAMPLING,
+            (top + edges[1]) // SUPERSAMPLING,
+            -(-(left + edges[2]) // SUPERSAMPLING),
+            -(-(top + edges[3]) // SUPERSAMPLING),
+        )
     grow_foreground(canvas, spot, reach, season, clutter, camera)
     pixels = np.asarray(canvas.reduce(SUPERSAMPLING), dtype=np.float32)
     image = Image.fromarray(grade_light(pixels, light, season, camera))

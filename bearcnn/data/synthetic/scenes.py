@@ -148,9 +148,13 @@ def _draw_all(orders: list[_Order], workers: int) -> Generator[dict[str, Any], N
 def _draw_file(order: _Order) -> dict[str, Any]:
     """Draw one picture into its file, and return its line of scenes.jsonl."""
     scene = draw_scene(
-        order.seed, order.number, size=order.size, is_bear=order.number % 2 == 0,
-        bear_scale=order.bear_scale, clutter=order.clutter,
-    )  # fmt: skip
+        order.seed,
+        order.number,
+        size=order.size,
+        is_bear=order.number % 2 == 0,
+        bear_scale=order.bear_scale,
+        clutter=order.clutter,
+    )
     place = Path(order.split, "bear" if scene.is_bear else "not_bear", scene.subclass)
     (order.folder / place).mkdir(parents=True, exist_ok=True)
     file = place / f"{order.number:05}.jpg"

@@ -47,14 +47,16 @@ ENGINES: Registry[EngineRow] = Registry(
     "engine",
     [
         EngineRow(
-            "onnxruntime", "ONNX Runtime", "onnxruntime", "onnxruntime",
-            "bearcnn.inference.engines.onnxruntime:OnnxRuntimeEngine", crashes_on=("arm", "aarch"),
+            "onnxruntime",
+            "ONNX Runtime",
+            "onnxruntime",
+            "onnxruntime",
+            "bearcnn.inference.engines.onnxruntime:OnnxRuntimeEngine",
+            crashes_on=("arm", "aarch"),
         ),
-        EngineRow(
-            "opencv", "OpenCV", "cv2", "opencv-python-headless", "bearcnn.inference.engines.opencv:OpenCvEngine"
-        ),
+        EngineRow("opencv", "OpenCV", "cv2", "opencv-python-headless", "bearcnn.inference.engines.opencv:OpenCvEngine"),
     ],
-)  # fmt: skip
+)
 """In the order in which AUTO tries them."""
 
 

@@ -39,16 +39,21 @@ PREDICTION_FORMATS: Registry[PredictionFormat] = Registry(
             "jsonl", "one JSON object a line", "bearcnn.inference.writers.json:write_jsonl", ".jsonl", extendable=True
         ),
         PredictionFormat(
-            "megadetector", "for Timelapse and other tools that read MegaDetector's results",
-            "bearcnn.inference.writers.megadetector:write_megadetector", ".json",
+            "megadetector",
+            "for Timelapse and other tools that read MegaDetector's results",
+            "bearcnn.inference.writers.megadetector:write_megadetector",
+            ".json",
             streams=False,
         ),
         PredictionFormat(
-            "camtrap-dp", "a folder in the exchange format of camera-trap projects",
-            "bearcnn.inference.writers.camtrap_dp:write_package", "", streams=False,
+            "camtrap-dp",
+            "a folder in the exchange format of camera-trap projects",
+            "bearcnn.inference.writers.camtrap_dp:write_package",
+            "",
+            streams=False,
         ),
     ],
-)  # fmt: skip
+)
 
 
 def format_of(name: str) -> PredictionFormat | None:

@@ -28,7 +28,7 @@ TAXA = [
     {"scientificName": "Ursus arctos", "vernacularNames": {"deu": "Braunbär"}, "family": "Ursidae"},
     {"scientificName": "Canis lupus", "vernacularNames": {"eng": "wolf"}, "family": "Canidae", "order": "Carnivora"},
     {"scientificName": "Canidae", "taxonRank": "family"},
-]  # fmt: skip
+]
 
 
 @pytest.fixture
@@ -38,8 +38,10 @@ def root(tmp_path: Path) -> Path:
 
 def medium(number: int, second: int = 0, **more: Any) -> dict[str, Any]:
     return {
-        "mediaID": f"m{number}", "filePath": f"media/{number}.png", "timestamp": f"2024-05-01T12:00:{second:02}+02:00",
-    } | more  # fmt: skip
+        "mediaID": f"m{number}",
+        "filePath": f"media/{number}.png",
+        "timestamp": f"2024-05-01T12:00:{second:02}+02:00",
+    } | more
 
 
 def seen(number: int, kind: str = "animal", name: str = "", **more: Any) -> dict[str, Any]:
@@ -48,9 +50,12 @@ def seen(number: int, kind: str = "animal", name: str = "", **more: Any) -> dict
 
 def event(start: str, end: str, kind: str = "animal", name: str = "", **more: Any) -> dict[str, Any]:
     return {
-        "observationLevel": "event", "eventStart": start, "eventEnd": end, "observationType": kind,
+        "observationLevel": "event",
+        "eventStart": start,
+        "eventEnd": end,
+        "observationType": kind,
         "scientificName": name,
-    } | more  # fmt: skip
+    } | more
 
 
 def listed(root: Path, media: list[Any], observations: list[Any], positive: tuple[str, ...] = ("bear",)) -> Listing:
@@ -73,8 +78,11 @@ def refusal(root: Path, positive: tuple[str, ...] = ("bear",)) -> str:
 
 def test_a_package_that_frictionless_accepts_is_read(root: Path) -> None:
     media = [
-        medium(0), medium(1, deploymentID="d2"), medium(2, deploymentID="d4"), medium(3, deploymentID="d5"),
-    ]  # fmt: skip
+        medium(0),
+        medium(1, deploymentID="d2"),
+        medium(2, deploymentID="d4"),
+        medium(3, deploymentID="d5"),
+    ]
     observations = [
         seen(0, name="Ursus arctos", eventID="e1"),
         seen(1, "blank", deploymentID="d2"),
@@ -113,19 +121,30 @@ def test_what_was_seen_on_a_photo_comes_before_what_was_seen_in_its_event(root: 
     media = [medium(n, second=n) for n in range(4)]
     observations = [bear, seen(0, "blank"), seen(1, "unclassified"), seen(2, name="Canis lupus"), seen(2, name="Ursus")]
     assert labels(listed(root, media, observations)) == {
-        "0": (0, "empty"), "1": (1, "Ursus arctos"), "2": (1, "Ursus"), "3": (1, "Ursus arctos"),
-    }  # fmt: skip
+        "0": (0, "empty"),
+        "1": (1, "Ursus arctos"),
+        "2": (1, "Ursus"),
+        "3": (1, "Ursus arctos"),
+    }
 
 
 def test_what_may_be_a_bear_is_skipped_and_so_is_what_is_no_photo_here(root: Path) -> None:
     media = [medium(n) for n in range(8)] + [
-        medium(8, fileMediatype="video/mp4"), medium(9, filePath="https://example.org/9.jpg"),
-    ]  # fmt: skip
+        medium(8, fileMediatype="video/mp4"),
+        medium(9, filePath="https://example.org/9.jpg"),
+    ]
     observations = [
-        seen(0, name="Ursus arctos"), seen(1, name="Canis lupus"), seen(2, "unknown"), seen(3, "unclassified"),
-        seen(4), seen(5, name="Mammalia"), seen(6, name="Canis lupus"), seen(6, "unknown"),
-        seen(8, name="Ursus arctos"), seen(9, name="Ursus arctos"),
-    ]  # fmt: skip
+        seen(0, name="Ursus arctos"),
+        seen(1, name="Canis lupus"),
+        seen(2, "unknown"),
+        seen(3, "unclassified"),
+        seen(4),
+        seen(5, name="Mammalia"),
+        seen(6, name="Canis lupus"),
+        seen(6, "unknown"),
+        seen(8, name="Ursus arctos"),
+        seen(9, name="Ursus arctos"),
+    ]
     listing = listed(root, media, observations)
     assert labels(listing) == {"0": (1, "Ursus arctos"), "1": (0, "Canis lupus")}
     assert reasons(listing) == {
@@ -166,17 +185,24 @@ def test_a_group_that_positives_belong_to_says_nothing(root: Path) -> None:
 def test_all_wrong_rows_of_all_tables_are_named(root: Path) -> None:
     media = [medium(0), medium(0, filePath="media/1.png"), medium(2, timestamp="noon"), medium(3, timestamp="NaN")]
     observations = [
-        seen(0, "beast"), event("", "2024-05-01T12:00:00Z"), event("1.5.", "2024-05-01T12:00:00Z"),
+        seen(0, "beast"),
+        event("", "2024-05-01T12:00:00Z"),
+        event("1.5.", "2024-05-01T12:00:00Z"),
         seen(0, name="Ursus arctos"),
-    ]  # fmt: skip
+    ]
     write_package(root, DEPLOYMENTS, media, observations)
     (root / "deployments.csv").write_text("deploymentID,locationID\nd1\n")
     lines = refusal(root).splitlines()
     assert lines[0] == f"{root}/datapackage.json has 7 problems to correct before it can be used"
     assert [line.partition(": ")[0] for line in lines[1:]] == [
-        "deployments.csv, line 2", "media.csv, line 3", "media.csv, line 4", "media.csv, line 5",
-        "observations.csv, line 2", "observations.csv, line 3", "observations.csv, line 4",
-    ]  # fmt: skip
+        "deployments.csv, line 2",
+        "media.csv, line 3",
+        "media.csv, line 4",
+        "media.csv, line 5",
+        "observations.csv, line 2",
+        "observations.csv, line 3",
+        "observations.csv, line 4",
+    ]
     assert "its mediaID 'm0' is that of media.csv, line 2 as well" in lines[2]
     assert "no observationType 'beast': expected one of animal, blank, human" in lines[5]
 

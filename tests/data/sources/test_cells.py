@@ -54,8 +54,14 @@ def test_every_time_that_python_writes_is_read_back(time):
 
 def test_splits_have_their_usual_names():
     assert [parse_split(name) for name in ("Train", "training", "val", "VALID", "validation", " test ", "")] == [
-        "train", "train", "valid", "valid", "valid", "test", None,
-    ]  # fmt: skip
+        "train",
+        "train",
+        "valid",
+        "valid",
+        "valid",
+        "test",
+        None,
+    ]
     with pytest.raises(
         ValueError, match=r"no split 'tset': expected train, valid \(val\) or test; did you mean test\?"
     ):

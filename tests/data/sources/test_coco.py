@@ -16,9 +16,13 @@ from bearcnn.errors import DataError
 from tests.helpers.folders import fill
 
 CATEGORIES = [
-    {"id": 0, "name": "empty"}, {"id": 1, "name": "Bear"}, {"id": 2, "name": "wolf"}, {"id": "3", "name": "unknown"},
-    {"id": 4, "name": "Ursus americanus"}, {"id": 5, "name": "blank"},
-]  # fmt: skip
+    {"id": 0, "name": "empty"},
+    {"id": 1, "name": "Bear"},
+    {"id": 2, "name": "wolf"},
+    {"id": "3", "name": "unknown"},
+    {"id": 4, "name": "Ursus americanus"},
+    {"id": 5, "name": "blank"},
+]
 
 
 @pytest.fixture
@@ -59,18 +63,33 @@ def test_a_file_with_every_oddity_gives_the_labels_that_it_has(root: Path) -> No
         image(3, corrupt=True),
         image(4, corrupt=False),
         image(5, corrupt=None),
-        image(6), image(7), image(8), image(9), image(10) | {"id": "ten"}, image(11) | {"id": 11.0},
+        image(6),
+        image(7),
+        image(8),
+        image(9),
+        image(10) | {"id": "ten"},
+        image(11) | {"id": 11.0},
         {"id": "win", "file_name": "img\\12.png"},
-    ]  # fmt: skip
+    ]
     annotations = [
-        note(0, 2), note(0, 1), note(0, 2),  # any bear makes it a bear
+        note(0, 2),
+        note(0, 1),
+        note(0, 2),  # any bear makes it a bear
         note(1, 0, bbox=nan, count=nan),
         note("2", "2", sequence_level_annotation=True),  # ids as text
-        note(3, 1), note(4, 3), note(5, 3), note(5, 1),
-        note(7, 0), note(7, 2),
-        note(8, 5), note(9, 4), note("ten", 2), note(11, 1), note("win", 2),
+        note(3, 1),
+        note(4, 3),
+        note(5, 3),
+        note(5, 1),
+        note(7, 0),
+        note(7, 2),
+        note(8, 5),
+        note(9, 4),
+        note("ten", 2),
+        note(11, 1),
+        note("win", 2),
         note("of a photo that isn't listed", 2),
-    ]  # fmt: skip
+    ]
     listing = listed(root, images, annotations)
     path = root / "img"
     assert listing.labelled == (
@@ -165,14 +184,18 @@ def test_it_is_a_data_set_like_any_other(root: Path, tmp_path: Path, monkeypatch
     (root / "img/19.png").unlink()
     file = write(
         root,
-        {"images": images, "annotations": [note(n, 1 + n % 2) for n in range(18)] + [note(19, 1)],
-         "categories": CATEGORIES},
-    )  # fmt: skip
+        {
+            "images": images,
+            "annotations": [note(n, 1 + n % 2) for n in range(18)] + [note(19, 1)],
+            "categories": CATEGORIES,
+        },
+    )
     dataset = Dataset.from_coco(file, image_size=8, test_share=0)
     assert set(dataset.counts()) == {"train", "valid"}
     assert {photo.path.name: photo.reason for photo in dataset.skipped} == {
-        "18.png": "no annotation", "19.png": "file not found",
-    }  # fmt: skip
+        "18.png": "no annotation",
+        "19.png": "file not found",
+    }
     assert len(dataset.pixels) == 19
     config = DataConfig(path=str(file), image_size=8, test_share=0)
     assert (

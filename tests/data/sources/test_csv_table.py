@@ -143,8 +143,9 @@ def test_rows_without_label_are_skipped_unread_and_absent_photos_as_from_any_sou
         photo.path.name: (photo.reason, photo.unread) for photo in dataset.skipped if photo.path.name != "11.png"
     } == {"gone.png": ("file not found", False)}
     assert {(photo.path.parent.name, photo.reason) for photo in dataset.skipped if photo.unread} == {
-        ("north", "no label"), ("south", "labelled Unknown, perhaps bear"),
-    }  # fmt: skip
+        ("north", "no label"),
+        ("south", "labelled Unknown, perhaps bear"),
+    }
     assert len(dataset.pixels) == 23
     config = DataConfig(path=str(photos / "labels.csv"), image_size=8)
     assert (
@@ -252,12 +253,13 @@ NAMES = st.text(
     st.dictionaries(
         NAMES.filter(lambda name: name.strip() == name and name not in (".", "..") and len(name.encode()) < 200),
         st.tuples(st.sampled_from(["bear", "wolf", "Fox, red", 'a "dog"']), st.sampled_from(["train", "val", "test"])),
-        min_size=1, max_size=8,
+        min_size=1,
+        max_size=8,
     ),
     st.sampled_from([",", ";", "\t"]),
     st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
     st.sampled_from(["utf-8", "utf-8-sig"]),
-)  # fmt: skip
+)
 def test_any_table_of_photos_is_read_back(tmp_path_factory, photos_by_name, separator, quoting, encoding) -> None:
     root = tmp_path_factory.mktemp("table")
     for name in ("known bear", "known wolf"):

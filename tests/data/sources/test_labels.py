@@ -20,8 +20,12 @@ BEAR = positive_words(["bear"])
 def test_a_name_is_positive_in_any_case_and_only_as_a_whole():
     words = positive_words(["Brown Bear", "cub"])
     assert [is_positive(name, words) for name in ("brown bear", "CUB", "bear", "Ursus arctos", "cubs")] == [
-        True, True, False, False, False,
-    ]  # fmt: skip
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
 
 
 def test_bear_stands_for_the_scientific_names_of_bears():

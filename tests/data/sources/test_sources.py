@@ -55,8 +55,10 @@ def test_a_source_from_outside_goes_through_every_shared_check(lines: Path) -> N
         "doubtful.png": "file not found",
     }
     assert {split: sum(len(dataset.select(split)) for _ in [0]) for split in dataset.counts()} == {
-        "train": 11, "valid": 4, "test": 4,
-    }  # fmt: skip
+        "train": 11,
+        "valid": 4,
+        "test": 4,
+    }
     assert set(dataset.counts()["train"]["bear"]) == {"bear"}
     for example in dataset.examples:
         with Image.open(example.path) as image:
@@ -88,10 +90,17 @@ def test_no_path_is_the_drawn_scenes(tmp_path: Path, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("name", "source"),
     [
-        ("", "scenes"), ("labels.csv", "csv"), ("Labels.CSV", "csv"), ("labels.tsv", "csv"), ("x.json", "coco"),
-        ("photos", "folders"), ("folder.csv", "folders"), ("none.txt", "folders"), ("\0", "folders"),
+        ("", "scenes"),
+        ("labels.csv", "csv"),
+        ("Labels.CSV", "csv"),
+        ("labels.tsv", "csv"),
+        ("x.json", "coco"),
+        ("photos", "folders"),
+        ("folder.csv", "folders"),
+        ("none.txt", "folders"),
+        ("\0", "folders"),
     ],
-)  # fmt: skip
+)
 def test_the_path_decides_the_source(name: str, source: str, tmp_path: Path) -> None:
     (tmp_path / "folder.csv").mkdir()
     (tmp_path / "photos").mkdir()

@@ -159,9 +159,13 @@ def test_a_set_has_its_layout_its_shares_and_a_line_for_each_picture(drawn):
     assert {row["path"] for row in rows} == on_disk
     assert len(rows) == len(on_disk) == summary.count == 120
     assert Counter((row["split"], row["is_bear"]) for row in rows) == {
-        ("train", True): 36, ("train", False): 36, ("valid", True): 12,
-        ("valid", False): 12, ("test", True): 12, ("test", False): 12,
-    }  # fmt: skip
+        ("train", True): 36,
+        ("train", False): 36,
+        ("valid", True): 12,
+        ("valid", False): 12,
+        ("test", True): 12,
+        ("test", False): 12,
+    }
     for row in rows:
         folder = "bear" if row["is_bear"] else "not_bear"
         assert Path(row["path"]).parts[:-1] == (row["split"], folder, row["subclass"])

@@ -60,8 +60,13 @@ def test_a_package_of_photos_without_any_time_is_refused():
 
 def test_a_camera_whose_place_is_unknown_is_refused_by_name():
     with pytest.raises(DataError, match=r"give `coordinates`.*or `deployments`.*for a, b$"):
-        plan("a/20240501_120000.jpg", "b/20240501_120000.jpg", "c/20240501_120000.jpg",
-             coordinates=None, deployments={"c": {"latitude": "1", "longitude": "2"}})  # fmt: skip
+        plan(
+            "a/20240501_120000.jpg",
+            "b/20240501_120000.jpg",
+            "c/20240501_120000.jpg",
+            coordinates=None,
+            deployments={"c": {"latitude": "1", "longitude": "2"}},
+        )
 
 
 def test_a_file_of_deployments_wins_over_coordinates_and_photos(tmp_path):
@@ -72,9 +77,14 @@ def test_a_file_of_deployments_wins_over_coordinates_and_photos(tmp_path):
     )
     found = plan("a/20240501_120000.jpg", "b/20240501_120000.jpg", deployments=read_deployments(file))
     assert found.deployments["a"] == {
-        "deploymentID": "a", "latitude": "-12.5", "longitude": "30", "locationName": "Spring", "timestampIssues": "",
-        "deploymentStart": "2024-05-01T12:00:00+00:00", "deploymentEnd": "2024-06-01T00:00:00+00:00",
-    }  # fmt: skip
+        "deploymentID": "a",
+        "latitude": "-12.5",
+        "longitude": "30",
+        "locationName": "Spring",
+        "timestampIssues": "",
+        "deploymentStart": "2024-05-01T12:00:00+00:00",
+        "deploymentEnd": "2024-06-01T00:00:00+00:00",
+    }
     assert found.deployments["b"]["latitude"] == "46.05"
 
 

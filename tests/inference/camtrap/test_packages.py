@@ -44,9 +44,12 @@ def package(tmp_path: Path) -> Path:
     """A package of photos that lie beside it, in `card`."""
     card = tmp_path / "card"
     plan = plan_package(
-        [card / name for name in PHOTOS], scientific_name="Ursus arctos", clock=parse_zone("+02:00"),
-        coordinates=(46.05, 14.51), read=lambda path: Metadata(time_in_name(path.name)),
-    )  # fmt: skip
+        [card / name for name in PHOTOS],
+        scientific_name="Ursus arctos",
+        clock=parse_zone("+02:00"),
+        coordinates=(46.05, 14.51),
+        read=lambda path: Metadata(time_in_name(path.name)),
+    )
     predictions = answer([card / name for name in PHOTOS], card)
     write_folder_atomically(tmp_path / "package", write_package(predictions, make_context(tmp_path, plan)))
     return tmp_path / "package"
@@ -63,8 +66,10 @@ def test_a_new_package_follows_the_standard(package):
 def test_a_bear_is_an_animal_an_unsure_photo_unknown_and_any_other_unclassified(package):
     rows = read_rows(package, "observations")
     assert [(row["observationType"], row["scientificName"], row["classificationProbability"]) for row in rows] == [
-        ("animal", "Ursus arctos", "0.900000"), ("unknown", "", ""), ("unclassified", "", ""),
-    ]  # fmt: skip
+        ("animal", "Ursus arctos", "0.900000"),
+        ("unknown", "", ""),
+        ("unclassified", "", ""),
+    ]
     assert {row["classificationMethod"] for row in rows} == {"machine"}
     assert all(row["classifiedBy"].startswith("bearcnn ") and "brightness" in row["classifiedBy"] for row in rows)
     assert rows[2]["observationTags"] == "label:not_bear|probability:0.100000"
@@ -88,9 +93,12 @@ def test_frames_of_a_burst_are_one_event(tmp_path):
     card = tmp_path / "card"
     paths = [card / name for name in list(PHOTOS)[:2]]
     plan = plan_package(
-        paths, scientific_name="Ursidae", clock=parse_zone("UTC"), coordinates=(0, 0),
+        paths,
+        scientific_name="Ursidae",
+        clock=parse_zone("UTC"),
+        coordinates=(0, 0),
         read=lambda path: Metadata(time_in_name(path.name)),
-    )  # fmt: skip
+    )
     predictions = [
         Prediction(str(path), 0.9, "bear", None, 1, own) for path, own in zip(paths, (0.95, 0.8), strict=True)
     ]
@@ -104,8 +112,14 @@ def test_frames_of_a_burst_are_one_event(tmp_path):
 
 def test_a_round_trip_keeps_ids_and_a_persons_observations_and_the_old_package(package, tmp_path):
     columns, rows = read_table((package / "observations.csv").read_bytes())
-    person = {**rows[0], "observationID": "h1", "classificationMethod": "human", "classifiedBy": "Ana",
-              "classificationTimestamp": "", "observationComments": "two, with a cub"}  # fmt: skip
+    person = {
+        **rows[0],
+        "observationID": "h1",
+        "classificationMethod": "human",
+        "classifiedBy": "Ana",
+        "classificationTimestamp": "",
+        "observationComments": "two, with a cub",
+    }
     (package / "observations.csv").write_bytes(write_table(columns, [person, *rows]))
     before = {file.name: file.read_bytes() for file in package.iterdir()}
 

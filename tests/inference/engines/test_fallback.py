@@ -33,11 +33,16 @@ def predict(tmp_path, photos):
         process = subprocess.run(
             [sys.executable, "-c", before + MAIN, "predict", str(photo), "--model", str(model), "--json", *arguments],
             env={
-                **os.environ, "PYTHONPATH": os.pathsep.join((str(tmp_path / "packages"), str(ROOT))), "COLUMNS": "80",
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join((str(tmp_path / "packages"), str(ROOT))),
+                "COLUMNS": "80",
                 "BEARCNN_CACHE": str(tmp_path / "cache"),
             },
-            capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
         assert process.returncode == code, process.stderr
         return process
 

@@ -21,9 +21,13 @@ def export(folder, subclasses=((0, ""), (1, "")), **options):
     torch.manual_seed(0)
     network = build_model(ModelConfig(**{"widths": (8, 16, 16), **options}), [label for label, _ in subclasses]).eval()
     manifest = Manifest(
-        name="test", classes=("not_bear", "bear"), image_size=SIZE, resize="squish", subclasses=subclasses,
+        name="test",
+        classes=("not_bear", "bear"),
+        image_size=SIZE,
+        resize="squish",
+        subclasses=subclasses,
         temperature=1.3,
-    )  # fmt: skip
+    )
     file = folder / "model.onnx"
     file.write_bytes(to_onnx(network, manifest))
     return file

@@ -57,8 +57,9 @@ def test_further_columns_stand_behind_the_others():
     rows = [Prediction("a.jpg", 0.5, "bright", None, 3, 0.25)]
     columns = (*COLUMNS, *BURST_COLUMNS)
     assert write("csv", rows, columns).splitlines() == [
-        "path,label,probability,error,burst,own_probability", "a.jpg,bright,0.500000,,3,0.250000",
-    ]  # fmt: skip
+        "path,label,probability,error,burst,own_probability",
+        "a.jpg,bright,0.500000,,3,0.250000",
+    ]
     assert json.loads(write("jsonl", rows, columns))["burst"] == 3
 
 
@@ -68,8 +69,12 @@ def test_rows_behind_others_have_no_header():
 
 def test_a_file_name_tells_its_format():
     assert [getattr(format_of(name), "name", None) for name in ("a.csv", "b.JSON", "c.jsonl", "d", "e.txt")] == [
-        "csv", "json", "jsonl", None, None,
-    ]  # fmt: skip
+        "csv",
+        "json",
+        "jsonl",
+        None,
+        None,
+    ]
 
 
 def test_a_format_can_be_registered_from_outside():

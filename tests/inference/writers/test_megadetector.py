@@ -63,8 +63,10 @@ def test_an_answer_is_a_box_around_the_whole_photo_with_both_classes_in_descendi
 
 def test_an_unreadable_photo_is_a_failure_without_detections(context):
     assert write(ROWS, context)["images"][-1] == {
-        "file": "cam2/bad.jpg", "failure": "file is truncated", "detections": None,
-    }  # fmt: skip
+        "file": "cam2/bad.jpg",
+        "failure": "file is truncated",
+        "detections": None,
+    }
 
 
 def test_the_typical_threshold_shows_the_unsure_too(context):

@@ -58,8 +58,12 @@ class TestRay:
         pytest.importorskip("ray")
         process = subprocess.run(
             [sys.executable, "-c", RAY_SCRIPT, str(photos), str(out), kill],
-            capture_output=True, text=True, timeout=280, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            timeout=280,
+            check=False,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
         assert process.returncode == 0, process.stderr[-3000:]
         return json.loads(process.stdout.rpartition("RESULT ")[2])
 
