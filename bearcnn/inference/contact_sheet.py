@@ -47,18 +47,12 @@ class ContactSheet:
 
     def render(self) -> bytes:
         """Return the page as HTML; it needs no other file but the pictures, and runs no script."""
-        jinja2: Any = load("jinja2")  # not before there is something to write: a prediction starts faster
-        environment = jinja2.Environment(
-            loader=jinja2.PackageLoader("bearcnn.inference"),
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
+        # not before there is something to write: a prediction starts faster
+        template: Any = load("bearcnn.pages:load_template")("bearcnn.inference", "contact_sheet.html", {})
         entries, threshold = sorted(self._entries, reverse=True), self._manifest.threshold
         bears = sum(entry.probability >= threshold for entry in entries)
         negative, positive = self._manifest.classes
-        page: str = environment.get_template("contact_sheet.html").render(
+        page: str = template.render(
             manifest=self._manifest,
             decimal=decimal,
             count=self._count,
