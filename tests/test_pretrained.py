@@ -21,7 +21,7 @@ from bearcnn.export.base import ExportSource, describe
 from bearcnn.export.run import export_run
 from bearcnn.formats import EXPORT_FORMATS
 from bearcnn.inference.predictor import Predictor
-from bearcnn.manifest import read_manifest
+from bearcnn.manifest import read_manifest, stamp_onnx
 from bearcnn.model.bodies import load_body
 from bearcnn.model.load import load_model
 from bearcnn.report.page import write_report
@@ -152,8 +152,9 @@ def test_a_licence_that_forbids_commerce_is_said_before_the_training_and_in_the_
     assert heard == [warning, "training"]
     assert describe(short, dataset, 1, temperature=1.0, body=network.body).body["licence"] == "cc-by-nc-4.0"
     run = Run(Path(shutil.copytree(finished[0].directory, tmp_path / "run")))
-    metrics = run.metrics()
-    run.update_metrics({**metrics, "body": {**metrics["body"], "licence": "cc-by-nc-4.0"}})
+    manifest = read_manifest(run.onnx_file)
+    lent_manifest = manifest.model_copy(update={"body": {**manifest.body, "licence": "cc-by-nc-4.0"}})
+    run.onnx_file.write_bytes(stamp_onnx(run.onnx_file, lent_manifest))
     write_report(run)
     assert "cc-by-nc-4.0, forbids commercial use" in run.report_file.read_text(encoding="utf-8")
 
