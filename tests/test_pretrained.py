@@ -3,6 +3,7 @@
 import shutil
 from contextlib import nullcontext
 from dataclasses import replace
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -123,7 +124,7 @@ def test_metrics_and_report_name_the_body(finished):
         "<td>Apache-2.0</td>",
         "has seen the photos of ImageNet",
         body["sha256"],
-        f"{percent(body['share_of_parameters'])} of the network's",
+        f"{escape(percent(body['share_of_parameters']))} of the network's",
     ):
         assert said in page, said
     assert "commercial" not in page

@@ -29,13 +29,15 @@ PAGES = (".html", ".htm")
 def explain(
     photo: Annotated[Path, typer.Argument(metavar="PHOTO", help="The photo to look at.")],
     model: Annotated[
-        Path | None, typer.Option(metavar="RUN", help="A run folder or a .safetensors file. Default: the newest run.")
+        Path | None,
+        typer.Option(metavar="RUN", help="A run folder or a .safetensors file.", show_default="the newest run"),
     ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="A .png picture, or an .html page to point at places of a map. Default: explain-<photo>.png here.",
+            help="A .png picture, or an .html page to point at places of a map.",
+            show_default="explain-<photo>.png here",
         ),
     ] = None,
     what: Annotated[
@@ -43,14 +45,14 @@ def explain(
     ] = PARTS[0],
     kernel: Annotated[
         int | None,
-        typer.Option(metavar="N", help="The first layer's kernel, from 1. Default: the one that counts most."),
+        typer.Option(metavar="N", help="The first layer's kernel, from 1.", show_default="the one that counts most"),
     ] = None,
     at: Annotated[
         str | None,
         typer.Option(
             metavar="X,Y",
-            help="A place, in percent of the width and height of the network's picture: 50,50 is its middle. "
-            "Default: where the kernel counts most.",
+            help="A place, in percent of the width and height of the network's picture: 50,50 is its middle.",
+            show_default="where the kernel counts most",
         ),
     ] = None,
     as_json: AsJson = False,

@@ -29,7 +29,7 @@ def export(
     ] = False,
     runtime: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="onnxruntime-web for html. Default: the cache, or once from npm (33 MB)."),
+        typer.Option(metavar="DIR", help="onnxruntime-web for html.", show_default="the cache, or once by npm, 33 MB"),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

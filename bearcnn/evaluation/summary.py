@@ -75,7 +75,7 @@ def _describe_weakest(assessment: Assessment) -> str:
         (row for row in assessment.groups if row.wrong), key=lambda row: (-(row.rate.low or 0.0), row.name)
     )
     kinds = [
-        f"{row.name} ({percent(row.rate.value)} of {row.photos:,} {'missed' if row.label else 'false alarms'})"
+        f"{row.name} ({row.wrong:,} {'missed' if row.label else 'false alarms'} in {row.photos:,})"
         for row in weakest[:MOST_KINDS]
     ]
     if not kinds:

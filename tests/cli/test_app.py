@@ -165,7 +165,7 @@ class TestErrors:
             (["train", "--out", "."], "choose another folder"),
             (["predict", "x.jpg", "--model", "file"], "neither a .onnx nor a .safetensors file"),
             (["predict", "x.jpg", "--format", "tabel"], "did you mean table?"),
-            (["export", "--format", "onx"], "expected onnx, int8, pt2, safetensors or fastai; did you mean onnx?"),
+            (["export", "--format", "onx"], "safetensors, fastai, html or html-int8; did you mean onnx?"),
             (["explain", "x.jpg", "--what", "kernel"], "did you mean kernels?"),
             (["evaluate", "--split", "vald"], "expected train, valid, test or folds; did you mean valid?"),
             (["train", "--pooling", "maxx"], "expected max, avg or concat; did you mean max?"),

@@ -53,12 +53,12 @@ def test_each_sentence_has_the_numbers_of_the_json_and_fits_a_line(bears, others
     assert f"of {point['photos_per_day']:,.0f} photos per day, {prevalence} with a bear" in use
     assert f"{count(point['alerts_per_day']['value'])} alerts" in use
     assert f"{count(point['false_alarms_per_day']['value'])} false." in use
-    named = re.findall(r"(\w+) \((\S+) of ([\d,]+) (missed|false alarms)\)", weakest)
+    named = re.findall(r"(\w+) \(([\d,]+) (missed|false alarms) in ([\d,]+)\)", weakest)
     rows = {row["name"]: row for row in content["groups"]}
     assert named
-    for name, share, number, what in named:
+    for name, wrong, what, number in named:
         row = rows[name]
-        assert (share, number) == (percent(row["rate"]["value"]), f"{row['photos']:,}")
+        assert (wrong, number) == (f"{row['wrong']:,}", f"{row['photos']:,}")
         assert what == ("missed" if row["label"] else "false alarms")
     auc, accuracy = estimates["roc_auc"], estimates["accuracy"]
     assert f"AUC {decimal(auc['value'])} ({decimal(auc['low'])} to {decimal(auc['high'])})" in scores
@@ -72,7 +72,7 @@ def test_the_weakest_kind_is_the_one_that_is_surely_weak():
     few = [LabelledPrediction(f"few{n}", "test", 0, "few", "", 0.9, False) for n in range(2)]
     many = [LabelledPrediction(f"many{n}", "test", 0, "many", "", 0.9 if n < 30 else 0.1, False) for n in range(40)]
     weakest = summary([*right, *few, *many])[1][3]
-    assert weakest == "Weakest kinds: many (75% of 40 false alarms), few (100% of 2 false alarms)."
+    assert weakest == "Weakest kinds: many (30 false alarms in 40), few (2 false alarms in 2)."
     assert summary(right)[1][3] == "Weakest kinds: none, because every answer is right."
 
 

@@ -66,7 +66,7 @@ def test_the_headline_names_the_way_out_with_its_costs() -> None:
         "At 0.5 it misses 15% of the photos with a bear (15 of 100) and raises a false alarm on 5.0% of the rest.",
     )
     better = operating_point(labels, probabilities, 0.076)
-    assert name_way_out(better) == "At 0.076 it finds 98.0% and leaves 99.0% of the photos to look at."
+    assert name_way_out(better) == "At 0.076 it finds 98% and leaves 99% of the photos to look at."
 
 
 def test_marks_are_the_thresholds_that_find_so_many_bears_and_few_bears_give_none() -> None:
