@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from bearcnn.evaluation.assessment import Assessment
 from bearcnn.evaluation.formats import count, decimal, percent, target_percent
+from bearcnn.evaluation.groups import GroupErrors
 from bearcnn.evaluation.intervals import Estimate
 from bearcnn.evaluation.thresholds import Choice
 from bearcnn.evaluation.wording import PHOTOS, interval, is_default, plural
@@ -74,13 +75,14 @@ def _describe_weakest(assessment: Assessment) -> str:
     weakest = sorted(
         (row for row in assessment.groups if row.wrong), key=lambda row: (-(row.rate.low or 0.0), row.name)
     )
-    kinds = [
-        f"{row.name} ({row.wrong:,} {'missed' if row.label else 'false alarms'} in {row.photos:,})"
-        for row in weakest[:MOST_KINDS]
-    ]
+    kinds = [f"{row.name} ({row.wrong:,} {_mistake(row)} in {row.photos:,})" for row in weakest[:MOST_KINDS]]
     if not kinds:
         return "Weakest kinds: none, because every answer is right."
     return f"Weakest kinds: {', '.join(_fitting(kinds))}."
+
+
+def _mistake(group: GroupErrors) -> str:
+    return "missed" if group.label else "false alarm" if group.wrong == 1 else "false alarms"
 
 
 def _fitting(kinds: list[str], width: int = 64) -> Iterator[str]:

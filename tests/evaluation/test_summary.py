@@ -53,13 +53,14 @@ def test_each_sentence_has_the_numbers_of_the_json_and_fits_a_line(bears, others
     assert f"of {point['photos_per_day']:,.0f} photos per day, {prevalence} with a bear" in use
     assert f"{count(point['alerts_per_day']['value'])} alerts" in use
     assert f"{count(point['false_alarms_per_day']['value'])} false." in use
-    named = re.findall(r"(\w+) \(([\d,]+) (missed|false alarms) in ([\d,]+)\)", weakest)
+    named = re.findall(r"(\w+) \(([\d,]+) (missed|false alarms?) in ([\d,]+)\)", weakest)
     rows = {row["name"]: row for row in content["groups"]}
     assert named
     for name, wrong, what, number in named:
         row = rows[name]
         assert (wrong, number) == (f"{row['wrong']:,}", f"{row['photos']:,}")
-        assert what == ("missed" if row["label"] else "false alarms")
+        assert what.removesuffix("s") == ("missed" if row["label"] else "false alarm")
+        assert what.endswith("s") == (not row["label"] and row["wrong"] > 1)
     auc, accuracy = estimates["roc_auc"], estimates["accuracy"]
     assert f"AUC {decimal(auc['value'])} ({decimal(auc['low'])} to {decimal(auc['high'])})" in scores
     assert f"accuracy {percent(accuracy['value'])} ({percent(accuracy['low'])} to" in scores
