@@ -19,7 +19,7 @@ GROUPS = {
         "bearcnn.training.notebook.build_learner",
         "bearcnn.reporter.Reporter",
         "bearcnn.runs.folder.Run",
-        "bearcnn.runs.folder.open_run",
+        "bearcnn.runs.opening.open_run",
     ),
     "Answers": (
         "bearcnn.inference.predictor.Predictor",

@@ -25,6 +25,7 @@ def web_runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if failed.exists():
             pytest.skip(failed.read_text())
         patch.setenv("BEARCNN_CACHE", str(place / "runtime"))
+        patch.setenv("npm_config_fetch_timeout", "60000")  # ms: a network that doesn't answer is none
         try:
             find_runtime()
         except MissingPackageError as error:
