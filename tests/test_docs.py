@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 
@@ -76,6 +77,8 @@ class TestGeneratedPages:
         names = [place.rpartition(".")[2] for places in GROUPS.values() for place in places]
         assert sorted(names) == sorted(set(bearcnn.__all__) - {"__version__"})
         assert all(f"::: {place}\n" in render_api() for places in GROUPS.values() for place in places)
+        for place in (place for places in GROUPS.values() for place in places):
+            assert resolve_name(place).__module__ == place.rpartition(".")[0]  # mkdocstrings looks where it is defined
 
 
 def test_contributing_draws_the_layers_that_are_checked():
