@@ -13,6 +13,9 @@ from bearcnn.data.dataset import Dataset
 from bearcnn.data.synthetic.scene import draw_scene
 from bearcnn.runs import Run
 from tests.helpers.training import Recorder, made_once, small_config, train_once
+from tests.helpers.web_runtime import web_runtime
+
+__all__ = ["web_runtime"]
 
 # The tests run side by side, one on each core: threads of their own would only wait for each other. Before torch loads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

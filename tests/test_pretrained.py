@@ -32,10 +32,8 @@ from bearcnn.training.checkpoint import best_file
 from bearcnn.training.fit import fit
 from bearcnn.training.maps import open_maps
 from tests.helpers.training import Recorder, StopAfter, assert_same_training, fit_small, float_file_of, train_once
-from tests.helpers.web_runtime import web_runtime
 from tests.inference.engines.test_parity import assert_same_answers
 
-__all__ = ["web_runtime"]
 pytestmark = pytest.mark.slow  # trains, or starts processes
 
 SETTINGS = [

@@ -27,6 +27,22 @@ from tests.helpers.commands import bearcnn_command, some_photos
 
 
 @pytest.mark.slow
+def start_training(photos: Path, place: Path, *options: str, first: Path) -> subprocess.Popen[str]:
+    """Start a long training run in a process of its own, and wait for the file that its first epoch writes."""
+    small = ["--image-size", "32", "--epochs", "5000", "--set", "model.widths=[8]", "--batch-size", "8"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bearcnn", "train", "--data", str(photos), "--out", "r", *small, *options],
+        cwd=place,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while not first.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return process
+
+
 class TestTrain:
     """The main job, from the shell."""
 
@@ -96,33 +112,7 @@ class TestTrain:
         assert set(content["evaluations"]) == {"valid", "test"}
 
     def test_ctrl_c_leaves_a_model_and_says_how_to_go_on(self, photos, tmp_path):
-        process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "bearcnn",
-                "train",
-                "--data",
-                str(photos),
-                "--out",
-                "r",
-                "--image-size",
-                "32",
-                "--epochs",
-                "5000",
-                "--set",
-                "model.widths=[8]",
-                "--batch-size",
-                "8",
-            ],
-            cwd=tmp_path,
-            stderr=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        deadline = time.monotonic() + 120
-        while not (tmp_path / "r" / "history.jsonl").exists() and time.monotonic() < deadline:
-            time.sleep(0.05)
+        process = start_training(photos, tmp_path, first=tmp_path / "r" / "history.jsonl")
         process.send_signal(signal.SIGINT)
         _, notes = process.communicate(timeout=120)
         assert process.returncode == 130, notes
@@ -164,35 +154,8 @@ class TestTrain:
         assert "was cross-validated: bearcnn train --folds 5 does that" in process.stderr
 
     def test_a_termination_in_a_fold_says_how_to_go_on_as_ctrl_c_does(self, photos, tmp_path):
-        process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "bearcnn",
-                "train",
-                "--data",
-                str(photos),
-                "--out",
-                "r",
-                "--image-size",
-                "32",
-                "--epochs",
-                "5000",
-                "--set",
-                "model.widths=[8]",
-                "--batch-size",
-                "8",
-                "--folds",
-                "2",
-            ],
-            cwd=tmp_path,
-            stderr=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        deadline = time.monotonic() + 120
-        while not (tmp_path / "r" / "folds" / "1" / "history.jsonl").exists() and time.monotonic() < deadline:
-            time.sleep(0.05)
+        first = tmp_path / "r" / "folds" / "1" / "history.jsonl"
+        process = start_training(photos, tmp_path, "--folds", "2", first=first)
         # Python drops a signal that comes in a destructor or in the bare except of a library: people send it again.
         for _ in range(3):
             process.send_signal(signal.SIGTERM)

@@ -27,10 +27,9 @@ from bearcnn.inference.predictor import Predictor, predict_photos
 from bearcnn.manifest import stamp_onnx
 from tests.helpers.onnx_models import brightness_model, make_manifest
 from tests.helpers.places import SHARED
-from tests.helpers.web_runtime import web_runtime
 from tests.report.test_browser import CONTRAST, Opened, browser, pytestmark
 
-__all__ = ["browser", "pytestmark", "web_runtime"]
+__all__ = ["browser", "pytestmark"]
 
 REAL = SHARED / "data"
 needs_real_photos = pytest.mark.skipif(not REAL.is_dir(), reason="the shared photos are not here")

@@ -20,9 +20,6 @@ from bearcnn.formats import EXPORT_FORMATS
 from bearcnn.manifest import Manifest, read_manifest
 from bearcnn.model.network import build_model
 from tests.helpers.training import float_file_of
-from tests.helpers.web_runtime import web_runtime
-
-__all__ = ["web_runtime"]
 
 pytestmark = pytest.mark.slow  # trains, or starts processes
 

@@ -8,9 +8,6 @@ import pytest
 
 from bearcnn.errors import BearcnnError, MissingPackageError
 from bearcnn.export.web_runtime import ARCHIVE, MODULE, PACKAGE, WASM, find_runtime, is_kept
-from tests.helpers.web_runtime import web_runtime
-
-__all__ = ["web_runtime"]
 
 
 def make_archive(path: Path, *names: str) -> None:
